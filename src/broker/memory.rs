@@ -1,0 +1,319 @@
+//! The embedded broker: one node, logs in memory, the same behaviour as Redis.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+use super::{
+    AckLevel, Body, Broker, ControlMessage, Entry, Feed, Health, LeaseOutcome, LogState, NodeInfo, OrgEvent, Page, PageLimit, PublishError,
+    Published, ReadError, Revocation, RevocationTarget,
+};
+use crate::protocol::{NewPublication, OrgId, Position, Publication};
+
+/// Notes between the node and itself that wait to be read.
+const CONTROL_QUEUE_MAX: usize = 1_024;
+
+/// Bounds of the embedded broker.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Entries kept per org.
+    pub entries_max: usize,
+    /// Bytes kept per org.
+    pub bytes_max: usize,
+    /// How long an entry is kept.
+    pub age_max_s: u64,
+    /// Orgs with a log; publishing into a further one is refused.
+    pub orgs_max: usize,
+    /// How long an idempotency key is remembered.
+    pub idempotency_window_s: u64,
+    /// Idempotency keys remembered per org; the oldest go first.
+    pub idempotency_keys_max: usize,
+    /// Revocations kept; the oldest go first.
+    pub revocations_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            entries_max: 10_000,
+            bytes_max: 64 << 20,
+            age_max_s: 86_400,
+            orgs_max: 10_000,
+            idempotency_window_s: 600,
+            idempotency_keys_max: 100_000,
+            revocations_max: 100_000,
+        }
+    }
+}
+
+/// Logs, leases and feeds of a single node.
+pub struct MemoryBroker {
+    config: Config,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    logs: HashMap<OrgId, Log>,
+    feeds: HashMap<OrgId, Feed>,
+    connections: HashMap<OrgId, u64>,
+    node: Option<NodeInfo>,
+    control: Option<mpsc::Sender<ControlMessage>>,
+    revocations: VecDeque<Revocation>,
+    revocations_dropped: usize,
+}
+
+struct Log {
+    last: Position,
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    keys: HashMap<Box<str>, (Position, u64)>,
+    keys_by_age: VecDeque<(u64, Box<str>)>,
+}
+
+impl Log {
+    fn new(now_us: u64) -> Self {
+        let last = Position { epoch: now_us / 1_000, seq: 0, check: 0 };
+        Self { last, entries: VecDeque::new(), bytes: 0, keys: HashMap::new(), keys_by_age: VecDeque::new() }
+    }
+
+    fn state(&self) -> LogState {
+        LogState { last: self.last, first_seq: self.entries.front().map_or(self.last.seq + 1, |entry| entry.position.seq) }
+    }
+
+    fn append(&mut self, publication: &NewPublication, now_us: u64) -> Entry {
+        // Check values rise within a log even when the clock does not.
+        let position = Position { epoch: self.last.epoch, seq: self.last.seq + 1, check: now_us.max(self.last.check + 1) };
+        let entry = Entry { position, body: Body::Publication(Arc::new(placed(publication, Some(position), position.check))) };
+        self.last = position;
+        self.bytes += entry.cost_bytes();
+        self.entries.push_back(entry.clone());
+        entry
+    }
+
+    /// Drops what is too much or too old, never the newest entry.
+    fn trim(&mut self, config: &Config, now_us: u64) {
+        let oldest_us = now_us.saturating_sub(config.age_max_s * 1_000_000);
+        while self.entries.len() > 1 {
+            let too_much = self.entries.len() > config.entries_max || self.bytes > config.bytes_max;
+            match self.entries.front() {
+                Some(entry) if too_much || entry.position.check < oldest_us => self.bytes -= entry.cost_bytes(),
+                _ => break,
+            }
+            self.entries.pop_front();
+        }
+    }
+
+    fn recall(&mut self, key: &str, config: &Config, now_us: u64) -> Option<Position> {
+        let oldest_us = now_us.saturating_sub(config.idempotency_window_s * 1_000_000);
+        while let Some((since_us, _)) = self.keys_by_age.front() {
+            if *since_us >= oldest_us && self.keys.len() < config.idempotency_keys_max {
+                break;
+            }
+            if let Some((_, key)) = self.keys_by_age.pop_front() {
+                self.keys.remove(&key);
+            }
+        }
+        self.keys.get(key).map(|(position, _)| *position)
+    }
+}
+
+impl MemoryBroker {
+    pub fn new(config: Config) -> Self {
+        Self { config, state: Mutex::default() }
+    }
+}
+
+fn now_us() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// The publication as it is read back.
+pub(super) fn placed(new: &NewPublication, position: Option<Position>, time_us: u64) -> Publication {
+    Publication {
+        position,
+        time_us,
+        room: new.room.clone(),
+        event: new.event.clone(),
+        data: new.data.clone(),
+        priority: new.priority,
+        cascade: new.cascade,
+        requires_ack: new.requires_ack,
+        ttl_ms: new.ttl_ms,
+        headers: new.headers.clone(),
+        sessions: new.sessions.clone(),
+    }
+}
+
+impl State {
+    fn log(&mut self, org: &OrgId, config: &Config, now_us: u64) -> Option<&mut Log> {
+        if !self.logs.contains_key(org) {
+            if self.logs.len() >= config.orgs_max {
+                return None;
+            }
+            self.logs.insert(org.clone(), Log::new(now_us));
+        }
+        self.logs.get_mut(org)
+    }
+
+    fn feed(&self, org: &OrgId, event: OrgEvent) {
+        if let Some(feed) = self.feeds.get(org) {
+            feed.send(event);
+        }
+    }
+}
+
+#[async_trait]
+impl Broker for MemoryBroker {
+    async fn publish(&self, publication: &NewPublication, _ack: AckLevel) -> Result<Published, PublishError> {
+        let now_us = now_us();
+        let org = publication.room.org();
+        let mut state = self.state.lock();
+        if !publication.log {
+            state.feed(org, OrgEvent::Ephemeral(Arc::new(placed(publication, None, now_us))));
+            return Ok(Published { position: None, duplicate: false });
+        }
+        let Some(log) = state.log(org, &self.config, now_us) else {
+            return Err(PublishError::Refused("the embedded broker has its full number of orgs (broker.memory.orgs_max)".into()));
+        };
+        if let Some(key) = &publication.idempotency_key {
+            if let Some(position) = log.recall(key, &self.config, now_us) {
+                return Ok(Published { position: Some(position), duplicate: true });
+            }
+        }
+        let entry = log.append(publication, now_us);
+        if let Some(key) = &publication.idempotency_key {
+            log.keys.insert(key.clone(), (entry.position, now_us));
+            log.keys_by_age.push_back((now_us, key.clone()));
+        }
+        log.trim(&self.config, now_us);
+        let position = Some(entry.position);
+        state.feed(org, OrgEvent::Entry(entry));
+        Ok(Published { position, duplicate: false })
+    }
+
+    async fn open(&self, org: &OrgId) -> Result<LogState, ReadError> {
+        let now_us = now_us();
+        let mut state = self.state.lock();
+        let log = state.log(org, &self.config, now_us);
+        log.map(|log| log.state())
+            .ok_or_else(|| ReadError::Unavailable("the embedded broker has its full number of orgs (broker.memory.orgs_max)".into()))
+    }
+
+    async fn read(&self, org: &OrgId, from_seq: u64, limit: PageLimit) -> Result<Page, ReadError> {
+        let state = self.state.lock();
+        let Some(log) = state.logs.get(org) else {
+            return Err(ReadError::Unavailable("the log has not been opened".into()));
+        };
+        let skip = log.entries.partition_point(|entry| entry.position.seq < from_seq);
+        let mut bytes = 0;
+        let mut entries = Vec::new();
+        for entry in log.entries.range(skip..).take(limit.entries) {
+            bytes += entry.cost_bytes();
+            if bytes > limit.bytes && !entries.is_empty() {
+                break;
+            }
+            entries.push(entry.clone());
+        }
+        let end = skip + entries.len() == log.entries.len();
+        Ok(Page { epoch: log.last.epoch, entries, end })
+    }
+
+    async fn probe(&self, orgs: &[OrgId]) -> Result<Vec<Option<LogState>>, ReadError> {
+        let state = self.state.lock();
+        Ok(orgs.iter().map(|org| state.logs.get(org).map(Log::state)).collect())
+    }
+
+    async fn join(&self, org: &OrgId, feed: Feed) {
+        feed.send(OrgEvent::Interrupted);
+        self.state.lock().feeds.insert(org.clone(), feed);
+    }
+
+    async fn leave(&self, org: &OrgId) {
+        self.state.lock().feeds.remove(org);
+    }
+
+    async fn orgs(&self, limit: usize) -> Result<Vec<OrgId>, ReadError> {
+        Ok(self.state.lock().logs.keys().take(limit).cloned().collect())
+    }
+
+    async fn lease_connection(&self, org: &OrgId, max: u64) -> LeaseOutcome {
+        let mut state = self.state.lock();
+        let count = state.connections.entry(org.clone()).or_default();
+        if max > 0 && *count >= max {
+            return LeaseOutcome::Full;
+        }
+        *count += 1;
+        LeaseOutcome::Granted
+    }
+
+    async fn release_connection(&self, org: &OrgId) {
+        let mut state = self.state.lock();
+        if let Some(count) = state.connections.get_mut(org) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                state.connections.remove(org);
+            }
+        }
+    }
+
+    async fn renew(&self, node: &NodeInfo) -> Result<(), ReadError> {
+        self.state.lock().node = Some(node.clone());
+        Ok(())
+    }
+
+    async fn resign(&self, _node_id: &str) {
+        self.state.lock().node = None;
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeInfo>, ReadError> {
+        Ok(self.state.lock().node.iter().cloned().collect())
+    }
+
+    async fn send_control(&self, _to: Option<&str>, message: ControlMessage) -> Result<(), ReadError> {
+        if let Some(control) = &self.state.lock().control {
+            control.try_send(message).map_err(|_| ReadError::Unavailable("too many notes wait to be read".into()))?;
+        }
+        Ok(())
+    }
+
+    fn control(&self) -> mpsc::Receiver<ControlMessage> {
+        let (sender, receiver) = mpsc::channel(CONTROL_QUEUE_MAX);
+        self.state.lock().control = Some(sender);
+        receiver
+    }
+
+    async fn revoke(&self, target: RevocationTarget) -> Result<Revocation, ReadError> {
+        let revocation = Revocation { at_ms: now_us() / 1_000, target };
+        let mut state = self.state.lock();
+        state.revocations.push_back(revocation.clone());
+        if state.revocations.len() > self.config.revocations_max {
+            state.revocations.pop_front();
+            state.revocations_dropped += 1;
+        }
+        Ok(revocation)
+    }
+
+    async fn revocations(&self, cursor: &str) -> Result<(Vec<Revocation>, String), ReadError> {
+        let state = self.state.lock();
+        let seen: usize = cursor.parse().unwrap_or(0);
+        let skip = seen.saturating_sub(state.revocations_dropped);
+        let news = state.revocations.iter().skip(skip).cloned().collect();
+        Ok((news, (state.revocations_dropped + state.revocations.len()).to_string()))
+    }
+
+    async fn ping(&self) -> Result<Duration, ReadError> {
+        Ok(Duration::ZERO)
+    }
+
+    fn health(&self) -> Health {
+        Health::Ready
+    }
+}

@@ -1,0 +1,180 @@
+//! Error codes and close codes: one list, the same over WebSocket, REST and close reasons.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+/// What went wrong, in the words of SPEC section 8.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Code {
+    AuthFailed,
+    Unauthorized,
+    InvalidMessage,
+    InvalidRoom,
+    MessageTooLarge,
+    RateLimitExceeded,
+    SubscriptionFailed,
+    RoomNotFound,
+    RoomFull,
+    ConnectionLimit,
+    BrokerUnavailable,
+    InternalError,
+}
+
+impl Code {
+    pub const ALL: [Self; 12] = [
+        Self::AuthFailed,
+        Self::Unauthorized,
+        Self::InvalidMessage,
+        Self::InvalidRoom,
+        Self::MessageTooLarge,
+        Self::RateLimitExceeded,
+        Self::SubscriptionFailed,
+        Self::RoomNotFound,
+        Self::RoomFull,
+        Self::ConnectionLimit,
+        Self::BrokerUnavailable,
+        Self::InternalError,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AuthFailed => "AUTH_FAILED",
+            Self::Unauthorized => "UNAUTHORIZED",
+            Self::InvalidMessage => "INVALID_MESSAGE",
+            Self::InvalidRoom => "INVALID_ROOM",
+            Self::MessageTooLarge => "MESSAGE_TOO_LARGE",
+            Self::RateLimitExceeded => "RATE_LIMIT_EXCEEDED",
+            Self::SubscriptionFailed => "SUBSCRIPTION_FAILED",
+            Self::RoomNotFound => "ROOM_NOT_FOUND",
+            Self::RoomFull => "ROOM_FULL",
+            Self::ConnectionLimit => "CONNECTION_LIMIT",
+            Self::BrokerUnavailable => "BROKER_UNAVAILABLE",
+            Self::InternalError => "INTERNAL_ERROR",
+        }
+    }
+
+    /// The HTTP status that REST answers with.
+    pub fn http_status(self) -> u16 {
+        match self {
+            Self::AuthFailed => 401,
+            Self::Unauthorized => 403,
+            Self::InvalidMessage | Self::InvalidRoom | Self::SubscriptionFailed => 400,
+            Self::MessageTooLarge => 413,
+            Self::RateLimitExceeded => 429,
+            Self::RoomNotFound => 404,
+            Self::RoomFull | Self::ConnectionLimit | Self::BrokerUnavailable => 503,
+            Self::InternalError => 500,
+        }
+    }
+}
+
+/// A refusal as its cause saw it: a code for programs, a sentence for people.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, Serialize)]
+#[error("{}: {message}", code.as_str())]
+pub struct Fault {
+    pub code: Code,
+    pub message: Cow<'static, str>,
+    /// How long the client should wait before it tries again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+}
+
+impl Fault {
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, message: message.into(), retry_after_ms: None }
+    }
+
+    #[must_use]
+    pub fn retry_after_ms(mut self, wait_ms: u64) -> Self {
+        self.retry_after_ms = Some(wait_ms);
+        self
+    }
+}
+
+/// Why the server closes a connection. 1000–1015 are RFC 6455 section 7.4.1; 4000–4499 mean "reconnect", 4500–4999 "do not".
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u16)]
+pub enum CloseCode {
+    Normal = 1000,
+    ProtocolError = 1002,
+    UnsupportedData = 1003,
+    InvalidPayload = 1007,
+    PolicyViolation = 1008,
+    MessageTooBig = 1009,
+    InternalError = 1011,
+    /// The node shuts down or hands its sessions on.
+    Drain = 4000,
+    /// Nothing came from the client for too long.
+    Stale = 4001,
+    /// The token expired on the open connection; come back with a fresh one.
+    TokenExpired = 4002,
+    /// Too many connections at the moment.
+    ConnectionLimit = 4003,
+    /// Too many commands.
+    RateLimited = 4004,
+    /// The broker cannot be reached.
+    BrokerUnavailable = 4005,
+    /// An administrator disconnected the session.
+    Disconnected = 4006,
+    /// No valid credentials.
+    AuthFailed = 4500,
+    /// Nothing authenticated in time.
+    AuthTimeout = 4501,
+    /// The token, the user or the session was revoked.
+    Revoked = 4502,
+    /// Credentials are valid, what they grant is not enough.
+    Unauthorized = 4503,
+    /// Malformed commands over and over.
+    InvalidMessage = 4504,
+}
+
+/// A close frame to send: the code and what its JSON reason holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Close {
+    pub code: CloseCode,
+    /// The code for programs in the reason; close codes of RFC 6455 travel without one.
+    pub reason: Option<Code>,
+    pub retry_after_ms: Option<u64>,
+}
+
+impl Close {
+    pub fn new(code: CloseCode) -> Self {
+        Self { code, reason: None, retry_after_ms: None }
+    }
+
+    pub fn because(code: CloseCode, reason: Code) -> Self {
+        Self { code, reason: Some(reason), retry_after_ms: None }
+    }
+
+    #[must_use]
+    pub fn retry_after_ms(mut self, wait_ms: u64) -> Self {
+        self.retry_after_ms = Some(wait_ms);
+        self
+    }
+
+    /// The reason as JSON, at most 123 bytes (RFC 6455 section 5.5): `{"code":"AUTH_FAILED","retry_after_ms":500}`.
+    pub fn reason_text(&self) -> String {
+        match (self.reason, self.retry_after_ms) {
+            (None, None) => String::new(),
+            (Some(code), None) => format!(r#"{{"code":"{}"}}"#, code.as_str()),
+            (None, Some(wait)) => format!(r#"{{"retry_after_ms":{wait}}}"#),
+            (Some(code), Some(wait)) => format!(r#"{{"code":"{}","retry_after_ms":{wait}}}"#, code.as_str()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_reason_fits_a_control_frame() {
+        for code in Code::ALL {
+            let close = Close::because(CloseCode::Drain, code).retry_after_ms(u64::MAX);
+            assert!(close.reason_text().len() <= 123);
+            assert_eq!(serde_json::to_string(&code).unwrap(), format!("{:?}", code.as_str()));
+        }
+    }
+}

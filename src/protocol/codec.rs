@@ -1,0 +1,23 @@
+//! Encodings of what the server sends. One file per encoding; MessagePack has its place beside [`json`].
+
+pub mod json;
+
+use bytes::BytesMut;
+
+use super::push::{Answer, Push};
+
+/// How one kind of connection wants the server's messages as bytes, framing included.
+///
+/// The hub encodes each publication once per wire and shares the bytes between all sessions of that wire, so what is written
+/// may depend on nothing but the arguments.
+pub trait Wire: Send + Sync + 'static {
+    /// Sessions with the same number share encoded bytes; below [`WIRES_MAX`].
+    fn kind(&self) -> usize;
+
+    fn push(&self, push: &Push<'_>, out: &mut BytesMut);
+
+    fn answer(&self, answer: &Answer, out: &mut BytesMut);
+}
+
+/// How many kinds of wire there can be.
+pub const WIRES_MAX: usize = 16;

@@ -1,0 +1,112 @@
+//! The native protocol as JSON text, without any framing.
+
+use bytes::{BufMut, BytesMut};
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use crate::protocol::position::Position;
+use crate::protocol::publication::{Priority, Publication};
+use crate::protocol::push::{Answer, Push, Reply};
+
+/// Appends `push` as one JSON object: `{"event":…,…}`.
+pub fn push(push: &Push<'_>, out: &mut BytesMut) {
+    match push {
+        Push::Publication { publication, replayed } => write_publication(publication, *replayed, out),
+        Push::Gap(gap) => message("gap", None, gap, out),
+        Push::Position(position) => message("position", None, &At { position: *position }, out),
+        Push::TokenExpiring { expires_at } => message("token:expiring", None, &Expiring { expires_at: *expires_at }, out),
+        Push::Unsubscribed { rooms, fault } => {
+            message("unsubscribed", None, &Ended { rooms, code: fault.code.as_str(), message: &fault.message }, out);
+        }
+    }
+}
+
+/// Appends `answer` as one JSON object: `{"event":…,"id":…,"data":{…}}`.
+pub fn answer(answer: &Answer, out: &mut BytesMut) {
+    let id = answer.id.as_ref().map(super::super::CommandId::as_json);
+    let event = match &answer.reply {
+        Reply::Authenticated(_) => "authenticated",
+        Reply::Subscribed { .. } => "subscribed",
+        Reply::Unsubscribed { .. } => "unsubscribed",
+        Reply::Published { .. } => "published",
+        Reply::Pong { .. } => "client:pong",
+        Reply::Error(_) => "error",
+    };
+    message(event, id, &answer.reply, out);
+}
+
+#[derive(Serialize)]
+struct At {
+    position: Position,
+}
+
+#[derive(Serialize)]
+struct Expiring {
+    expires_at: u64,
+}
+
+#[derive(Serialize)]
+struct Ended<'a> {
+    rooms: &'a [crate::protocol::Pattern],
+    code: &'a str,
+    message: &'a str,
+}
+
+fn message(event: &str, id: Option<&str>, data: &impl Serialize, out: &mut BytesMut) {
+    out.put_slice(b"{\"event\":");
+    value(event, out);
+    if let Some(id) = id {
+        out.put_slice(b",\"id\":");
+        out.put_slice(id.as_bytes());
+    }
+    out.put_slice(b",\"data\":");
+    value(data, out);
+    out.put_u8(b'}');
+}
+
+fn write_publication(publication: &Publication, replayed: bool, out: &mut BytesMut) {
+    out.reserve(publication.data.len() + 256);
+    out.put_slice(b"{\"event\":");
+    value(&publication.event, out);
+    out.put_slice(b",\"room\":");
+    value(&publication.room, out);
+    if let Some(position) = &publication.position {
+        out.put_slice(b",\"id\":");
+        value(position, out);
+    }
+    out.put_slice(b",\"ts\":\"");
+    timestamp(publication.time_us, out);
+    out.put_slice(b"\",\"data\":");
+    // The broker admitted the data as one JSON value, so it is spliced in as it stands.
+    out.put_slice(&publication.data);
+    if publication.priority != Priority::Medium {
+        out.put_slice(b",\"priority\":");
+        value(&publication.priority, out);
+    }
+    if let Some(headers) = &publication.headers {
+        out.put_slice(b",\"headers\":");
+        out.put_slice(headers.as_bytes());
+    }
+    if publication.requires_ack {
+        out.put_slice(b",\"requires_ack\":true");
+    }
+    if replayed {
+        out.put_slice(b",\"replayed\":true");
+    }
+    out.put_u8(b'}');
+}
+
+/// Serialization of our own types into memory cannot fail: no map has keys that are not strings.
+fn value(value: &(impl Serialize + ?Sized), out: &mut BytesMut) {
+    serde_json::to_writer(out.writer(), value).expect("plain data serializes into memory");
+}
+
+/// RFC 3339 with milliseconds, UTC.
+fn timestamp(time_us: u64, out: &mut BytesMut) {
+    use std::fmt::Write;
+    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(time_us) * 1_000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let (year, month, day) = time.to_calendar_date();
+    let (hour, minute, second, milli) = time.to_hms_milli();
+    write!(out, "{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z", u8::from(month))
+        .expect("writing into memory cannot fail");
+}

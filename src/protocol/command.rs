@@ -1,0 +1,292 @@
+//! Commands: what a client may ask, read from one JSON message.
+//!
+//! Parsing is strict where a mistake would pass unnoticed (types, unknown commands, sizes) and lenient where protocols grow
+//! (unknown fields of `data` are ignored).
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::code::{Code, Fault};
+use super::pattern::Pattern;
+use super::position::Position;
+use super::publication::Priority;
+use super::room::{OrgId, RoomName, RoomSyntax};
+
+/// Longest command id, in bytes of its JSON text.
+const ID_BYTES_MAX: usize = 128;
+/// Most rooms and channels that one command may name.
+pub const SELECTORS_MAX: usize = 256;
+
+/// A client's own name for a command: a string or a number, sent back as it came.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct CommandId(Box<str>);
+
+impl CommandId {
+    fn read(raw: &RawValue) -> Result<Option<Self>, Fault> {
+        let text = raw.get();
+        match text.as_bytes().first() {
+            Some(b'n') => Ok(None),
+            Some(b'"' | b'-' | b'0'..=b'9') if text.len() <= ID_BYTES_MAX => Ok(Some(Self(text.into()))),
+            _ => Err(Fault::new(Code::InvalidMessage, "id must be a string or a number of at most 128 bytes")),
+        }
+    }
+
+    /// The id as JSON text.
+    pub fn as_json(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Serialize for CommandId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // The text was one JSON value when it came in; it goes out letter for letter.
+        let raw = RawValue::from_string(self.0.to_string()).map_err(serde::ser::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
+/// One message from a client.
+#[derive(Debug)]
+pub struct Command {
+    pub id: Option<CommandId>,
+    pub action: Action,
+}
+
+/// What the client wants done.
+#[derive(Debug)]
+pub enum Action {
+    Authenticate(Authenticate),
+    Subscribe(Subscribe),
+    Unsubscribe(Selector),
+    Publish(Publish),
+    Ping,
+}
+
+/// First command, or renewal on the open connection. May subscribe at the same stroke, so that one replay covers it all.
+#[derive(Deserialize)]
+pub struct Authenticate {
+    pub token: String,
+    #[serde(flatten)]
+    pub subscribe: Subscribe,
+}
+
+impl std::fmt::Debug for Authenticate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authenticate").field("token", &"…").field("subscribe", &self.subscribe).finish()
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Subscribe {
+    #[serde(flatten)]
+    pub selector: Selector,
+    /// Replay what came after this position first.
+    #[serde(default)]
+    pub since: Option<Position>,
+}
+
+/// Which rooms are meant: spelled out in `rooms`, or put together from channels, org, department and queue.
+#[derive(Debug, Default, Clone, PartialEq, Deserialize)]
+pub struct Selector {
+    #[serde(default)]
+    pub rooms: Vec<String>,
+    #[serde(default)]
+    pub channels: Vec<String>,
+    #[serde(default)]
+    pub organization_id: Option<String>,
+    #[serde(default)]
+    pub department_id: Option<String>,
+    #[serde(default)]
+    pub queue_name: Option<String>,
+}
+
+/// A publication from a client; the room may be put together like a subscription's.
+#[derive(Debug, Deserialize)]
+pub struct Publish {
+    pub event: String,
+    pub data: Box<RawValue>,
+    #[serde(default)]
+    pub room: Option<String>,
+    #[serde(default)]
+    pub channel: Option<String>,
+    #[serde(default)]
+    pub organization_id: Option<String>,
+    #[serde(default)]
+    pub department_id: Option<String>,
+    #[serde(default)]
+    pub queue_name: Option<String>,
+    #[serde(default)]
+    pub priority: Priority,
+    #[serde(default = "yes")]
+    pub log: bool,
+    #[serde(default)]
+    pub cascade: bool,
+    #[serde(default)]
+    pub requires_ack: bool,
+    #[serde(default)]
+    pub idempotency_key: Option<String>,
+    #[serde(default)]
+    pub ttl_ms: Option<u64>,
+    #[serde(default)]
+    pub headers: Option<std::collections::BTreeMap<String, String>>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    event: std::borrow::Cow<'a, str>,
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+}
+
+/// A command that could not be read, with its id when that much was legible.
+#[derive(Debug)]
+pub struct Unreadable {
+    pub id: Option<CommandId>,
+    pub fault: Fault,
+}
+
+impl Command {
+    /// Reads one JSON text message: `{"event":…,"id":…,"data":{…}}`.
+    ///
+    /// # Errors
+    /// `INVALID_MESSAGE`, saying what is wrong with it.
+    pub fn parse(json: &[u8]) -> Result<Self, Unreadable> {
+        let message: Message<'_> =
+            serde_json::from_slice(json).map_err(|error| Unreadable { id: None, fault: malformed("message", &error) })?;
+        let id = message.id.map_or(Ok(None), CommandId::read).map_err(|fault| Unreadable { id: None, fault })?;
+        match Action::parse(&message.event, message.data) {
+            Ok(action) => Ok(Self { id, action }),
+            Err(fault) => Err(Unreadable { id, fault }),
+        }
+    }
+}
+
+impl Action {
+    fn parse(event: &str, data: Option<&RawValue>) -> Result<Self, Fault> {
+        match event {
+            "authenticate" | "client:authenticate" => read(event, data).map(Self::Authenticate),
+            "subscribe" | "client:subscribe" => read(event, data).map(Self::Subscribe),
+            "unsubscribe" | "client:unsubscribe" => read(event, data).map(Self::Unsubscribe),
+            "publish" | "client:publish" => read(event, data).map(Self::Publish),
+            "ping" | "client:ping" => Ok(Self::Ping),
+            _ => Err(Fault::new(
+                Code::InvalidMessage,
+                "event must name a command: authenticate, subscribe, unsubscribe, publish or client:ping",
+            )),
+        }
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(event: &str, data: Option<&'a RawValue>) -> Result<T, Fault> {
+    let raw = data.map_or("{}", RawValue::get);
+    serde_json::from_str(raw).map_err(|error| malformed(&format!("data of {event}"), &error))
+}
+
+fn malformed(what: &str, error: &serde_json::Error) -> Fault {
+    Fault::new(Code::InvalidMessage, format!("{what}: {error}"))
+}
+
+impl Selector {
+    pub fn is_empty(&self) -> bool {
+        self.rooms.is_empty() && self.channels.is_empty()
+    }
+
+    /// The patterns that are meant, without doubles; `own` stands in where no organization is named.
+    ///
+    /// # Errors
+    /// `INVALID_ROOM` for a malformed room, `INVALID_MESSAGE` when nothing or too much is named.
+    pub fn patterns(&self, syntax: &RoomSyntax, own: &OrgId) -> Result<Vec<Pattern>, Fault> {
+        if self.is_empty() {
+            return Err(Fault::new(Code::InvalidMessage, "name the rooms, or the channels, that you mean"));
+        }
+        if self.rooms.len() + self.channels.len() > SELECTORS_MAX {
+            return Err(Fault::new(Code::InvalidMessage, "at most 256 rooms and channels fit into one command"));
+        }
+        let mut patterns = Vec::with_capacity(self.rooms.len() + self.channels.len());
+        for room in &self.rooms {
+            patterns.push(syntax.pattern(room)?);
+        }
+        let org = self.organization_id.as_deref().unwrap_or(own.as_str());
+        for channel in &self.channels {
+            patterns.push(syntax.pattern(&address(channel, org, self.department_id.as_deref(), self.queue_name.as_deref(), "*"))?);
+        }
+        let mut seen = std::collections::HashSet::new();
+        patterns.retain(|pattern| seen.insert(pattern.clone()));
+        Ok(patterns)
+    }
+}
+
+/// Where to publish: spelled out, or put together.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Address<'a> {
+    pub room: Option<&'a str>,
+    pub channel: Option<&'a str>,
+    pub organization_id: Option<&'a str>,
+    pub department_id: Option<&'a str>,
+    pub queue_name: Option<&'a str>,
+}
+
+impl Address<'_> {
+    /// # Errors
+    /// `INVALID_ROOM` for a malformed room, `INVALID_MESSAGE` when neither room nor channel is given.
+    pub fn room(&self, syntax: &RoomSyntax, own: &OrgId) -> Result<RoomName, Fault> {
+        match (self.room, self.channel) {
+            (Some(room), _) => syntax.room(room),
+            (None, Some(channel)) => {
+                let org = self.organization_id.unwrap_or(own.as_str());
+                syntax.room(&address(channel, org, self.department_id, self.queue_name, super::room::NO_DEPARTMENT))
+            }
+            (None, None) => Err(Fault::new(Code::InvalidMessage, "name the room, or the channel, to publish into")),
+        }
+    }
+}
+
+fn address(channel: &str, org: &str, department: Option<&str>, queue: Option<&str>, no_department: &str) -> String {
+    match (department, queue) {
+        (None, None) => format!("{channel}:{org}"),
+        (Some(department), None) => format!("{channel}:{org}:{department}"),
+        (department, Some(queue)) => format!("{channel}:{org}:{}:{queue}", department.unwrap_or(no_department)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patterns(json: &str) -> Vec<String> {
+        let command = Command::parse(json.as_bytes()).unwrap();
+        let Action::Subscribe(subscribe) = command.action else { panic!("not a subscribe") };
+        let syntax = RoomSyntax::new(4, ["kpi", "backlog"]);
+        let own = OrgId::parse("acme").unwrap();
+        subscribe.selector.patterns(&syntax, &own).unwrap().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn channels_are_put_together_with_org_department_and_queue() {
+        let json =
+            r#"{"event":"subscribe","data":{"channels":["kpi","backlog"],"organization_id":"acme","department_id":"d","queue_name":"q"}}"#;
+        assert_eq!(patterns(json), ["kpi:acme:d:q", "backlog:acme:d:q"]);
+        assert_eq!(patterns(r#"{"event":"subscribe","data":{"channels":["kpi"],"queue_name":"q"}}"#), ["kpi:acme:*:q"]);
+        assert_eq!(patterns(r#"{"event":"subscribe","data":{"channels":["all"]}}"#), ["*:acme"]);
+    }
+
+    #[test]
+    fn the_id_goes_back_letter_for_letter() {
+        let command = Command::parse(br#"{"event":"client:ping","id":1.50}"#).unwrap();
+        assert_eq!(serde_json::to_string(&command.id).unwrap(), "1.50");
+        let broken = Command::parse(br#"{"event":"nope","id":"x"}"#).unwrap_err();
+        assert_eq!(broken.id.unwrap().as_json(), "\"x\"");
+    }
+
+    #[test]
+    fn a_token_is_never_shown() {
+        let command = Command::parse(br#"{"event":"authenticate","data":{"token":"secret.jwt.x"}}"#).unwrap();
+        assert!(!format!("{command:?}").contains("secret"));
+    }
+}

@@ -1,0 +1,85 @@
+//! A place in an org's log, as one string that is opaque to clients.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Names one entry of one log: the log (`epoch`), the dense sequence number, and a check value of that very entry.
+///
+/// Two logs can hold different entries under one number (a promoted replica writes on where it lagged), so a number alone
+/// proves nothing; the check value does. Epochs are compared for equality only, because clocks jump.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Position {
+    /// Names the log: Unix milliseconds when it was begun.
+    pub epoch: u64,
+    /// Dense within the epoch, from 0.
+    pub seq: u64,
+    /// The entry's time of appending, Unix microseconds.
+    pub check: u64,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{:x}-{:x}", self.epoch, self.seq, self.check)
+    }
+}
+
+/// The text is no position.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("this is no position: send back a string that the server gave as id or position, unchanged")]
+pub struct NotAPosition;
+
+impl FromStr for Position {
+    type Err = NotAPosition;
+
+    fn from_str(text: &str) -> Result<Self, NotAPosition> {
+        let mut parts = text.split('-').map(|part| {
+            // `from_str_radix` would accept a sign.
+            let plain = part.len() <= 16 && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+            if plain { u64::from_str_radix(part, 16).map_err(|_| NotAPosition) } else { Err(NotAPosition) }
+        });
+        let mut next = || parts.next().unwrap_or(Err(NotAPosition));
+        let position = Self { epoch: next()?, seq: next()?, check: next()? };
+        if parts.next().is_some() { Err(NotAPosition) } else { Ok(position) }
+    }
+}
+
+impl Serialize for Position {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Position {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn text_and_back(epoch: u64, seq: u64, check: u64) {
+            let position = Position { epoch, seq, check };
+            prop_assert_eq!(position.to_string().parse(), Ok(position));
+        }
+
+        #[test]
+        fn any_text_is_judged_without_panic(text in ".{0,64}") {
+            let _ = text.parse::<Position>();
+        }
+    }
+
+    #[test]
+    fn what_is_no_position_is_refused() {
+        for bad in ["", "1", "1-2", "1-2-3-4", "+1-2-3", "1-2-", "x-1-2", "11111111111111111-1-1", "A-1-1"] {
+            assert_eq!(bad.parse::<Position>(), Err(NotAPosition), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Publications: one message in an org's log, or an ephemeral one beside it.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::event::EventName;
+use super::position::Position;
+use super::room::{RoomName, SessionId};
+
+/// End to end: `urgent` overtakes in send queues, `low` is the first to be conflated.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    Low,
+    #[default]
+    Medium,
+    High,
+    Urgent,
+}
+
+impl Priority {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Urgent => "urgent",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Low, Self::Medium, Self::High, Self::Urgent].into_iter().find(|priority| priority.as_str() == text)
+    }
+}
+
+/// What a publisher hands in, checked: the broker gives it its place in the log.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NewPublication {
+    pub room: RoomName,
+    pub event: EventName,
+    /// Any JSON value as text; nodes pass it on without parsing it.
+    pub data: Bytes,
+    pub priority: Priority,
+    /// `false`: ephemeral, delivered to whoever is connected, neither logged nor replayed.
+    pub log: bool,
+    /// Reaches subscriptions on rooms below `room` too.
+    pub cascade: bool,
+    pub requires_ack: bool,
+    /// The same key is logged once within the configured window, whatever is retried.
+    pub idempotency_key: Option<Box<str>>,
+    /// Not worth replaying after this long.
+    pub ttl_ms: Option<u64>,
+    /// A JSON object of strings, `traceparent` among them.
+    pub headers: Option<Box<str>>,
+    /// Only these sessions get it; empty means everyone whom the room reaches.
+    pub sessions: Vec<SessionId>,
+}
+
+impl NewPublication {
+    /// A logged publication of medium priority and no options.
+    pub fn new(room: RoomName, event: EventName, data: impl Into<Bytes>) -> Self {
+        Self {
+            room,
+            event,
+            data: data.into(),
+            priority: Priority::Medium,
+            log: true,
+            cascade: false,
+            requires_ack: false,
+            idempotency_key: None,
+            ttl_ms: None,
+            headers: None,
+            sessions: Vec::new(),
+        }
+    }
+}
+
+/// A publication as nodes see it come back from the broker.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Publication {
+    /// Its place in the log and its id; `None` for an ephemeral one.
+    pub position: Option<Position>,
+    /// When it was appended (or, ephemeral, published), Unix microseconds. For a logged one this is `position.check`.
+    pub time_us: u64,
+    pub room: RoomName,
+    pub event: EventName,
+    /// Any JSON value as text.
+    pub data: Bytes,
+    pub priority: Priority,
+    pub cascade: bool,
+    pub requires_ack: bool,
+    pub ttl_ms: Option<u64>,
+    pub headers: Option<Box<str>>,
+    pub sessions: Vec<SessionId>,
+}
+
+impl Publication {
+    /// Whether a replay at `now_us` may leave it out.
+    pub fn expired_at(&self, now_us: u64) -> bool {
+        self.ttl_ms.is_some_and(|ttl_ms| now_us > self.time_us.saturating_add(ttl_ms.saturating_mul(1_000)))
+    }
+
+    /// What it costs in memory, roughly: the measure of every bounded buffer of publications, in bytes.
+    pub fn cost_bytes(&self) -> usize {
+        let fixed = size_of::<Self>();
+        fixed
+            + self.data.len()
+            + self.room.as_str().len()
+            + self.event.as_str().len()
+            + self.headers.as_ref().map_or(0, |headers| headers.len())
+    }
+}

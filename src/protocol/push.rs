@@ -1,0 +1,109 @@
+//! What the server sends: replies to commands, and pushes that nobody asked for.
+
+use serde::Serialize;
+
+use super::code::Fault;
+use super::command::CommandId;
+use super::pattern::Pattern;
+use super::position::Position;
+use super::publication::Publication;
+use super::room::{OrgId, SessionId};
+
+/// Why something within a client's reach may be missing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapReason {
+    /// The log no longer goes back that far.
+    Trimmed,
+    /// Another history took the log's place: a replica that lagged was promoted.
+    Fork,
+    /// The log was lost and begun anew.
+    LogLost,
+    /// The session was too slow for what the node could keep, and the log has moved on.
+    Evicted,
+}
+
+impl GapReason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trimmed => "trimmed",
+            Self::Fork => "fork",
+            Self::LogLost => "log_lost",
+            Self::Evicted => "evicted",
+        }
+    }
+}
+
+/// An admitted loss: whatever was published after `from` and up to `to` may be missing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Gap {
+    /// The last position the client is known to have; `None` when it is not known.
+    pub from: Option<Position>,
+    /// Delivery goes on after this one.
+    pub to: Position,
+    pub reason: GapReason,
+}
+
+/// Something the server sends unasked.
+#[derive(Clone, Copy, Debug)]
+pub enum Push<'a> {
+    /// `replayed`: it comes from the log, for a subscription that was made with an older position.
+    Publication {
+        publication: &'a Publication,
+        replayed: bool,
+    },
+    Gap(&'a Gap),
+    /// A quiet session's place in the log, sent with the heartbeat.
+    Position(Position),
+    TokenExpiring {
+        expires_at: u64,
+    },
+    /// The server ended these subscriptions, because what they rested on was taken away.
+    Unsubscribed {
+        rooms: &'a [Pattern],
+        fault: &'a Fault,
+    },
+}
+
+/// The answer to one command, or the news that credentials from the handshake were accepted.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Reply {
+    Authenticated(Authenticated),
+    Subscribed { rooms: Vec<Pattern>, position: Option<Position> },
+    Unsubscribed { rooms: Vec<Pattern> },
+    Published { id: Option<Position>, duplicate: bool },
+    Pong { ts: u64, position: Option<Position> },
+    Error(Fault),
+}
+
+/// What a client needs to know of its own session.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Authenticated {
+    pub session_id: SessionId,
+    pub user_id: Box<str>,
+    pub organization_id: OrgId,
+    /// Unix seconds.
+    pub expires_at: u64,
+    pub ping_interval_ms: u64,
+    /// Subscriptions that the command asked for besides the session's own rooms.
+    pub rooms: Vec<Pattern>,
+    pub position: Option<Position>,
+}
+
+/// A reply with the id of the command that it answers.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Answer {
+    pub id: Option<CommandId>,
+    pub reply: Reply,
+}
+
+impl Answer {
+    pub fn new(id: Option<CommandId>, reply: Reply) -> Self {
+        Self { id, reply }
+    }
+
+    pub fn error(id: Option<CommandId>, fault: Fault) -> Self {
+        Self { id, reply: Reply::Error(fault) }
+    }
+}

@@ -4,4 +4,8 @@
 
 pub mod protocol;
 
+pub mod auth;
+
 pub mod broker;
+
+pub mod hub;

@@ -1,0 +1,129 @@
+//! The hub: who is subscribed to what on this node, and the way of publications to their send queues.
+//!
+//! Each org with sessions has one task ([`org`]), which owns the org's router, its log tail and its members, so that nothing on
+//! the hot path is locked or shared between orgs. Sessions reach it through an [`OrgLink`]; it never calls them back, it fills
+//! their send queues. Publishing does not pass here: publications come in through the broker's feed, wherever they were made.
+
+mod catch_up;
+pub mod command;
+pub mod config;
+mod fan_out;
+pub mod frames;
+mod member;
+mod org;
+pub mod router;
+pub mod send_queue;
+pub mod tail;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+
+pub use command::{OrgGone, OrgLink};
+pub use config::Config;
+pub use send_queue::{SendQueue, Sink};
+
+use crate::broker::{Broker, feed};
+use crate::protocol::{OrgId, Pattern, SessionId, Wire};
+use command::OrgCommand;
+use org::Org;
+
+/// Orgs probed in one call to the broker.
+const PROBE_ORGS_MAX: usize = 1_000;
+
+/// The orgs that have sessions on this node.
+pub struct Hub {
+    config: Arc<Config>,
+    broker: Arc<dyn Broker>,
+    orgs: Arc<Orgs>,
+}
+
+type Orgs = Mutex<HashMap<OrgId, mpsc::Sender<OrgCommand>>>;
+
+impl Hub {
+    pub fn new(config: Config, broker: Arc<dyn Broker>) -> Self {
+        Self { config: Arc::new(config), broker, orgs: Arc::default() }
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Makes a session known to its org. It gets nothing before it subscribes.
+    ///
+    /// # Errors
+    /// [`OrgGone`] when the org's task ends again and again, which only a defect brings about.
+    pub async fn attach(&self, org: &OrgId, session: SessionId, queue: &Arc<SendQueue>, wire: &Arc<dyn Wire>) -> Result<OrgLink, OrgGone> {
+        // An org whose last session just left may be about to end; the next attempt finds a new task.
+        for _ in 0..3 {
+            let commands = self.commands(org);
+            let (slot, taken) = oneshot::channel();
+            let attach = OrgCommand::Attach { session, queue: Arc::clone(queue), wire: Arc::clone(wire), slot };
+            if commands.send(attach).await.is_err() {
+                continue;
+            }
+            if let Ok(slot) = taken.await {
+                return Ok(OrgLink { org: org.clone(), slot, commands });
+            }
+        }
+        Err(OrgGone)
+    }
+
+    fn commands(&self, org: &OrgId) -> mpsc::Sender<OrgCommand> {
+        let mut orgs = self.orgs.lock();
+        if let Some(commands) = orgs.get(org).filter(|commands| !commands.is_closed()) {
+            return commands.clone();
+        }
+        let (commands, inbox) = mpsc::channel(self.config.commands_max);
+        let task = Org::new(org.clone(), Arc::clone(&self.config), Arc::clone(&self.broker));
+        tokio::spawn(task.run(inbox, feed::channel(self.config.events_max), Arc::clone(&self.orgs)));
+        orgs.insert(org.clone(), commands.clone());
+        commands
+    }
+
+    /// Subscribed patterns with the number of their sessions, of one org or of all on this node.
+    pub async fn rooms(&self, only: Option<&OrgId>) -> Vec<(Pattern, usize)> {
+        let orgs: Vec<_> = {
+            let orgs = self.orgs.lock();
+            orgs.iter().filter(|(org, _)| only.is_none_or(|only| only == *org)).map(|(_, commands)| commands.clone()).collect()
+        };
+        let mut rooms = Vec::new();
+        for commands in orgs {
+            let (reply, answer) = oneshot::channel();
+            if commands.send(OrgCommand::Rooms(reply)).await.is_ok() {
+                rooms.extend(answer.await.unwrap_or_default());
+            }
+        }
+        rooms
+    }
+
+    /// Orgs with a task on this node.
+    pub fn orgs(&self) -> Vec<OrgId> {
+        self.orgs.lock().keys().cloned().collect()
+    }
+
+    /// Compares the logs with what the orgs' tasks know, over and over, so that the loss of the last message before a silence
+    /// is found too. Runs until it is dropped.
+    pub async fn probe(&self) {
+        let mut interval = tokio::time::interval(Duration::from_millis(self.config.probe_interval_ms));
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            let orgs = self.orgs();
+            for orgs in orgs.chunks(PROBE_ORGS_MAX) {
+                // While the broker is away there is nothing to learn; the feed says "interrupted" when it is back.
+                let Ok(states) = self.broker.probe(orgs).await else { break };
+                for (org, state) in orgs.iter().zip(states) {
+                    let commands = self.orgs.lock().get(org).cloned();
+                    if let (Some(commands), Some(state)) = (commands, state) {
+                        // A full inbox means that the org is busy; the next round will do.
+                        let _ = commands.try_send(OrgCommand::Probed(state));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Catch-up: one way for resumes, slow readers, lost messages and replaced histories (DESIGN section 1).
+//!
+//! A session in catch-up has a cursor into the log. It is fed from the tail in memory, or, for what is older, from pages that
+//! are read once for all who wait, as fast as its send queue empties; at the tail's end it is live again. The task is the only
+//! one that moves the tail, so there is neither hole nor double at that seam.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+
+use super::frames::{self, Replays};
+use super::member::{Delivery, Member};
+use super::org::Org;
+use super::router::Slot;
+use super::send_queue::Pushed;
+use super::tail::Resumption;
+use crate::broker::{Body, Entry, Page};
+use crate::protocol::push::Gap;
+use crate::protocol::{Position, Publication, Push};
+
+/// Entries looked at for one session before its queue is looked at again.
+const ENTRIES_AT_ONCE: usize = 1_024;
+/// Sessions served before other tasks get their turn.
+const SESSIONS_AT_ONCE: usize = 256;
+
+/// How far serving a session got.
+#[derive(PartialEq)]
+enum Served {
+    /// Its queue is full, or gone; a notice will come when it is empty.
+    Full,
+    /// It has got everything that was at hand.
+    All,
+}
+
+impl Org {
+    /// Brings a session in catch-up as far as memory and its queue allow.
+    pub(super) fn serve(&mut self, slot: Slot) {
+        loop {
+            let (Some(tail), Some(member)) = (&self.tail, self.members.get_mut(slot as usize)) else { return };
+            let Delivery::CatchUp(catch_up) = &mut member.delivery else { return };
+            if !catch_up.verified {
+                match tail.resume(catch_up.cursor) {
+                    Resumption::From(cursor) => (catch_up.cursor, catch_up.verified) = (cursor, true),
+                    Resumption::Gap(gap) => {
+                        catch_up.skip(gap);
+                        continue;
+                    }
+                    Resumption::Ask => {
+                        self.cold.insert(slot);
+                        return;
+                    }
+                }
+            }
+            let (cursor, last) = (catch_up.cursor, tail.last());
+            if cursor.seq > last.seq {
+                self.ahead.insert(slot);
+                return;
+            }
+            if cursor.seq == last.seq {
+                if !self.finish_catch_up(slot) {
+                    return;
+                }
+            } else if cursor.seq + 1 < tail.first_seq() {
+                self.cold.insert(slot);
+                return;
+            } else if feed(member, tail.after(cursor.seq), &mut self.replays) == Served::Full {
+                return;
+            }
+        }
+    }
+
+    /// The session has everything: it is live, and the commands that waited for this are carried out. Whether one of them
+    /// began another catch-up.
+    fn finish_catch_up(&mut self, slot: Slot) -> bool {
+        let Some(member) = self.members.get_mut(slot as usize) else { return false };
+        if tell_pending_gap(member) == Served::Full {
+            return false;
+        }
+        member.delivery = Delivery::Live;
+        member.subscriptions.iter_mut().for_each(|subscription| subscription.fresh = false);
+        while let Some(member) = self.members.get_mut(slot as usize) {
+            if !member.is_live() {
+                return true;
+            }
+            let Some(command) = member.waiting.pop_front() else { return false };
+            self.subscribe_now(command);
+        }
+        false
+    }
+
+    /// Serves everyone who waits for older entries from one page of the log, read from `from_seq`.
+    pub(super) async fn serve_page(&mut self, page: &Page, from_seq: u64) {
+        let Some(tail) = &self.tail else { return };
+        if page.epoch != tail.last().epoch {
+            self.doubt();
+            return;
+        }
+        let waiting: Vec<Slot> = std::mem::take(&mut self.cold).into_iter().collect();
+        for slots in waiting.chunks(SESSIONS_AT_ONCE) {
+            for slot in slots {
+                self.serve_from_page(*slot, page, from_seq);
+            }
+            tokio::task::yield_now().await;
+        }
+        self.replays.clear();
+    }
+
+    fn serve_from_page(&mut self, slot: Slot, page: &Page, from_seq: u64) {
+        let (Some(tail), Some(member)) = (&self.tail, self.members.get_mut(slot as usize)) else { return };
+        let Delivery::CatchUp(catch_up) = &mut member.delivery else { return };
+        let needed = tail.ask_from_seq(catch_up.cursor);
+        let first = page.entries.iter().map(|entry| entry.position).find(|position| position.seq >= needed);
+        if needed < from_seq || (first.is_none() && !page.end) {
+            // This page is not about what the session needs; the next one starts at the lowest number that is waited for.
+            self.cold.insert(slot);
+            return;
+        }
+        match tail.resume_by_log(catch_up.cursor, first) {
+            Resumption::From(cursor) => (catch_up.cursor, catch_up.verified) = (cursor, true),
+            Resumption::Gap(mut gap) => {
+                if gap.reason == crate::protocol::GapReason::Trimmed {
+                    gap.reason = catch_up.trimmed;
+                }
+                catch_up.skip(gap);
+            }
+            Resumption::Ask => {}
+        }
+        let after = catch_up.cursor.seq;
+        let entries = page.entries.iter().skip_while(|entry| entry.position.seq <= after);
+        if feed(member, entries, &mut self.replays) == Served::All {
+            self.serve(slot);
+        }
+    }
+}
+
+/// Feeds consecutive entries that follow the member's cursor, as far as its queue has room.
+fn feed<'a>(member: &mut Member, entries: impl Iterator<Item = &'a Entry>, replays: &mut Replays) -> Served {
+    let mut entries = entries.peekable();
+    while entries.peek().is_some() {
+        if tell_pending_gap(member) == Served::Full {
+            return Served::Full;
+        }
+        let room = member.queue.log_room();
+        if room == 0 {
+            if member.queue.is_closed() || member.queue.want_drain() {
+                return Served::Full;
+            }
+            continue;
+        }
+        let Some(before) = member.catch_up().map(|catch_up| catch_up.cursor) else { return Served::All };
+        let (cursor, piece) = take_piece(member, &mut entries, before, room, replays);
+        match piece.map(|piece| member.queue.push_log(&piece, Some(before))) {
+            None | Some(Pushed::Taken) => {
+                if let Some(catch_up) = member.catch_up() {
+                    catch_up.cursor = cursor;
+                }
+            }
+            Some(Pushed::Closed) => return Served::Full,
+            Some(Pushed::Overflowed(from)) => {
+                if let Some(catch_up) = member.catch_up() {
+                    catch_up.cursor = from;
+                }
+                // Waits for the notice, or is served again at once when the overflow left nothing waiting.
+                return if member.queue.want_drain() { Served::Full } else { Served::All };
+            }
+        }
+    }
+    Served::All
+}
+
+/// The next frames for the member, up to `room` bytes, and the cursor behind them.
+fn take_piece<'a>(
+    member: &mut Member,
+    entries: &mut std::iter::Peekable<impl Iterator<Item = &'a Entry>>,
+    before: Position,
+    room: usize,
+    replays: &mut Replays,
+) -> (Position, Option<Bytes>) {
+    let now_us = now_us();
+    let seam_seq = member.catch_up().map_or(0, |catch_up| catch_up.seam_seq);
+    let (mut cursor, mut parts, mut frames, mut bytes) = (before, Vec::new(), Vec::new(), 0);
+    for entry in entries.take(ENTRIES_AT_ONCE) {
+        let seq = entry.position.seq;
+        let frame = match &entry.body {
+            Body::Publication(publication) if wanted(member, publication, seq, seam_seq, now_us) => {
+                Some(replays.frame(member.wire.as_ref(), seq, seq <= seam_seq, publication))
+            }
+            Body::Fence(reason) => {
+                let gap = Gap { from: Some(cursor), to: entry.position, reason: *reason };
+                Some(frames::push(member.wire.as_ref(), &Push::Gap(&gap)))
+            }
+            Body::Publication(_) | Body::Malformed => None,
+        };
+        cursor = entry.position;
+        if let Some(frame) = frame {
+            bytes += frame.len();
+            parts.push((seq, seq <= seam_seq));
+            frames.push(frame);
+        }
+        if bytes >= room {
+            break;
+        }
+    }
+    member.told_seq = cursor.seq;
+    let piece = if frames.is_empty() { None } else { Some(replays.group(member.wire.as_ref(), parts, &frames)) };
+    (cursor, piece)
+}
+
+fn wanted(member: &Member, publication: &Publication, seq: u64, seam_seq: u64, now_us: u64) -> bool {
+    member.wants(publication, seq, seam_seq) && !publication.expired_at(now_us)
+}
+
+fn tell_pending_gap(member: &mut Member) -> Served {
+    let wire = std::sync::Arc::clone(&member.wire);
+    let Some(catch_up) = member.catch_up() else { return Served::All };
+    let Some(gap) = catch_up.gap.take() else { return Served::All };
+    let bytes = frames::push(wire.as_ref(), &Push::Gap(&gap));
+    // A gap is small and comes once per catch-up, so it goes with the replies, which are never dropped.
+    member.queue.push_reply(bytes);
+    if member.queue.is_closed() { Served::Full } else { Served::All }
+}
+
+fn now_us() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}

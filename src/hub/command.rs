@@ -1,0 +1,92 @@
+//! What sessions ask of their org's task.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::router::Slot;
+use super::send_queue::SendQueue;
+use crate::auth::Grant;
+use crate::broker::LogState;
+use crate::protocol::push::Answer;
+use crate::protocol::{OrgId, Pattern, Position, SessionId, Wire};
+
+/// A message to the task of one org.
+pub enum OrgCommand {
+    Attach {
+        session: SessionId,
+        queue: Arc<SendQueue>,
+        wire: Arc<dyn Wire>,
+        slot: oneshot::Sender<Slot>,
+    },
+    Subscribe(Subscribe),
+    Unsubscribe(Unsubscribe),
+    /// The session's queue is empty again after it had asked for that notice.
+    Drained(Slot),
+    /// Time to tell a quiet session its position.
+    Heartbeat(Slot),
+    Detach(Slot),
+    /// What a probe of the log found.
+    Probed(LogState),
+    Rooms(oneshot::Sender<Vec<(Pattern, usize)>>),
+}
+
+/// New subscriptions, and perhaps an older position to replay from.
+pub struct Subscribe {
+    pub slot: Slot,
+    pub grants: Vec<Grant>,
+    pub since: Option<Position>,
+    /// Sent when done, with the position filled in; before anything that the subscriptions bring.
+    pub answer: Answer,
+}
+
+pub struct Unsubscribe {
+    pub slot: Slot,
+    pub patterns: Vec<Pattern>,
+    pub answer: Option<Answer>,
+}
+
+/// One session's way to its org's task. The session ends it with [`OrgLink::detach`].
+#[derive(Debug, Clone)]
+pub struct OrgLink {
+    pub(super) org: OrgId,
+    pub(super) slot: Slot,
+    pub(super) commands: mpsc::Sender<OrgCommand>,
+}
+
+impl OrgLink {
+    pub fn org(&self) -> &OrgId {
+        &self.org
+    }
+
+    pub async fn subscribe(&self, grants: Vec<Grant>, since: Option<Position>, answer: Answer) -> Result<(), OrgGone> {
+        self.send(OrgCommand::Subscribe(Subscribe { slot: self.slot, grants, since, answer })).await
+    }
+
+    /// Ends subscriptions; `answer` is `None` when the server does so by itself.
+    pub async fn unsubscribe(&self, patterns: Vec<Pattern>, answer: Option<Answer>) -> Result<(), OrgGone> {
+        self.send(OrgCommand::Unsubscribe(Unsubscribe { slot: self.slot, patterns, answer })).await
+    }
+
+    pub async fn drained(&self) -> Result<(), OrgGone> {
+        self.send(OrgCommand::Drained(self.slot)).await
+    }
+
+    pub async fn heartbeat(&self) -> Result<(), OrgGone> {
+        self.send(OrgCommand::Heartbeat(self.slot)).await
+    }
+
+    /// Ends all of the session's subscriptions. An org whose task is gone has forgotten the session already.
+    pub async fn detach(self) {
+        let _ = self.send(OrgCommand::Detach(self.slot)).await;
+    }
+
+    async fn send(&self, command: OrgCommand) -> Result<(), OrgGone> {
+        self.commands.send(command).await.map_err(|_| OrgGone)
+    }
+}
+
+/// The org's task ended under its sessions, which only a defect brings about: the session must reconnect.
+#[derive(Debug, thiserror::Error)]
+#[error("the org's task is gone")]
+pub struct OrgGone;

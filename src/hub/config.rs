@@ -1,0 +1,73 @@
+//! Bounds and times of the hub.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Recent log kept in memory per org, in bytes. Resumes and catch-ups within it do not read the broker.
+    pub tail_bytes_max: usize,
+    /// Publications waiting for one session, in bytes. A session beyond it is lagging and is caught up from the log.
+    pub queue_bytes_max: usize,
+    /// Replies waiting for one session, in bytes. Beyond it no further command of the session is read.
+    pub replies_bytes_max: usize,
+    /// Commands from sessions waiting for one org.
+    pub commands_max: usize,
+    /// Events from the broker waiting for one org; more count as an interruption, which is repaired from the log.
+    pub events_max: usize,
+    /// Subscriptions of one session.
+    pub subscriptions_max: usize,
+    /// Sessions of this node subscribed to the same room or pattern.
+    pub room_members_max: usize,
+    /// Entries in one read of the log.
+    pub page_entries_max: usize,
+    /// Bytes in one read of the log.
+    pub page_bytes_max: usize,
+    /// How often the logs of orgs with sessions are probed for entries that pub/sub lost, in milliseconds.
+    pub probe_interval_ms: u64,
+    /// How long an org's topic is kept after its last session left, in milliseconds.
+    pub linger_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            tail_bytes_max: 4 << 20,
+            queue_bytes_max: 256 << 10,
+            replies_bytes_max: 64 << 10,
+            commands_max: 1_024,
+            events_max: 4_096,
+            subscriptions_max: 128,
+            room_members_max: 1_000,
+            page_entries_max: 1_000,
+            page_bytes_max: 1 << 20,
+            probe_interval_ms: 1_000,
+            linger_ms: 10_000,
+        }
+    }
+}
+
+impl Config {
+    /// What is wrong with these values, if anything is: `(key, sentence)`.
+    pub fn faults(&self) -> Vec<(&'static str, &'static str)> {
+        let mut faults = Vec::new();
+        if self.page_entries_max < 2 {
+            faults.push(("page_entries_max", "must be at least 2: comparing two histories needs two entries"));
+        }
+        for (key, value) in [
+            ("queue_bytes_max", self.queue_bytes_max),
+            ("commands_max", self.commands_max),
+            ("events_max", self.events_max),
+            ("page_bytes_max", self.page_bytes_max),
+        ] {
+            if value == 0 {
+                faults.push((key, "must be more than 0"));
+            }
+        }
+        if self.probe_interval_ms == 0 {
+            faults.push(("probe_interval_ms", "must be more than 0"));
+        }
+        faults
+    }
+}

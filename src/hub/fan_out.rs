@@ -1,0 +1,127 @@
+//! Live delivery: from a batch of publications to the send queues of everyone whom they reach.
+//!
+//! Each publication is encoded once per wire; sessions that get the same part of the batch share one concatenated piece, which
+//! is one write each (DESIGN section 5). Nothing here allocates, parses or formats per delivery.
+
+use std::sync::Arc;
+
+use super::frames;
+use super::member::{CatchUp, Delivery};
+use super::org::Org;
+use super::router::Slot;
+use super::send_queue::Pushed;
+use crate::broker::{Body, Entry};
+use crate::protocol::push::Gap;
+use crate::protocol::{Position, Publication, Push};
+
+/// Publications in one batch: as many as a mask has bits.
+pub const BATCH_MAX: usize = 64;
+/// A batch is cut when its data comes to this, so that one write never grows out of proportion.
+const BATCH_BYTES_MAX: usize = 128 << 10;
+/// Sessions written to before other tasks get their turn.
+const SESSIONS_AT_ONCE: usize = 256;
+
+impl Org {
+    /// Delivers entries that follow the position `before` without a hole.
+    pub(super) async fn deliver(&mut self, entries: &[Entry], mut before: Position) {
+        let (mut batch, mut bytes, mut start) = (Vec::new(), 0, before);
+        for entry in entries {
+            match &entry.body {
+                Body::Publication(publication) => {
+                    bytes += publication.data.len();
+                    batch.push(Arc::clone(publication));
+                }
+                Body::Fence(reason) => {
+                    self.fan_out(&batch, Some(start), before.seq).await;
+                    self.tell_gap(&Gap { from: Some(before), to: entry.position, reason: *reason }, before);
+                    batch.clear();
+                }
+                Body::Malformed => tracing::debug!(position = %entry.position, "skipped an entry that is no publication"),
+            }
+            before = entry.position;
+            if batch.len() == BATCH_MAX || bytes > BATCH_BYTES_MAX {
+                self.fan_out(&batch, Some(start), before.seq).await;
+                batch.clear();
+            }
+            if batch.is_empty() {
+                (start, bytes) = (before, 0);
+            }
+        }
+        self.fan_out(&batch, Some(start), before.seq).await;
+    }
+
+    pub(super) async fn deliver_ephemeral(&mut self, publications: &[Arc<Publication>]) {
+        for batch in publications.chunks(BATCH_MAX) {
+            self.fan_out(batch, None, 0).await;
+        }
+    }
+
+    async fn fan_out(&mut self, batch: &[Arc<Publication>], before: Option<Position>, last_seq: u64) {
+        if batch.is_empty() {
+            return;
+        }
+        self.mark(batch);
+        self.batch.reset(batch.len());
+        let touched = std::mem::take(&mut self.touched);
+        for slots in touched.chunks(SESSIONS_AT_ONCE) {
+            for slot in slots {
+                self.deliver_to(*slot, batch, before, last_seq);
+            }
+            if touched.len() > SESSIONS_AT_ONCE {
+                tokio::task::yield_now().await;
+            }
+        }
+        self.touched = touched;
+        self.touched.clear();
+    }
+
+    /// Notes in `marks` which publications reach whom, and in `touched` who is reached at all.
+    fn mark(&mut self, batch: &[Arc<Publication>]) {
+        let (marks, touched) = (&mut self.marks, &mut self.touched);
+        for (index, publication) in batch.iter().enumerate() {
+            let bit = 1u64 << index;
+            let mut reach = |slot: Slot| {
+                let mark = &mut marks[slot as usize];
+                if *mark == 0 {
+                    touched.push(slot);
+                }
+                *mark |= bit;
+            };
+            if publication.sessions.is_empty() {
+                self.router.visit(&publication.room, publication.cascade, &mut reach);
+            } else {
+                publication.sessions.iter().filter_map(|session| self.by_session.get(session)).for_each(|slot| reach(*slot));
+            }
+        }
+    }
+
+    fn deliver_to(&mut self, slot: Slot, batch: &[Arc<Publication>], before: Option<Position>, last_seq: u64) {
+        let mask = std::mem::take(&mut self.marks[slot as usize]);
+        let Some(member) = self.members.get_mut(slot as usize) else { return };
+        if !member.is_live() {
+            return;
+        }
+        member.told_seq = member.told_seq.max(last_seq);
+        let bytes = self.batch.group(mask, member.wire.as_ref(), batch);
+        self.push(slot, &bytes, before);
+    }
+
+    /// Tells every live session of an admitted loss; those in catch-up meet it on their way.
+    pub(super) fn tell_gap(&mut self, gap: &Gap, before: Position) {
+        let live: Vec<Slot> =
+            self.members.iter().filter(|(_, member)| member.is_live()).filter_map(|(slot, _)| Slot::try_from(slot).ok()).collect();
+        for slot in live {
+            let bytes = frames::push(self.members[slot as usize].wire.as_ref(), &Push::Gap(gap));
+            self.push(slot, &bytes, Some(before));
+        }
+    }
+
+    /// Pushes to a live session; one that has no room is lagging from now on.
+    pub(super) fn push(&mut self, slot: Slot, bytes: &bytes::Bytes, before: Option<Position>) {
+        let Some(member) = self.members.get_mut(slot as usize) else { return };
+        if let Pushed::Overflowed(cursor) = member.queue.push_log(bytes, before) {
+            member.delivery = Delivery::CatchUp(Box::new(CatchUp::lagging(cursor)));
+            self.serve(slot);
+        }
+    }
+}

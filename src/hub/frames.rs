@@ -1,0 +1,122 @@
+//! Encoded publications, made once per wire and shared by every session that gets the same.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::protocol::codec::WIRES_MAX;
+use crate::protocol::{Publication, Push, Wire};
+
+/// The encodings of one batch of live publications.
+#[derive(Default)]
+pub struct Batch {
+    frames: Vec<[Option<Bytes>; WIRES_MAX]>,
+    groups: HashMap<(u64, usize), Bytes>,
+    recent: Option<((u64, usize), Bytes)>,
+}
+
+impl Batch {
+    /// Starts over for `count` publications.
+    pub fn reset(&mut self, count: usize) {
+        self.frames.clear();
+        self.frames.resize_with(count, Default::default);
+        self.groups.clear();
+        self.recent = None;
+    }
+
+    /// The publications whose bits are set in `mask`, one after another, as bytes for `wire`.
+    pub fn group(&mut self, mask: u64, wire: &dyn Wire, publications: &[Arc<Publication>]) -> Bytes {
+        let key = (mask, wire.kind());
+        if let Some((recent, bytes)) = &self.recent {
+            if *recent == key {
+                return bytes.clone();
+            }
+        }
+        let bytes = match self.groups.get(&key) {
+            Some(bytes) => bytes.clone(),
+            None => {
+                let bytes = self.concatenate(mask, wire, publications);
+                self.groups.insert(key, bytes.clone());
+                bytes
+            }
+        };
+        self.recent = Some((key, bytes.clone()));
+        bytes
+    }
+
+    fn concatenate(&mut self, mask: u64, wire: &dyn Wire, publications: &[Arc<Publication>]) -> Bytes {
+        if mask.is_power_of_two() {
+            return self.frame(mask.trailing_zeros() as usize, wire, publications);
+        }
+        let mut all = BytesMut::new();
+        let mut left = mask;
+        while left != 0 {
+            all.extend_from_slice(&self.frame(left.trailing_zeros() as usize, wire, publications));
+            left &= left - 1;
+        }
+        all.freeze()
+    }
+
+    fn frame(&mut self, index: usize, wire: &dyn Wire, publications: &[Arc<Publication>]) -> Bytes {
+        self.frames[index][wire.kind()].get_or_insert_with(|| encode(wire, &publications[index], false)).clone()
+    }
+}
+
+/// Encodings that sessions in catch-up share, over one round of serving them.
+#[derive(Default)]
+pub struct Replays {
+    frames: HashMap<(u64, usize, bool), Bytes>,
+    groups: HashMap<(usize, Vec<(u64, bool)>), Bytes>,
+    bytes: usize,
+}
+
+/// How many bytes of encodings are kept between sessions of one round.
+const REPLAY_BYTES_MAX: usize = 8 << 20;
+
+impl Replays {
+    pub fn frame(&mut self, wire: &dyn Wire, seq: u64, replayed: bool, publication: &Publication) -> Bytes {
+        self.shrink();
+        let bytes = &mut self.bytes;
+        let frame = self.frames.entry((seq, wire.kind(), replayed)).or_insert_with(|| {
+            let frame = encode(wire, publication, replayed);
+            *bytes += frame.len();
+            frame
+        });
+        frame.clone()
+    }
+
+    /// The frames as one piece; sessions that miss the same publications share it.
+    pub fn group(&mut self, wire: &dyn Wire, parts: Vec<(u64, bool)>, frames: &[Bytes]) -> Bytes {
+        if let [only] = frames {
+            return only.clone();
+        }
+        let bytes = &mut self.bytes;
+        let group = self.groups.entry((wire.kind(), parts)).or_insert_with(|| {
+            let whole = Bytes::from(frames.concat());
+            *bytes += whole.len();
+            whole
+        });
+        group.clone()
+    }
+
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn shrink(&mut self) {
+        if self.bytes > REPLAY_BYTES_MAX {
+            self.clear();
+        }
+    }
+}
+
+pub fn encode(wire: &dyn Wire, publication: &Publication, replayed: bool) -> Bytes {
+    push(wire, &Push::Publication { publication, replayed })
+}
+
+pub fn push(wire: &dyn Wire, push: &Push<'_>) -> Bytes {
+    let mut out = BytesMut::new();
+    wire.push(push, &mut out);
+    out.freeze()
+}

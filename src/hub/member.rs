@@ -1,0 +1,123 @@
+//! A session as its org's task knows it: subscriptions, and where it stands in the log.
+//!
+//! Pure but for the send queue that it holds. What a session gets is decided here for catch-up, and by the router for live
+//! delivery; both follow the same rule.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::command::Subscribe;
+use super::send_queue::SendQueue;
+use crate::protocol::push::Gap;
+use crate::protocol::{GapReason, Pattern, Position, Publication, SessionId, Wire};
+
+/// One session of the org on this node.
+pub struct Member {
+    pub session: SessionId,
+    pub queue: Arc<SendQueue>,
+    pub wire: Arc<dyn Wire>,
+    pub subscriptions: Vec<Subscription>,
+    pub delivery: Delivery,
+    /// The newest position that the session was told in any way.
+    pub told_seq: u64,
+    /// Subscribe commands that wait for the end of the present catch-up.
+    pub waiting: VecDeque<Subscribe>,
+}
+
+pub struct Subscription {
+    pub pattern: Pattern,
+    /// Entries up to this number are not meant.
+    pub from_seq: u64,
+    /// Made with a position while older subscriptions were already served: its replay must not repeat what those got.
+    pub fresh: bool,
+}
+
+/// How a session gets what is new.
+pub enum Delivery {
+    /// It has everything up to the tail's end and gets each batch as it comes.
+    Live,
+    CatchUp(Box<CatchUp>),
+}
+
+/// A session on its way from an older position to the tail's end.
+pub struct CatchUp {
+    /// It has everything up to here.
+    pub cursor: Position,
+    /// Whether the cursor is known to be a place in the present log.
+    pub verified: bool,
+    /// Entries up to this number were already served to subscriptions that are not fresh.
+    pub seam_seq: u64,
+    /// To be told before anything else is delivered.
+    pub gap: Option<Gap>,
+    /// What a gap is called when the log no longer has what comes after the cursor.
+    pub trimmed: GapReason,
+}
+
+impl CatchUp {
+    /// After an overflow: the cursor is a place in the present log, and nothing is replayed for new subscriptions.
+    pub fn lagging(cursor: Position) -> Self {
+        Self { cursor, verified: true, seam_seq: cursor.seq, gap: None, trimmed: GapReason::Evicted }
+    }
+
+    /// For subscriptions made with a position, while everything up to `seam_seq` was served to the others.
+    pub fn since(cursor: Position, seam_seq: u64) -> Self {
+        Self { cursor, verified: false, seam_seq, gap: None, trimmed: GapReason::Trimmed }
+    }
+
+    /// Goes on after the gap; gaps that follow each other without a delivery between are one.
+    pub fn skip(&mut self, gap: Gap) {
+        self.cursor = gap.to;
+        self.verified = false;
+        match &mut self.gap {
+            Some(earlier) => earlier.to = gap.to,
+            none => *none = Some(gap),
+        }
+    }
+}
+
+impl Member {
+    pub fn catch_up(&mut self) -> Option<&mut CatchUp> {
+        match &mut self.delivery {
+            Delivery::CatchUp(catch_up) => Some(catch_up),
+            Delivery::Live => None,
+        }
+    }
+
+    pub fn is_live(&self) -> bool {
+        matches!(self.delivery, Delivery::Live)
+    }
+
+    /// Whether a logged publication, met in catch-up, is to be delivered.
+    pub fn wants(&self, publication: &Publication, seq: u64, seam_seq: u64) -> bool {
+        if !publication.sessions.is_empty() {
+            return publication.sessions.contains(&self.session) && seq > seam_seq;
+        }
+        let mut wanted = false;
+        for subscription in self.subscriptions.iter().filter(|subscription| seq > subscription.from_seq) {
+            if reaches(&subscription.pattern, publication) {
+                if seq <= seam_seq && !subscription.fresh {
+                    return false;
+                }
+                wanted = true;
+            }
+        }
+        wanted
+    }
+
+    /// The log was replaced after number `base_seq`: what came later is new to every subscription.
+    pub fn rebase(&mut self, base_seq: u64) {
+        for subscription in &mut self.subscriptions {
+            subscription.from_seq = subscription.from_seq.min(base_seq);
+        }
+        self.told_seq = self.told_seq.min(base_seq);
+        if let Some(catch_up) = self.catch_up() {
+            catch_up.verified = false;
+            catch_up.seam_seq = catch_up.seam_seq.min(base_seq);
+        }
+    }
+}
+
+fn reaches(pattern: &Pattern, publication: &Publication) -> bool {
+    let room = &publication.room;
+    if publication.cascade { room.channel() == "org" || pattern.matches_at_or_below(room) } else { pattern.matches(room) }
+}

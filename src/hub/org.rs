@@ -1,0 +1,441 @@
+//! The task of one org: takes in what the broker feeds, checks that nothing is missing, delivers it, and serves the sessions'
+//! commands. Everything it owns is touched by this task alone.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slab::Slab;
+use tokio::sync::{mpsc, oneshot};
+
+use super::Orgs;
+use super::command::{OrgCommand, Subscribe, Unsubscribe};
+use super::config::Config;
+use super::fan_out::BATCH_MAX;
+use super::frames::{Batch, Replays};
+use super::member::{CatchUp, Delivery, Member, Subscription};
+use super::router::{Router, Slot};
+use super::tail::{Admission, Repair, Tail};
+use crate::broker::feed::{Feed, FeedReceiver};
+use crate::broker::{Broker, LogState, OrgEvent, Page, PageLimit, ReadError};
+use crate::protocol::push::{Answer, Reply};
+use crate::protocol::room::SYSTEM_CHANNELS;
+use crate::protocol::{Close, CloseCode, Code, Fault, OrgId, Pattern, Position, Push, SessionId};
+
+/// Commands handled before the feed gets its turn.
+const COMMANDS_AT_ONCE: usize = 256;
+/// The longest pause between attempts to read a log that cannot be read.
+const RETRY_MAX_MS: u64 = 2_000;
+
+pub(super) struct Org {
+    name: OrgId,
+    broker: Arc<dyn Broker>,
+    pub(super) config: Arc<Config>,
+    /// `None` until the log was opened.
+    pub(super) tail: Option<Tail>,
+    pub(super) router: Router,
+    pub(super) members: Slab<Member>,
+    pub(super) by_session: HashMap<SessionId, Slot>,
+    pub(super) batch: Batch,
+    pub(super) replays: Replays,
+    /// Per slot, which publications of the batch in hand reach it.
+    pub(super) marks: Vec<u64>,
+    pub(super) touched: Vec<Slot>,
+    /// Members whose next entries are not in memory.
+    pub(super) cold: BTreeSet<Slot>,
+    /// Members that came from a node which knew more of the log than this one yet does.
+    pub(super) ahead: BTreeSet<Slot>,
+    /// Where to read the log from, because something may be missing. The feed waits meanwhile.
+    repair: Option<u64>,
+    /// What the last probe found beyond the tail's end: still missing at the next one, it is lost.
+    suspect: Option<Position>,
+    failures: u32,
+}
+
+/// A read of the log under way; there is never more than one per org.
+type Reading = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+enum Outcome {
+    Opened(Result<LogState, ReadError>),
+    Read { purpose: Purpose, from_seq: u64, page: Result<Page, ReadError> },
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Purpose {
+    Repair,
+    CatchUp,
+}
+
+impl Org {
+    pub(super) fn new(name: OrgId, config: Arc<Config>, broker: Arc<dyn Broker>) -> Self {
+        Self {
+            name,
+            broker,
+            config,
+            tail: None,
+            router: Router::default(),
+            members: Slab::new(),
+            by_session: HashMap::new(),
+            batch: Batch::default(),
+            replays: Replays::default(),
+            marks: Vec::new(),
+            touched: Vec::new(),
+            cold: BTreeSet::new(),
+            ahead: BTreeSet::new(),
+            repair: None,
+            suspect: None,
+            failures: 0,
+        }
+    }
+
+    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<OrgCommand>, feed: (Feed, FeedReceiver), orgs: Arc<Orgs>) {
+        let (feed, mut events_in) = feed;
+        self.broker.join(&self.name, feed.clone()).await;
+        let (mut commands, mut events) = (Vec::new(), Vec::new());
+        let mut reading: Option<Reading> = None;
+        loop {
+            if reading.is_none() {
+                reading = self.next_reading();
+            }
+            // Sessions wait for the first attempt to open the log; while it cannot be opened they are told so.
+            let serving = self.tail.is_some() || self.failures > 0;
+            let feeding = self.tail.is_some() && self.repair.is_none();
+            let idle = self.members.is_empty() && serving;
+            tokio::select! {
+                _ = inbox.recv_many(&mut commands, COMMANDS_AT_ONCE), if serving => {
+                    for command in commands.drain(..) {
+                        self.handle(command).await;
+                    }
+                    self.replays.clear();
+                }
+                _ = events_in.recv_many(&mut events, BATCH_MAX), if feeding => self.take_in(&mut events).await,
+                outcome = async { reading.as_mut().expect("guarded by the condition").await }, if reading.is_some() => {
+                    reading = None;
+                    self.finish(outcome).await;
+                }
+                () = tokio::time::sleep(Duration::from_millis(self.config.linger_ms)), if idle => {
+                    self.broker.leave(&self.name).await;
+                    if Self::retire(&self.name, &inbox, &orgs) {
+                        return;
+                    }
+                    self.broker.join(&self.name, feed.clone()).await;
+                }
+            }
+        }
+    }
+
+    /// Takes the org off the node's list, unless somebody has just come.
+    fn retire(name: &OrgId, inbox: &mpsc::Receiver<OrgCommand>, orgs: &Orgs) -> bool {
+        let mut orgs = orgs.lock();
+        let retired = inbox.is_empty();
+        if retired {
+            orgs.remove(name);
+        }
+        retired
+    }
+
+    fn next_reading(&self) -> Option<Reading> {
+        let pause = self.pause();
+        let (broker, name) = (Arc::clone(&self.broker), self.name.clone());
+        let Some(tail) = &self.tail else {
+            return Some(Box::pin(async move {
+                tokio::time::sleep(pause).await;
+                Outcome::Opened(broker.open(&name).await)
+            }));
+        };
+        let asked = self.cold.iter().filter_map(|slot| self.members.get(*slot as usize)).filter_map(|member| match &member.delivery {
+            Delivery::CatchUp(catch_up) => Some(tail.ask_from_seq(catch_up.cursor)),
+            Delivery::Live => None,
+        });
+        let (purpose, from_seq) = match self.repair {
+            Some(from_seq) => (Purpose::Repair, from_seq),
+            None => (Purpose::CatchUp, asked.min()?),
+        };
+        let limit = PageLimit { entries: self.config.page_entries_max, bytes: self.config.page_bytes_max };
+        Some(Box::pin(async move {
+            tokio::time::sleep(pause).await;
+            Outcome::Read { purpose, from_seq, page: broker.read(&name, from_seq, limit).await }
+        }))
+    }
+
+    /// Grows with the failures in a row, with jitter, so that a broker that comes back is not overrun.
+    fn pause(&self) -> Duration {
+        if self.failures == 0 {
+            return Duration::ZERO;
+        }
+        let ceiling = (50u64 << self.failures.min(6)).min(RETRY_MAX_MS);
+        Duration::from_millis(rand::random_range(ceiling / 2..=ceiling))
+    }
+
+    async fn finish(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Opened(Ok(state)) => {
+                self.failures = 0;
+                self.tail = Some(Tail::new(state, self.config.tail_bytes_max));
+            }
+            Outcome::Read { purpose, from_seq, page: Ok(page) } => {
+                self.failures = 0;
+                match purpose {
+                    Purpose::Repair => self.repair_from(&page, from_seq).await,
+                    Purpose::CatchUp => self.serve_page(&page, from_seq).await,
+                }
+            }
+            Outcome::Opened(Err(error)) | Outcome::Read { page: Err(error), .. } => {
+                self.failures = self.failures.saturating_add(1);
+                if self.failures == 1 {
+                    tracing::warn!(org = %self.name, %error, "the log cannot be read; trying again until it can");
+                }
+            }
+        }
+    }
+
+    /// Events from the broker, in the carrier's order.
+    async fn take_in(&mut self, events: &mut Vec<OrgEvent>) {
+        let Some(tail) = &mut self.tail else { return };
+        let before = tail.last();
+        let (mut entries, mut ephemeral) = (Vec::new(), Vec::new());
+        for event in events.drain(..) {
+            match event {
+                OrgEvent::Entry(entry) if self.repair.is_none() => match tail.admit(&entry) {
+                    Admission::Next => entries.push(entry),
+                    Admission::Known => {}
+                    Admission::Doubtful => self.repair = Some(tail.repair_from_seq()),
+                },
+                // The repair will find it in the log.
+                OrgEvent::Entry(_) => {}
+                OrgEvent::Ephemeral(publication) => ephemeral.push(publication),
+                OrgEvent::Interrupted => self.repair = Some(tail.repair_from_seq()),
+            }
+        }
+        self.deliver(&entries, before).await;
+        self.deliver_ephemeral(&ephemeral).await;
+        self.serve_ahead();
+    }
+
+    async fn repair_from(&mut self, page: &Page, from_seq: u64) {
+        let Some(tail) = &mut self.tail else { return };
+        let known = tail.last();
+        match tail.repair(page, from_seq) {
+            Repair::Compare { from_seq } => self.repair = Some(from_seq),
+            Repair::Deliver { gap, entries } => {
+                self.repair = if page.end { None } else { Some(tail.repair_from_seq()) };
+                let base = match (gap, entries.first()) {
+                    (Some(gap), _) => gap.to,
+                    (None, Some(first)) => tail.before(first.position),
+                    (None, None) => tail.last(),
+                };
+                if base.epoch != known.epoch || base.seq < known.seq {
+                    self.members.iter_mut().for_each(|(_, member)| member.rebase(base.seq));
+                }
+                if let Some(gap) = gap {
+                    self.tell_gap(&gap, known);
+                }
+                self.deliver(&entries, base).await;
+                self.serve_ahead();
+            }
+        }
+    }
+
+    fn serve_ahead(&mut self) {
+        for slot in std::mem::take(&mut self.ahead) {
+            self.serve(slot);
+        }
+    }
+
+    async fn handle(&mut self, command: OrgCommand) {
+        match command {
+            OrgCommand::Attach { session, queue, wire, slot } => {
+                let member = Member {
+                    session,
+                    queue,
+                    wire,
+                    subscriptions: Vec::new(),
+                    delivery: Delivery::Live,
+                    told_seq: 0,
+                    waiting: VecDeque::new(),
+                };
+                self.attach(member, slot);
+            }
+            OrgCommand::Subscribe(subscribe) => self.subscribe(subscribe),
+            OrgCommand::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe),
+            OrgCommand::Drained(slot) => self.serve(slot),
+            OrgCommand::Heartbeat(slot) => self.tell_position(slot),
+            OrgCommand::Detach(slot) => self.detach(slot),
+            OrgCommand::Probed(state) => self.compare(state),
+            OrgCommand::Rooms(reply) => {
+                let _ = reply.send(self.rooms());
+            }
+        }
+    }
+
+    fn attach(&mut self, member: Member, reply: oneshot::Sender<Slot>) {
+        let session = member.session;
+        let Ok(slot) = Slot::try_from(self.members.insert(member)) else { return };
+        self.by_session.insert(session, slot);
+        if self.marks.len() <= slot as usize {
+            self.marks.resize(slot as usize + 1, 0);
+        }
+        if reply.send(slot).is_err() {
+            self.detach(slot);
+        }
+    }
+
+    fn detach(&mut self, slot: Slot) {
+        let Some(member) = self.members.try_remove(slot as usize) else { return };
+        for subscription in &member.subscriptions {
+            self.router.unsubscribe(&subscription.pattern, slot);
+        }
+        self.by_session.remove(&member.session);
+        self.cold.remove(&slot);
+        self.ahead.remove(&slot);
+    }
+
+    fn subscribe(&mut self, command: Subscribe) {
+        let slot = command.slot;
+        let Some(member) = self.members.get_mut(slot as usize) else { return };
+        if !member.is_live() && (command.since.is_some() || !member.waiting.is_empty()) {
+            if member.waiting.len() < self.config.subscriptions_max {
+                member.waiting.push_back(command);
+            } else {
+                let fault = Fault::new(Code::RateLimitExceeded, "too many subscribe commands wait for the replay under way");
+                answer(member, Answer::error(command.answer.id, fault));
+            }
+            return;
+        }
+        self.subscribe_now(command);
+        self.serve(slot);
+    }
+
+    pub(super) fn subscribe_now(&mut self, command: Subscribe) {
+        let Some(member) = self.members.get_mut(command.slot as usize) else { return };
+        let fault = match &self.tail {
+            None => Some(Fault::new(Code::BrokerUnavailable, "the org's log cannot be read at the moment").retry_after_ms(1_000)),
+            Some(_) => refusal(member, &command, &self.router, &self.config),
+        };
+        let (Some(tail), None) = (&self.tail, &fault) else {
+            refuse(member, command.answer, fault);
+            return;
+        };
+        let last = tail.last();
+        // Whoever already has everything up to the end needs no replay.
+        let replay = command.since.filter(|since| *since != last || !member.is_live());
+        for grant in command.grants {
+            if self.router.subscribe(grant.pattern(), command.slot) {
+                let from_seq = if replay.is_some() { 0 } else { last.seq };
+                member.subscriptions.push(Subscription { pattern: grant.pattern().clone(), from_seq, fresh: replay.is_some() });
+            }
+        }
+        let position = command.since.or(member.is_live().then_some(last));
+        answer(member, placed(command.answer, position));
+        if let Some(since) = replay {
+            member.delivery = Delivery::CatchUp(Box::new(CatchUp::since(since, last.seq)));
+        }
+    }
+
+    fn unsubscribe(&mut self, command: Unsubscribe) {
+        let Some(member) = self.members.get_mut(command.slot as usize) else { return };
+        let before = member.subscriptions.len();
+        member.subscriptions.retain(|subscription| {
+            let ends = command.patterns.contains(&subscription.pattern);
+            if ends {
+                self.router.unsubscribe(&subscription.pattern, command.slot);
+            }
+            !ends
+        });
+        let mut ended = member.subscriptions.len() != before;
+        for waiting in &mut member.waiting {
+            let before = waiting.grants.len();
+            waiting.grants.retain(|grant| !command.patterns.contains(grant.pattern()));
+            ended |= waiting.grants.len() != before;
+        }
+        match command.answer {
+            Some(done) if ended => answer(member, done),
+            Some(done) => answer(member, Answer::error(done.id, Fault::new(Code::RoomNotFound, "there was no such subscription"))),
+            None => {}
+        }
+    }
+
+    fn tell_position(&mut self, slot: Slot) {
+        let (Some(member), Some(tail)) = (self.members.get_mut(slot as usize), &self.tail) else { return };
+        let last = tail.last();
+        if member.is_live() && member.told_seq != last.seq {
+            let bytes = super::frames::push(member.wire.as_ref(), &Push::Position(last));
+            let _ = self.push(slot, &bytes, Some(last));
+            if let Some(member) = self.members.get_mut(slot as usize) {
+                member.told_seq = last.seq;
+            }
+        }
+    }
+
+    /// Reads the log when a probe shows what is not known here. What is merely newer may still be on its way, so it is given
+    /// until the next probe.
+    fn compare(&mut self, state: LogState) {
+        let Some(tail) = &self.tail else { return };
+        let lost = self.suspect.take().is_some_and(|suspect| suspect.epoch == tail.last().epoch && suspect.seq > tail.last().seq);
+        if lost || tail.differs_from(state.last) {
+            self.doubt();
+        } else if state.last.seq > tail.last().seq {
+            self.suspect = Some(state.last);
+        }
+    }
+
+    /// Has the log read before anything else is delivered.
+    pub(super) fn doubt(&mut self) {
+        if let Some(tail) = &self.tail {
+            self.repair.get_or_insert(tail.repair_from_seq());
+        }
+    }
+
+    fn rooms(&self) -> Vec<(Pattern, usize)> {
+        let mut rooms: HashMap<&Pattern, usize> = HashMap::new();
+        for (_, member) in &self.members {
+            for subscription in &member.subscriptions {
+                *rooms.entry(&subscription.pattern).or_default() += 1;
+            }
+        }
+        rooms.into_iter().map(|(pattern, count)| (pattern.clone(), count)).collect()
+    }
+}
+
+/// Why the command cannot be carried out, if it cannot.
+fn refusal(member: &Member, command: &Subscribe, router: &Router, config: &Config) -> Option<Fault> {
+    let has = |pattern: &Pattern| member.subscriptions.iter().any(|subscription| subscription.pattern == *pattern);
+    let mut fresh = command.grants.iter().map(crate::auth::Grant::pattern).filter(|pattern| !has(pattern));
+    if member.subscriptions.len() + fresh.clone().count() > config.subscriptions_max {
+        let text = format!("a session may have {} subscriptions; unsubscribe from others first", config.subscriptions_max);
+        return Some(Fault::new(Code::SubscriptionFailed, text));
+    }
+    // Every session of the org is in the org's own room, which is no reason to refuse one.
+    let own = |pattern: &Pattern| SYSTEM_CHANNELS.iter().any(|channel| pattern.as_str().starts_with(&format!("{channel}:")));
+    let full = fresh.find(|pattern| !own(pattern) && router.members(pattern) >= config.room_members_max)?;
+    Some(Fault::new(Code::RoomFull, format!("{full} has its full number of sessions on this node")).retry_after_ms(5_000))
+}
+
+fn answer(member: &Member, answer: Answer) {
+    let mut out = bytes::BytesMut::new();
+    member.wire.answer(&answer, &mut out);
+    member.queue.push_reply(out.freeze());
+}
+
+/// A session that could not even get its own rooms is of no use, so it is sent away to come back.
+fn refuse(member: &Member, command: Answer, fault: Option<Fault>) {
+    let fault = fault.unwrap_or_else(|| Fault::new(Code::InternalError, "the subscription failed"));
+    let authenticating = matches!(command.reply, Reply::Authenticated(_));
+    let (reason, retry_after_ms) = (fault.code, fault.retry_after_ms);
+    answer(member, Answer::error(command.id, fault));
+    if authenticating && reason == Code::BrokerUnavailable {
+        let close = Close::because(CloseCode::BrokerUnavailable, reason);
+        member.queue.close(close.retry_after_ms(retry_after_ms.unwrap_or_default()));
+    }
+}
+
+fn placed(mut answer: Answer, at: Option<Position>) -> Answer {
+    match &mut answer.reply {
+        Reply::Authenticated(authenticated) => authenticated.position = at,
+        Reply::Subscribed { position, .. } => *position = at,
+        _ => {}
+    }
+    answer
+}

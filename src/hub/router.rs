@@ -1,0 +1,295 @@
+//! From a room to its subscribers: a trie over pattern steps, one per org.
+//!
+//! Pure. The org's task owns it and asks it for every publication; it knows slots (places in the org's session table), not
+//! sessions. A slot may be visited more than once for one room; the caller's marks make that one delivery.
+
+use std::collections::HashMap;
+
+use crate::protocol::pattern::{Pattern, Step, step_takes};
+use crate::protocol::room::RoomName;
+
+/// A session's place in its org's table.
+pub type Slot = u32;
+
+/// Member lists longer than this keep an index, so that leaving a large room does not search it.
+const INDEXED_ABOVE: usize = 64;
+
+/// All subscriptions of one org on this node.
+#[derive(Debug, Default)]
+pub struct Router {
+    root: Node,
+    subscriptions: usize,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    named: HashMap<Box<str>, Node>,
+    any: Option<Box<Node>>,
+    /// Patterns that end here.
+    exact: Members,
+    /// Patterns that end here and mean everything below too.
+    below: Members,
+}
+
+#[derive(Debug, Default)]
+struct Members {
+    slots: Vec<Slot>,
+    places: HashMap<Slot, usize>,
+}
+
+impl Router {
+    /// Adds a subscription; `false` when the slot already had it.
+    pub fn subscribe(&mut self, pattern: &Pattern, slot: Slot) -> bool {
+        let mut node = &mut self.root;
+        for (_, step) in routed(pattern) {
+            node = match step {
+                Step::Any => node.any.get_or_insert_default(),
+                Step::Name(name) if node.named.contains_key(name) => node.named.get_mut(name).expect("the key was just seen"),
+                Step::Name(name) => node.named.entry(name.into()).or_default(),
+            };
+        }
+        let added = node.members(pattern).insert(slot);
+        self.subscriptions += usize::from(added);
+        added
+    }
+
+    /// Removes a subscription and whatever part of the trie nobody needs any more.
+    pub fn unsubscribe(&mut self, pattern: &Pattern, slot: Slot) {
+        let steps: Vec<Step<'_>> = routed(pattern).map(|(_, step)| step).collect();
+        if self.root.remove(&steps, pattern, slot) {
+            self.subscriptions -= 1;
+        }
+    }
+
+    /// How many sessions have exactly this pattern.
+    pub fn members(&self, pattern: &Pattern) -> usize {
+        let mut node = &self.root;
+        for (_, step) in routed(pattern) {
+            let next = match step {
+                Step::Any => node.any.as_deref(),
+                Step::Name(name) => node.named.get(name),
+            };
+            match next {
+                Some(next) => node = next,
+                None => return 0,
+            }
+        }
+        if pattern.reaches_below() { node.below.slots.len() } else { node.exact.slots.len() }
+    }
+
+    /// Visits every slot that a publication into `room` reaches; with `cascade` also those subscribed below the room.
+    pub fn visit(&self, room: &RoomName, cascade: bool, visit: &mut impl FnMut(Slot)) {
+        let mut segments = room.segments();
+        let channel = segments.next().unwrap_or_default();
+        segments.next();
+        self.root.below.visit(visit);
+        if cascade && channel == "org" {
+            // The org room with cascade is above every channel: it reaches every session of the org.
+            return self.root.visit_all(visit);
+        }
+        if let Some(node) = self.root.named.get(channel) {
+            node.walk(segments.clone(), cascade, visit);
+        }
+        if let Some(node) = self.root.any.as_deref() {
+            if step_takes(0, Step::Any, channel) {
+                node.walk(segments, cascade, visit);
+            }
+        }
+    }
+
+    pub fn subscriptions(&self) -> usize {
+        self.subscriptions
+    }
+}
+
+/// The steps that tell rooms of one org apart: all but the org itself.
+fn routed(pattern: &Pattern) -> impl Iterator<Item = (usize, Step<'_>)> {
+    pattern.steps().enumerate().filter(|(depth, _)| *depth != 1)
+}
+
+impl Node {
+    fn members(&mut self, pattern: &Pattern) -> &mut Members {
+        if pattern.reaches_below() { &mut self.below } else { &mut self.exact }
+    }
+
+    /// `segments` are those below this node.
+    fn walk<'a>(&self, mut segments: impl Iterator<Item = &'a str> + Clone, cascade: bool, visit: &mut impl FnMut(Slot)) {
+        self.below.visit(visit);
+        match segments.next() {
+            Some(segment) => {
+                if let Some(node) = self.named.get(segment) {
+                    node.walk(segments.clone(), cascade, visit);
+                }
+                if let Some(node) = self.any.as_deref() {
+                    node.walk(segments, cascade, visit);
+                }
+            }
+            None if cascade => {
+                self.exact.visit(visit);
+                self.visit_below(visit);
+            }
+            None => self.exact.visit(visit),
+        }
+    }
+
+    fn visit_below(&self, visit: &mut impl FnMut(Slot)) {
+        for node in self.named.values().chain(self.any.as_deref()) {
+            node.visit_all(visit);
+        }
+    }
+
+    fn visit_all(&self, visit: &mut impl FnMut(Slot)) {
+        self.exact.visit(visit);
+        self.below.visit(visit);
+        self.visit_below(visit);
+    }
+
+    fn remove(&mut self, steps: &[Step<'_>], pattern: &Pattern, slot: Slot) -> bool {
+        let Some((step, rest)) = steps.split_first() else { return self.members(pattern).remove(slot) };
+        match step {
+            Step::Any => {
+                let Some(node) = self.any.as_deref_mut() else { return false };
+                let removed = node.remove(rest, pattern, slot);
+                if node.is_empty() {
+                    self.any = None;
+                }
+                removed
+            }
+            Step::Name(name) => {
+                let Some(node) = self.named.get_mut(*name) else { return false };
+                let removed = node.remove(rest, pattern, slot);
+                if node.is_empty() {
+                    self.named.remove(*name);
+                }
+                removed
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.named.is_empty() && self.any.is_none() && self.exact.slots.is_empty() && self.below.slots.is_empty()
+    }
+}
+
+impl Members {
+    fn visit(&self, visit: &mut impl FnMut(Slot)) {
+        for slot in &self.slots {
+            visit(*slot);
+        }
+    }
+
+    fn place(&self, slot: Slot) -> Option<usize> {
+        if self.places.is_empty() { self.slots.iter().position(|member| *member == slot) } else { self.places.get(&slot).copied() }
+    }
+
+    fn insert(&mut self, slot: Slot) -> bool {
+        if self.place(slot).is_some() {
+            return false;
+        }
+        self.slots.push(slot);
+        if !self.places.is_empty() {
+            self.places.insert(slot, self.slots.len() - 1);
+        } else if self.slots.len() > INDEXED_ABOVE {
+            self.places = self.slots.iter().enumerate().map(|(place, slot)| (*slot, place)).collect();
+        }
+        true
+    }
+
+    fn remove(&mut self, slot: Slot) -> bool {
+        let Some(place) = self.place(slot) else { return false };
+        self.slots.swap_remove(place);
+        if !self.places.is_empty() {
+            self.places.remove(&slot);
+            if let Some(moved) = self.slots.get(place) {
+                self.places.insert(*moved, place);
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::protocol::RoomSyntax;
+
+    fn syntax() -> RoomSyntax {
+        RoomSyntax::new(5, ["kpi", "chat"])
+    }
+
+    fn any_pattern() -> impl Strategy<Value = Pattern> {
+        let channel = prop_oneof![Just("kpi"), Just("chat"), Just("*")];
+        let below = prop::collection::vec(prop_oneof![Just("a"), Just("b"), Just("*")], 0..=3);
+        let ordinary = (channel, below, any::<bool>()).prop_map(|(channel, below, rest)| {
+            let mut text = format!("{channel}:acme");
+            for segment in &below {
+                text = format!("{text}:{segment}");
+            }
+            if rest && below.len() < 3 {
+                text.push_str(":**");
+            }
+            syntax().pattern(&text).unwrap()
+        });
+        let system = prop_oneof![Just("org:acme"), Just("user:acme:alice"), Just("user:acme:bob")];
+        prop_oneof![8 => ordinary, 1 => system.prop_map(|text| syntax().pattern(text).unwrap())]
+    }
+
+    fn any_room() -> impl Strategy<Value = RoomName> {
+        let below = prop::collection::vec(prop_oneof![Just("a"), Just("b")], 0..=3);
+        let ordinary = (prop_oneof![Just("kpi"), Just("chat")], below).prop_map(|(channel, below)| {
+            let text = below.iter().fold(format!("{channel}:acme"), |text, segment| format!("{text}:{segment}"));
+            syntax().room(&text).unwrap()
+        });
+        let system = prop_oneof![Just("org:acme"), Just("user:acme:alice")];
+        prop_oneof![8 => ordinary, 1 => system.prop_map(|text| syntax().room(text).unwrap())]
+    }
+
+    fn naive(subscriptions: &BTreeSet<(Pattern, Slot)>, room: &RoomName, cascade: bool) -> BTreeSet<Slot> {
+        let everyone = cascade && room.channel() == "org";
+        let reached = |pattern: &Pattern| everyone || pattern.matches(room) || (cascade && pattern.matches_at_or_below(room));
+        subscriptions.iter().filter(|(pattern, _)| reached(pattern)).map(|(_, slot)| *slot).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn reaches_whom_the_naive_model_reaches(
+            steps in prop::collection::vec((any::<bool>(), any_pattern(), 0u32..6), 0..60),
+            rooms in prop::collection::vec((any_room(), any::<bool>()), 1..8),
+        ) {
+            let (mut router, mut model) = (Router::default(), BTreeSet::new());
+            for (subscribe, pattern, slot) in steps {
+                if subscribe {
+                    prop_assert_eq!(router.subscribe(&pattern, slot), model.insert((pattern, slot)));
+                } else {
+                    router.unsubscribe(&pattern, slot);
+                    model.remove(&(pattern, slot));
+                }
+            }
+            prop_assert_eq!(router.subscriptions(), model.len());
+            for (room, cascade) in rooms {
+                let mut reached = BTreeSet::new();
+                router.visit(&room, cascade, &mut |slot| { reached.insert(slot); });
+                prop_assert_eq!(reached, naive(&model, &room, cascade), "{} cascade={}", room, cascade);
+            }
+            for (pattern, slot) in &model {
+                router.unsubscribe(pattern, *slot);
+            }
+            prop_assert!(router.root.is_empty());
+        }
+
+        #[test]
+        fn large_rooms_keep_their_members_straight(steps in prop::collection::vec((any::<bool>(), 0u32..200), 0..600)) {
+            let (mut members, mut model) = (Members::default(), BTreeSet::new());
+            for slot in 0..100 { members.insert(slot); model.insert(slot); }
+            for (insert, slot) in steps {
+                if insert { prop_assert_eq!(members.insert(slot), model.insert(slot)); }
+                else { prop_assert_eq!(members.remove(slot), model.remove(&slot)); }
+            }
+            prop_assert_eq!(members.slots.iter().copied().collect::<BTreeSet<_>>(), model);
+        }
+    }
+}

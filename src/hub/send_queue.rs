@@ -1,0 +1,352 @@
+//! What waits to be written to one session: bounded in bytes, written straight to the socket while it is empty.
+//!
+//! The org's task pushes, the session's own task flushes what the socket did not take at once. When the queue overflows, its
+//! publications are dropped and the session is lagging: the org's task catches it up from the log once it reads again (SPEC P5).
+
+use std::collections::VecDeque;
+use std::io;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+use crate::protocol::{Close, Position};
+
+/// The socket under a queue, where it can be written without waiting. Encrypted streams have none: their own task writes.
+pub trait Sink: Send + Sync + 'static {
+    /// Writes what the socket takes now; `WouldBlock` when it takes nothing.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+}
+
+/// Bounds of one session's queue.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Publications waiting, in bytes. Beyond it the session is lagging.
+    pub bytes_max: usize,
+    /// Replies waiting, in bytes. Beyond it the session's commands are not read until they are written.
+    pub replies_bytes_max: usize,
+}
+
+/// What became of a push.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pushed {
+    /// Written or waiting.
+    Taken,
+    /// There was no room: nothing of the log waits any more, and delivery must resume after this position.
+    Overflowed(Position),
+    /// The connection is gone or going.
+    Closed,
+}
+
+/// One session's outgoing bytes.
+pub struct SendQueue {
+    inner: Mutex<Inner>,
+    wake: Notify,
+    sink: Option<Arc<dyn Sink>>,
+    limits: Limits,
+}
+
+#[derive(Default)]
+struct Inner {
+    chunks: VecDeque<Chunk>,
+    /// How much of the first chunk is written.
+    written: usize,
+    log_bytes: usize,
+    reply_bytes: usize,
+    /// Somebody wants to know when nothing waits.
+    drain_wanted: bool,
+    close: Option<Close>,
+    closed: bool,
+}
+
+struct Chunk {
+    bytes: Bytes,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// A reply or a control frame: never dropped.
+    Reply,
+    /// Publications; the position is where the reader stands before them, `None` for ephemeral ones.
+    Log(Option<Position>),
+}
+
+impl SendQueue {
+    pub fn new(limits: Limits, sink: Option<Arc<dyn Sink>>) -> Self {
+        Self { inner: Mutex::default(), wake: Notify::new(), sink, limits }
+    }
+
+    /// Pushes publications; `before` is the position of a reader who has everything up to them, `None` for ephemeral ones.
+    pub fn push_log(&self, bytes: &Bytes, before: Option<Position>) -> Pushed {
+        let mut inner = self.inner.lock();
+        if inner.closed || inner.close.is_some() {
+            return Pushed::Closed;
+        }
+        let left = match self.write_now(&mut inner, bytes) {
+            Some(written) if written == bytes.len() => return Pushed::Taken,
+            Some(written) => written,
+            None => return Pushed::Closed,
+        };
+        // A frame that is partly on the wire must be finished, so it is queued whatever its size.
+        if left == 0 && inner.log_bytes + bytes.len() > self.limits.bytes_max && inner.log_bytes > 0 {
+            return match (before, inner.drop_log()) {
+                (_, Some(dropped)) => Pushed::Overflowed(dropped),
+                (Some(before), None) => Pushed::Overflowed(before),
+                (None, None) => Pushed::Taken,
+            };
+        }
+        inner.enqueue(bytes.clone(), left, Kind::Log(before));
+        drop(inner);
+        self.wake.notify_one();
+        Pushed::Taken
+    }
+
+    /// Pushes a reply or a control frame behind whatever waits.
+    pub fn push_reply(&self, bytes: Bytes) {
+        let mut inner = self.inner.lock();
+        if inner.closed || inner.close.is_some() {
+            return;
+        }
+        match self.write_now(&mut inner, &bytes) {
+            Some(written) if written < bytes.len() => inner.enqueue(bytes, written, Kind::Reply),
+            _ => return,
+        }
+        drop(inner);
+        self.wake.notify_one();
+    }
+
+    /// Asks for the connection's end; what waits is written first, within the close timeout of the session.
+    pub fn close(&self, close: Close) {
+        let mut inner = self.inner.lock();
+        inner.close.get_or_insert(close);
+        drop(inner);
+        self.wake.notify_one();
+    }
+
+    /// The connection is gone: forget everything.
+    pub fn shut(&self) {
+        let mut inner = self.inner.lock();
+        *inner = Inner { closed: true, ..Inner::default() };
+    }
+
+    /// The close that somebody asked for.
+    pub fn close_asked(&self) -> Option<Close> {
+        self.inner.lock().close.clone()
+    }
+
+    pub fn is_closed(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.closed || inner.close.is_some()
+    }
+
+    /// Waits until a push left something to write, or a close was asked for.
+    pub async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.inner.lock().chunks.is_empty()
+    }
+
+    /// Bytes waiting, for metrics and limits.
+    pub fn bytes(&self) -> usize {
+        let inner = self.inner.lock();
+        inner.log_bytes + inner.reply_bytes
+    }
+
+    /// Whether replies pile up so that no further command should be read.
+    pub fn replies_full(&self) -> bool {
+        self.inner.lock().reply_bytes > self.limits.replies_bytes_max
+    }
+
+    /// Room for publications before the queue counts as full enough for catch-up, in bytes.
+    pub fn log_room(&self) -> usize {
+        (self.limits.bytes_max / 2).saturating_sub(self.inner.lock().log_bytes)
+    }
+
+    /// Wants a notice when nothing waits; `false` when that is so already.
+    pub fn want_drain(&self) -> bool {
+        let mut inner = self.inner.lock();
+        inner.drain_wanted = !inner.chunks.is_empty();
+        inner.drain_wanted
+    }
+
+    /// Whether the notice is due now; asks once.
+    pub fn take_drained(&self) -> bool {
+        let mut inner = self.inner.lock();
+        let due = inner.drain_wanted && inner.chunks.is_empty();
+        inner.drain_wanted &= !due;
+        due
+    }
+
+    /// Takes up to `max` waiting slices out for one vectored write; follow with [`SendQueue::advance`].
+    pub fn front(&self, slices: &mut Vec<Bytes>, max: usize) {
+        let inner = self.inner.lock();
+        slices.extend(
+            inner
+                .chunks
+                .iter()
+                .take(max)
+                .enumerate()
+                .map(|(index, chunk)| if index == 0 { chunk.bytes.slice(inner.written..) } else { chunk.bytes.clone() }),
+        );
+    }
+
+    /// Notes that so many of the waiting bytes are written.
+    pub fn advance(&self, mut count: usize) {
+        let mut inner = self.inner.lock();
+        while count > 0 {
+            let Some(first) = inner.chunks.front() else { return };
+            let left = first.bytes.len() - inner.written;
+            if count < left {
+                inner.written += count;
+                return;
+            }
+            count -= left;
+            inner.pop();
+        }
+    }
+
+    /// Tries the socket while nothing waits. `None`: the connection is broken.
+    fn write_now(&self, inner: &mut Inner, bytes: &Bytes) -> Option<usize> {
+        let Some(sink) = &self.sink else { return Some(0) };
+        if !inner.chunks.is_empty() {
+            return Some(0);
+        }
+        match sink.try_write(bytes) {
+            Ok(written) => Some(written),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(0),
+            Err(_) => {
+                inner.closed = true;
+                self.wake.notify_one();
+                None
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn enqueue(&mut self, bytes: Bytes, written: usize, kind: Kind) {
+        if self.chunks.is_empty() {
+            self.written = written;
+        }
+        match kind {
+            Kind::Reply => self.reply_bytes += bytes.len(),
+            Kind::Log(_) => self.log_bytes += bytes.len(),
+        }
+        self.chunks.push_back(Chunk { bytes, kind });
+    }
+
+    fn pop(&mut self) {
+        if let Some(chunk) = self.chunks.pop_front() {
+            match chunk.kind {
+                Kind::Reply => self.reply_bytes -= chunk.bytes.len(),
+                Kind::Log(_) => self.log_bytes -= chunk.bytes.len(),
+            }
+        }
+        self.written = 0;
+        if self.chunks.is_empty() {
+            // An idle session keeps no buffer.
+            self.chunks = VecDeque::new();
+        }
+    }
+
+    /// Drops every publication that is not partly on the wire; the position before the first logged one of them.
+    fn drop_log(&mut self) -> Option<Position> {
+        let mut first = None;
+        let mut index = 0;
+        let mut log_bytes = 0;
+        let written = self.written;
+        self.chunks.retain(|chunk| {
+            let keep = match chunk.kind {
+                Kind::Reply => true,
+                Kind::Log(_) if index == 0 && written > 0 => {
+                    log_bytes += chunk.bytes.len();
+                    true
+                }
+                Kind::Log(before) => {
+                    first = first.or(before);
+                    false
+                }
+            };
+            index += 1;
+            keep
+        });
+        self.log_bytes = log_bytes;
+        first
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Narrow(Mutex<usize>);
+
+    impl Sink for Narrow {
+        fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+            let mut room = self.0.lock();
+            let count = bytes.len().min(*room);
+            *room -= count;
+            if count == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(count) }
+        }
+    }
+
+    fn at(seq: u64) -> Option<Position> {
+        Some(Position { epoch: 1, seq, check: seq })
+    }
+
+    fn queue(room: usize) -> SendQueue {
+        SendQueue::new(Limits { bytes_max: 100, replies_bytes_max: 50 }, Some(Arc::new(Narrow(Mutex::new(room)))))
+    }
+
+    fn waiting(queue: &SendQueue) -> Vec<u8> {
+        let mut slices = Vec::new();
+        queue.front(&mut slices, 64);
+        slices.concat()
+    }
+
+    #[test]
+    fn an_empty_queue_writes_straight_through() {
+        let queue = queue(10);
+        assert_eq!(queue.push_log(&Bytes::from_static(b"0123456789"), at(0)), Pushed::Taken);
+        assert!(queue.is_empty());
+        assert_eq!(queue.push_log(&Bytes::from_static(b"ab"), at(1)), Pushed::Taken);
+        assert_eq!(waiting(&queue), b"ab");
+    }
+
+    #[test]
+    fn overflow_drops_publications_but_neither_replies_nor_a_begun_frame() {
+        let queue = queue(5);
+        assert_eq!(queue.push_log(&Bytes::from(vec![b'a'; 60]), at(0)), Pushed::Taken);
+        queue.push_reply(Bytes::from_static(b"reply"));
+        assert_eq!(queue.push_log(&Bytes::from(vec![b'b'; 30]), at(1)), Pushed::Taken);
+        assert_eq!(queue.push_log(&Bytes::from(vec![b'c'; 30]), at(2)), Pushed::Overflowed(at(1).unwrap()));
+        assert_eq!(waiting(&queue), [vec![b'a'; 55], b"reply".to_vec()].concat());
+        assert!(queue.want_drain());
+        queue.advance(54);
+        assert!(!queue.take_drained());
+        queue.advance(6);
+        assert!(queue.take_drained());
+        assert!(!queue.take_drained());
+        assert_eq!(queue.bytes(), 0);
+    }
+
+    #[test]
+    fn one_message_larger_than_the_bound_still_goes_out() {
+        let queue = queue(0);
+        assert_eq!(queue.push_log(&Bytes::from(vec![b'a'; 500]), at(0)), Pushed::Taken);
+        assert_eq!(queue.push_log(&Bytes::from_static(b"b"), at(1)), Pushed::Overflowed(at(0).unwrap()));
+    }
+
+    #[test]
+    fn nothing_is_taken_after_a_close() {
+        let queue = queue(0);
+        queue.close(Close::new(crate::protocol::CloseCode::Drain));
+        assert_eq!(queue.push_log(&Bytes::from_static(b"b"), at(1)), Pushed::Closed);
+        queue.shut();
+        assert!(queue.is_closed());
+    }
+}

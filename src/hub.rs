@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 pub use command::{OrgGone, OrgLink};
-pub use config::Config;
+pub use config::{Config, Limits};
 pub use send_queue::{SendQueue, Sink};
 
 use crate::broker::{Broker, feed};
@@ -37,6 +37,7 @@ const PROBE_ORGS_MAX: usize = 1_000;
 /// The orgs that have sessions on this node.
 pub struct Hub {
     config: Arc<Config>,
+    limits: Limits,
     broker: Arc<dyn Broker>,
     orgs: Arc<Orgs>,
 }
@@ -44,8 +45,8 @@ pub struct Hub {
 type Orgs = Mutex<HashMap<OrgId, mpsc::Sender<OrgCommand>>>;
 
 impl Hub {
-    pub fn new(config: Config, broker: Arc<dyn Broker>) -> Self {
-        Self { config: Arc::new(config), broker, orgs: Arc::default() }
+    pub fn new(config: Config, limits: Limits, broker: Arc<dyn Broker>) -> Self {
+        Self { config: Arc::new(config), limits, broker, orgs: Arc::default() }
     }
 
     pub fn config(&self) -> &Config {
@@ -78,7 +79,7 @@ impl Hub {
             return commands.clone();
         }
         let (commands, inbox) = mpsc::channel(self.config.commands_max);
-        let task = Org::new(org.clone(), Arc::clone(&self.config), Arc::clone(&self.broker));
+        let task = Org::new(org.clone(), Arc::clone(&self.config), self.limits, Arc::clone(&self.broker));
         tokio::spawn(task.run(inbox, feed::channel(self.config.events_max), Arc::clone(&self.orgs)));
         orgs.insert(org.clone(), commands.clone());
         commands

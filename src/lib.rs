@@ -5,7 +5,10 @@
 pub mod protocol;
 
 pub mod auth;
+pub mod limit;
 
 pub mod broker;
 
 pub mod hub;
+
+pub mod session;

@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::router::Slot;
 use super::send_queue::SendQueue;
-use crate::auth::Grant;
+use crate::auth::{Grant, Principal};
 use crate::broker::LogState;
 use crate::protocol::push::Answer;
 use crate::protocol::{OrgId, Pattern, Position, SessionId, Wire};
@@ -21,6 +21,8 @@ pub enum OrgCommand {
     },
     Subscribe(Subscribe),
     Unsubscribe(Unsubscribe),
+    /// The session's token was renewed: what it no longer grants ends.
+    Narrow { slot: Slot, principal: Arc<Principal> },
     /// The session's queue is empty again after it had asked for that notice.
     Drained(Slot),
     /// Time to tell a quiet session its position.
@@ -66,6 +68,10 @@ impl OrgLink {
     /// Ends subscriptions; `answer` is `None` when the server does so by itself.
     pub async fn unsubscribe(&self, patterns: Vec<Pattern>, answer: Option<Answer>) -> Result<(), OrgGone> {
         self.send(OrgCommand::Unsubscribe(Unsubscribe { slot: self.slot, patterns, answer })).await
+    }
+
+    pub async fn narrow(&self, principal: Arc<Principal>) -> Result<(), OrgGone> {
+        self.send(OrgCommand::Narrow { slot: self.slot, principal }).await
     }
 
     pub async fn drained(&self) -> Result<(), OrgGone> {

@@ -16,10 +16,6 @@ pub struct Config {
     pub commands_max: usize,
     /// Events from the broker waiting for one org; more count as an interruption, which is repaired from the log.
     pub events_max: usize,
-    /// Subscriptions of one session.
-    pub subscriptions_max: usize,
-    /// Sessions of this node subscribed to the same room or pattern.
-    pub room_members_max: usize,
     /// Entries in one read of the log.
     pub page_entries_max: usize,
     /// Bytes in one read of the log.
@@ -30,6 +26,15 @@ pub struct Config {
     pub linger_ms: u64,
 }
 
+/// Limits of the hub that the configuration's `limits` section sets.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Subscriptions of one session, those to its own org and user included.
+    pub subscriptions_max: usize,
+    /// Sessions of this node subscribed to the same room or pattern.
+    pub room_members_max: usize,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -38,8 +43,6 @@ impl Default for Config {
             replies_bytes_max: 64 << 10,
             commands_max: 1_024,
             events_max: 4_096,
-            subscriptions_max: 128,
-            room_members_max: 1_000,
             page_entries_max: 1_000,
             page_bytes_max: 1 << 20,
             probe_interval_ms: 1_000,

@@ -12,12 +12,13 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Orgs;
 use super::command::{OrgCommand, Subscribe, Unsubscribe};
-use super::config::Config;
+use super::config::{Config, Limits};
 use super::fan_out::BATCH_MAX;
 use super::frames::{Batch, Replays};
 use super::member::{CatchUp, Delivery, Member, Subscription};
 use super::router::{Router, Slot};
 use super::tail::{Admission, Repair, Tail};
+use crate::auth::Principal;
 use crate::broker::feed::{Feed, FeedReceiver};
 use crate::broker::{Broker, LogState, OrgEvent, Page, PageLimit, ReadError};
 use crate::protocol::push::{Answer, Reply};
@@ -32,7 +33,8 @@ const RETRY_MAX_MS: u64 = 2_000;
 pub(super) struct Org {
     name: OrgId,
     broker: Arc<dyn Broker>,
-    pub(super) config: Arc<Config>,
+    config: Arc<Config>,
+    limits: Limits,
     /// `None` until the log was opened.
     pub(super) tail: Option<Tail>,
     pub(super) router: Router,
@@ -69,11 +71,12 @@ enum Purpose {
 }
 
 impl Org {
-    pub(super) fn new(name: OrgId, config: Arc<Config>, broker: Arc<dyn Broker>) -> Self {
+    pub(super) fn new(name: OrgId, config: Arc<Config>, limits: Limits, broker: Arc<dyn Broker>) -> Self {
         Self {
             name,
             broker,
             config,
+            limits,
             tail: None,
             router: Router::default(),
             members: Slab::new(),
@@ -260,6 +263,7 @@ impl Org {
             }
             OrgCommand::Subscribe(subscribe) => self.subscribe(subscribe),
             OrgCommand::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe),
+            OrgCommand::Narrow { slot, principal } => self.narrow(slot, &principal),
             OrgCommand::Drained(slot) => self.serve(slot),
             OrgCommand::Heartbeat(slot) => self.tell_position(slot),
             OrgCommand::Detach(slot) => self.detach(slot),
@@ -296,7 +300,7 @@ impl Org {
         let slot = command.slot;
         let Some(member) = self.members.get_mut(slot as usize) else { return };
         if !member.is_live() && (command.since.is_some() || !member.waiting.is_empty()) {
-            if member.waiting.len() < self.config.subscriptions_max {
+            if member.waiting.len() < self.limits.subscriptions_max {
                 member.waiting.push_back(command);
             } else {
                 let fault = Fault::new(Code::RateLimitExceeded, "too many subscribe commands wait for the replay under way");
@@ -312,7 +316,7 @@ impl Org {
         let Some(member) = self.members.get_mut(command.slot as usize) else { return };
         let fault = match &self.tail {
             None => Some(Fault::new(Code::BrokerUnavailable, "the org's log cannot be read at the moment").retry_after_ms(1_000)),
-            Some(_) => refusal(member, &command, &self.router, &self.config),
+            Some(_) => refusal(member, &command, &self.router, self.limits),
         };
         let (Some(tail), None) = (&self.tail, &fault) else {
             refuse(member, command.answer, fault);
@@ -355,6 +359,21 @@ impl Org {
             Some(done) => answer(member, Answer::error(done.id, Fault::new(Code::RoomNotFound, "there was no such subscription"))),
             None => {}
         }
+    }
+
+    /// Ends the subscriptions that a renewed token no longer grants.
+    fn narrow(&mut self, slot: Slot, principal: &Principal) {
+        let Some(member) = self.members.get(slot as usize) else { return };
+        let waiting = member.waiting.iter().flat_map(|command| command.grants.iter().map(crate::auth::Grant::pattern));
+        let held = member.subscriptions.iter().map(|subscription| &subscription.pattern).chain(waiting);
+        let ended: Vec<Pattern> = held.filter(|pattern| principal.grant_subscribe((*pattern).clone()).is_err()).cloned().collect();
+        if ended.is_empty() {
+            return;
+        }
+        let fault = Fault::new(Code::Unauthorized, "the renewed token no longer grants this");
+        let bytes = super::frames::push(member.wire.as_ref(), &Push::Unsubscribed { rooms: &ended, fault: &fault });
+        member.queue.push_reply(bytes);
+        self.unsubscribe(Unsubscribe { slot, patterns: ended, answer: None });
     }
 
     fn tell_position(&mut self, slot: Slot) {
@@ -400,16 +419,16 @@ impl Org {
 }
 
 /// Why the command cannot be carried out, if it cannot.
-fn refusal(member: &Member, command: &Subscribe, router: &Router, config: &Config) -> Option<Fault> {
+fn refusal(member: &Member, command: &Subscribe, router: &Router, limits: Limits) -> Option<Fault> {
     let has = |pattern: &Pattern| member.subscriptions.iter().any(|subscription| subscription.pattern == *pattern);
     let mut fresh = command.grants.iter().map(crate::auth::Grant::pattern).filter(|pattern| !has(pattern));
-    if member.subscriptions.len() + fresh.clone().count() > config.subscriptions_max {
-        let text = format!("a session may have {} subscriptions; unsubscribe from others first", config.subscriptions_max);
+    if member.subscriptions.len() + fresh.clone().count() > limits.subscriptions_max {
+        let text = format!("a session may have {} subscriptions; unsubscribe from others first", limits.subscriptions_max);
         return Some(Fault::new(Code::SubscriptionFailed, text));
     }
     // Every session of the org is in the org's own room, which is no reason to refuse one.
     let own = |pattern: &Pattern| SYSTEM_CHANNELS.iter().any(|channel| pattern.as_str().starts_with(&format!("{channel}:")));
-    let full = fresh.find(|pattern| !own(pattern) && router.members(pattern) >= config.room_members_max)?;
+    let full = fresh.find(|pattern| !own(pattern) && router.members(pattern) >= limits.room_members_max)?;
     Some(Fault::new(Code::RoomFull, format!("{full} has its full number of sessions on this node")).retry_after_ms(5_000))
 }
 

@@ -17,6 +17,9 @@ pub trait Wire: Send + Sync + 'static {
     fn push(&self, push: &Push<'_>, out: &mut BytesMut);
 
     fn answer(&self, answer: &Answer, out: &mut BytesMut);
+
+    /// Asks the client for a sign of life; nothing on wires that have no such message.
+    fn ping(&self, out: &mut BytesMut);
 }
 
 /// How many kinds of wire there can be.

@@ -58,7 +58,7 @@ pub enum Action {
     Authenticate(Authenticate),
     Subscribe(Subscribe),
     Unsubscribe(Selector),
-    Publish(Publish),
+    Publish(Box<Publish>),
     Ping,
 }
 
@@ -173,7 +173,7 @@ impl Action {
             "authenticate" | "client:authenticate" => read(event, data).map(Self::Authenticate),
             "subscribe" | "client:subscribe" => read(event, data).map(Self::Subscribe),
             "unsubscribe" | "client:unsubscribe" => read(event, data).map(Self::Unsubscribe),
-            "publish" | "client:publish" => read(event, data).map(Self::Publish),
+            "publish" | "client:publish" => read(event, data).map(Box::new).map(Self::Publish),
             "ping" | "client:ping" => Ok(Self::Ping),
             _ => Err(Fault::new(
                 Code::InvalidMessage,

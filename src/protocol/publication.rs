@@ -1,8 +1,11 @@
 //! Publications: one message in an org's log, or an ephemeral one beside it.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::code::{Code, Fault};
 use super::event::EventName;
 use super::position::Position;
 use super::room::{RoomName, SessionId};
@@ -111,4 +114,31 @@ impl Publication {
             + self.event.as_str().len()
             + self.headers.as_ref().map_or(0, |headers| headers.len())
     }
+}
+
+/// Longest idempotency key, in bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
+/// Longest headers, in bytes of JSON text.
+pub const HEADERS_BYTES_MAX: usize = 4_096;
+
+/// # Errors
+/// `INVALID_MESSAGE` when the key is empty, longer than 128 bytes or has control characters.
+pub fn idempotency_key(key: Option<String>) -> Result<Option<Box<str>>, Fault> {
+    match key {
+        Some(key) if key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX || key.chars().any(char::is_control) => {
+            Err(Fault::new(Code::InvalidMessage, "idempotency_key must be 1 to 128 bytes without control characters"))
+        }
+        key => Ok(key.map(Into::into)),
+    }
+}
+
+/// # Errors
+/// `INVALID_MESSAGE` when the headers come to more than 4 KiB.
+pub fn headers(headers: Option<&BTreeMap<String, String>>) -> Result<Option<Box<str>>, Fault> {
+    let Some(headers) = headers.filter(|headers| !headers.is_empty()) else { return Ok(None) };
+    let text = serde_json::to_string(headers).unwrap_or_default();
+    if text.len() > HEADERS_BYTES_MAX {
+        return Err(Fault::new(Code::InvalidMessage, "headers come to more than 4096 bytes"));
+    }
+    Ok(Some(text.into()))
 }

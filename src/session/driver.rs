@@ -1,0 +1,346 @@
+//! Carries out what a session's machine decides: checks tokens, enters the org, publishes, answers.
+//!
+//! A transport owns one [`Session`] per connection, hands it messages and awaits [`Session::progress`]; the session fills its
+//! send queue, which the transport writes out. One command is carried out at a time, so answers come in the order of commands
+//! and a slow broker holds back only those who publish.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::BytesMut;
+use tokio::time::Instant;
+
+use super::config::Settings;
+use super::machine::{Action, Machine, Now, Rules};
+use super::registry::{Entry, Registry};
+use crate::auth::{Grant, Principal, Verifier};
+use crate::broker::{AckLevel, Broker, LeaseOutcome, PublishError, Published};
+use crate::hub::{Hub, OrgGone, OrgLink, SendQueue, Sink, send_queue};
+use crate::protocol::command::{CommandId, Subscribe, Unreadable};
+use crate::protocol::push::{Answer, Reply};
+use crate::protocol::{Close, CloseCode, Code, Command, Fault, OrgId, Position, Push, SessionId, Wire};
+
+/// What every session of a node shares.
+pub struct Parts {
+    pub hub: Arc<Hub>,
+    pub broker: Arc<dyn Broker>,
+    pub verifier: Arc<Verifier>,
+    pub registry: Arc<Registry>,
+    pub rules: Arc<Rules>,
+    pub settings: Settings,
+    /// The zero of the sessions' clock.
+    pub started: Instant,
+}
+
+impl Parts {
+    pub fn now(&self) -> Now {
+        let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| millis(since));
+        Now { mono_ms: millis(self.started.elapsed()), unix_ms }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// One connected client.
+pub struct Session {
+    parts: Arc<Parts>,
+    machine: Machine,
+    entry: Arc<Entry>,
+    wire: Arc<dyn Wire>,
+    link: Option<OrgLink>,
+    /// The org on which a connection lease is held.
+    lease: Option<OrgId>,
+    /// Commands that came with the one at hand, in one read.
+    inbox: VecDeque<Result<Command, Unreadable>>,
+    pending: Option<Pin<Box<dyn Future<Output = Done> + Send>>>,
+}
+
+/// The outcome of something that took time.
+enum Done {
+    Verified { id: Option<CommandId>, subscribe: Subscribe, verdict: Result<Principal, Fault> },
+    Opened { org: OrgId, outcome: Result<OrgLink, Refusal> },
+    Published { id: Option<CommandId>, outcome: Result<Published, PublishError> },
+}
+
+/// Why a session did not get into its org.
+enum Refusal {
+    Full,
+    Gone,
+}
+
+impl Session {
+    /// Registers a new session. `sink` is its socket where it can be written without waiting.
+    pub fn new(parts: Arc<Parts>, wire: Arc<dyn Wire>, sink: Option<Arc<dyn Sink>>) -> Self {
+        let now = parts.now();
+        let id = SessionId(uuid::Uuid::now_v7());
+        let hub = parts.hub.config();
+        let limits = send_queue::Limits { bytes_max: hub.queue_bytes_max, replies_bytes_max: hub.replies_bytes_max };
+        let entry = Arc::new(Entry::new(id, Arc::new(SendQueue::new(limits, sink)), now.unix_ms));
+        parts.registry.enter(Arc::clone(&entry));
+        let jitter_ms = rand::random_range(0..=parts.settings.ping_interval_ms / 2);
+        let machine = Machine::new(id, &parts.settings, now, jitter_ms);
+        Self { parts, machine, entry, wire, link: None, lease: None, inbox: VecDeque::new(), pending: None }
+    }
+
+    pub fn id(&self) -> SessionId {
+        self.machine.id()
+    }
+
+    pub fn queue(&self) -> &Arc<SendQueue> {
+        &self.entry.queue
+    }
+
+    /// Starts with the credentials of the handshake instead of a first command.
+    pub fn present(&mut self, token: String) {
+        self.verify(None, token, Subscribe::default());
+    }
+
+    /// Whether more should be read from the client now.
+    pub fn wants_input(&self) -> bool {
+        self.pending.is_none() && self.inbox.is_empty() && !self.entry.queue.replies_full()
+    }
+
+    /// Anything came from the client, a pong for instance.
+    pub fn on_heard(&mut self) {
+        let now = self.parts.now();
+        self.machine.on_heard(now);
+        self.entry.note_heard(now.unix_ms);
+    }
+
+    /// One message in JSON. It is carried out by [`Session::progress`].
+    pub fn on_message(&mut self, json: &[u8]) {
+        self.inbox.push_back(Command::parse(json));
+    }
+
+    /// The queue ran empty; tells the hub if it wants to know.
+    pub async fn on_flushed(&mut self) {
+        if self.entry.queue.take_drained()
+            && let Some(link) = &self.link
+        {
+            let outcome = link.drained().await;
+            self.check(outcome);
+        }
+    }
+
+    /// Does the next thing that is due: a command, the end of a pending step, or a timeout. Cancel-safe; returns after each.
+    pub async fn progress(&mut self) {
+        if let Some(pending) = &mut self.pending {
+            let wake = self.machine.timeout_ms(&self.parts.settings).map(|at_ms| self.parts.started + Duration::from_millis(at_ms));
+            tokio::select! {
+                done = pending => {
+                    self.pending = None;
+                    self.finish(done).await;
+                }
+                () = sleep_until(wake) => self.on_timeout().await,
+            }
+        } else if let Some(command) = self.inbox.pop_front() {
+            if self.inbox.is_empty() {
+                // An idle session keeps no buffer.
+                self.inbox = VecDeque::new();
+            }
+            let mut actions = Vec::new();
+            let parts = Arc::clone(&self.parts);
+            self.machine.on_command(command, &parts.rules, &parts.settings, parts.now(), &mut actions);
+            self.perform(actions).await;
+        } else {
+            let wake = self.machine.timeout_ms(&self.parts.settings).map(|at_ms| self.parts.started + Duration::from_millis(at_ms));
+            sleep_until(wake).await;
+            self.on_timeout().await;
+        }
+    }
+
+    /// Leaves the hub, the registry and the org's count.
+    pub async fn end(mut self) {
+        self.entry.queue.shut();
+        self.parts.registry.leave(self.machine.id());
+        // A step that is under way may still take the lease or a place in the hub, so it is seen to its end.
+        if let Some(pending) = self.pending.take()
+            && let Done::Opened { org, outcome } = pending.await
+        {
+            self.opened(org, outcome);
+        }
+        if let Some(link) = self.link.take() {
+            link.detach().await;
+        }
+        if let Some(org) = self.lease.take() {
+            self.parts.broker.release_connection(&org).await;
+        }
+    }
+
+    async fn on_timeout(&mut self) {
+        let mut actions = Vec::new();
+        self.machine.on_timeout(&self.parts.settings, self.parts.now(), &mut actions);
+        self.perform(actions).await;
+    }
+
+    async fn perform(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Answer(answer) => self.answer(&answer),
+                Action::Verify { id, authenticate } => self.verify(id, authenticate.token, authenticate.subscribe),
+                Action::Open { principal, grants, since, answer } => self.open(&principal, grants, since, answer),
+                Action::Renew { principal, grants, since, answer } => self.renew(principal, grants, since, answer).await,
+                Action::Subscribe { grants, since, answer } => {
+                    if let Some(link) = &self.link {
+                        let outcome = link.subscribe(grants, since, answer).await;
+                        self.check(outcome);
+                    }
+                }
+                Action::Unsubscribe { patterns, answer } => {
+                    if let Some(link) = &self.link {
+                        let outcome = link.unsubscribe(patterns, Some(answer)).await;
+                        self.check(outcome);
+                    }
+                }
+                Action::Publish { id, publication } => {
+                    let broker = Arc::clone(&self.parts.broker);
+                    self.pending = Some(Box::pin(async move {
+                        let outcome = broker.publish(&publication, AckLevel::Primary).await;
+                        Done::Published { id, outcome }
+                    }));
+                }
+                Action::Heartbeat => self.heartbeat().await,
+                Action::WarnOfExpiry { expires_at_s } => self.push(&Push::TokenExpiring { expires_at: expires_at_s }),
+                Action::Close(close) => self.entry.queue.close(close),
+            }
+        }
+    }
+
+    fn verify(&mut self, id: Option<CommandId>, token: String, subscribe: Subscribe) {
+        let parts = Arc::clone(&self.parts);
+        self.pending = Some(Box::pin(async move {
+            let verdict = parts.verifier.verify(&token, parts.now().unix_ms / 1_000).await.map_err(Fault::from);
+            Done::Verified { id, subscribe, verdict }
+        }));
+    }
+
+    /// Takes a lease on a connection of the org, enters the hub, and subscribes.
+    fn open(&mut self, principal: &Arc<Principal>, grants: Vec<Grant>, since: Option<Position>, answer: Answer) {
+        if let Err(fault) = self.parts.registry.introduce(&self.entry, principal) {
+            self.answer(&Answer::error(answer.id, fault));
+            return self.entry.queue.close(Close::because(CloseCode::Revoked, Code::AuthFailed));
+        }
+        let (parts, session, org) = (Arc::clone(&self.parts), self.machine.id(), principal.org().clone());
+        let (queue, wire) = (Arc::clone(&self.entry.queue), Arc::clone(&self.wire));
+        self.pending = Some(Box::pin(async move {
+            if parts.broker.lease_connection(&org, parts.settings.org_connections_max).await == LeaseOutcome::Full {
+                return Done::Opened { org, outcome: Err(Refusal::Full) };
+            }
+            let entered = async {
+                let link = parts.hub.attach(&org, session, &queue, &wire).await?;
+                link.subscribe(grants, since, answer).await.map(|()| link)
+            };
+            let outcome = entered.await.map_err(|OrgGone| Refusal::Gone);
+            Done::Opened { org, outcome }
+        }));
+    }
+
+    async fn renew(&mut self, principal: Arc<Principal>, grants: Vec<Grant>, since: Option<Position>, answer: Answer) {
+        let Some(link) = &self.link else { return };
+        if let Err(fault) = self.parts.registry.introduce(&self.entry, &principal) {
+            self.answer(&Answer::error(answer.id, fault));
+            return self.entry.queue.close(Close::because(CloseCode::Revoked, Code::AuthFailed));
+        }
+        let outcome = match link.narrow(principal).await {
+            Ok(()) => link.subscribe(grants, since, answer).await,
+            gone => gone,
+        };
+        self.check(outcome);
+    }
+
+    async fn finish(&mut self, done: Done) {
+        match done {
+            Done::Verified { id, subscribe, verdict } => {
+                let mut actions = Vec::new();
+                let parts = Arc::clone(&self.parts);
+                self.machine.on_verified(id, &subscribe, verdict, &parts.rules, &parts.settings, parts.now(), &mut actions);
+                self.perform(actions).await;
+            }
+            Done::Opened { org, outcome } => self.opened(org, outcome),
+            Done::Published { id, outcome } => {
+                let reply = match outcome {
+                    Ok(published) => Reply::Published { id: published.position, duplicate: published.duplicate },
+                    Err(error) => Reply::Error(refused(&error)),
+                };
+                self.answer(&Answer::new(id, reply));
+            }
+        }
+    }
+
+    fn opened(&mut self, org: OrgId, outcome: Result<OrgLink, Refusal>) {
+        let refusal = match outcome {
+            Ok(link) => {
+                (self.lease, self.link) = (Some(org), Some(link));
+                return;
+            }
+            Err(refusal) => refusal,
+        };
+        let wait_ms = rand::random_range(1_000..=5_000);
+        let close = match refusal {
+            Refusal::Full => {
+                let fault = Fault::new(Code::ConnectionLimit, "the organization has its full number of connections");
+                self.answer(&Answer::error(None, fault.retry_after_ms(wait_ms)));
+                Close::because(CloseCode::ConnectionLimit, Code::ConnectionLimit)
+            }
+            Refusal::Gone => {
+                self.lease = Some(org);
+                Close::because(CloseCode::InternalError, Code::InternalError)
+            }
+        };
+        self.entry.queue.close(close.retry_after_ms(wait_ms));
+    }
+
+    async fn heartbeat(&mut self) {
+        let mut ping = BytesMut::new();
+        self.wire.ping(&mut ping);
+        if !ping.is_empty() {
+            self.entry.queue.push_reply(ping.freeze());
+        }
+        if let Some(link) = &self.link {
+            let outcome = link.heartbeat().await;
+            self.check(outcome);
+        }
+    }
+
+    fn check(&self, outcome: Result<(), OrgGone>) {
+        if outcome.is_err() {
+            self.entry.queue.close(Close::because(CloseCode::InternalError, Code::InternalError));
+        }
+    }
+
+    fn answer(&self, answer: &Answer) {
+        let mut out = BytesMut::new();
+        self.wire.answer(answer, &mut out);
+        self.entry.queue.push_reply(out.freeze());
+    }
+
+    fn push(&self, push: &Push<'_>) {
+        let mut out = BytesMut::new();
+        self.wire.push(push, &mut out);
+        self.entry.queue.push_reply(out.freeze());
+    }
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A failed publish in the client's terms; what the broker said stays in the log.
+pub fn refused(error: &PublishError) -> Fault {
+    tracing::warn!(%error, "a publication was not accepted");
+    match error {
+        PublishError::Unavailable(_) => {
+            let text = "the broker cannot be reached, so nothing is known of the publication; retry it with the same idempotency_key";
+            Fault::new(Code::BrokerUnavailable, text).retry_after_ms(1_000)
+        }
+        PublishError::Refused(_) => Fault::new(Code::InternalError, "the broker refused the publication"),
+    }
+}

@@ -1,0 +1,306 @@
+//! What a session does next: commands and times in, actions out.
+//!
+//! Pure (sans-IO): no clock, no socket, no runtime; [`super::driver`] runs it. It knows who the client is and what it may do;
+//! what it is subscribed to is the hub's to know.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::config::Settings;
+use crate::auth::{Grant, Principal};
+use crate::limit::bucket::Bucket;
+use crate::protocol::command::{Action as Asked, Address, Authenticate, CommandId, Publish, Subscribe, Unreadable};
+use crate::protocol::publication::{headers, idempotency_key};
+use crate::protocol::push::{Answer, Authenticated, Reply};
+use crate::protocol::{Close, CloseCode, Code, Command, EventRules, Fault, NewPublication, Pattern, Position, RoomSyntax, Selector, SessionId};
+
+/// The grammar that this deployment speaks.
+#[derive(Debug)]
+pub struct Rules {
+    pub syntax: RoomSyntax,
+    pub events: EventRules,
+}
+
+/// A moment, by both clocks that matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Milliseconds of a clock that never steps back.
+    pub mono_ms: u64,
+    /// Unix milliseconds, for what tokens say and people read.
+    pub unix_ms: u64,
+}
+
+/// What the driver must do, in this order.
+#[derive(Debug)]
+pub enum Action {
+    Answer(Answer),
+    /// Check the token, then call [`Machine::on_verified`].
+    Verify { id: Option<CommandId>, authenticate: Authenticate },
+    /// Enter the org and subscribe at one stroke.
+    Open { principal: Arc<Principal>, grants: Vec<Grant>, since: Option<Position>, answer: Answer },
+    /// The token was renewed: end what it no longer grants, then answer.
+    Renew { principal: Arc<Principal>, grants: Vec<Grant>, since: Option<Position>, answer: Answer },
+    Subscribe { grants: Vec<Grant>, since: Option<Position>, answer: Answer },
+    Unsubscribe { patterns: Vec<Pattern>, answer: Answer },
+    /// Publish, then answer.
+    Publish { id: Option<CommandId>, publication: Box<NewPublication> },
+    /// Ping the client, and tell it its position when it is quiet.
+    Heartbeat,
+    WarnOfExpiry { expires_at_s: u64 },
+    Close(Close),
+}
+
+/// The state of one session.
+#[derive(Debug)]
+pub struct Machine {
+    id: SessionId,
+    phase: Phase,
+    bucket: Bucket,
+    heard_ms: u64,
+    ping_ms: u64,
+    invalid: u32,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Anonymous { until_ms: u64 },
+    Authenticated { principal: Arc<Principal>, expires_ms: u64, warned: bool },
+    Closed,
+}
+
+impl Machine {
+    /// `jitter_ms`, below the ping interval, spreads the pings of sessions that began together.
+    pub fn new(id: SessionId, settings: &Settings, now: Now, jitter_ms: u64) -> Self {
+        Self {
+            id,
+            phase: Phase::Anonymous { until_ms: now.mono_ms + settings.auth_timeout_ms },
+            bucket: Bucket::new(settings.rate, now.mono_ms),
+            heard_ms: now.mono_ms,
+            ping_ms: now.mono_ms + settings.ping_interval_ms - jitter_ms.min(settings.ping_interval_ms),
+            invalid: 0,
+        }
+    }
+
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Anything came from the client.
+    pub fn on_heard(&mut self, now: Now) {
+        self.heard_ms = now.mono_ms;
+    }
+
+    pub fn on_command(&mut self, command: Result<Command, Unreadable>, rules: &Rules, settings: &Settings, now: Now, actions: &mut Vec<Action>) {
+        if matches!(self.phase, Phase::Closed) {
+            return;
+        }
+        let (id, outcome) = match command {
+            Ok(command) => (command.id.clone(), self.decide(command, rules, settings, now)),
+            Err(unreadable) => (unreadable.id, self.spend(settings, now).and(Err(unreadable.fault))),
+        };
+        match outcome {
+            Ok(action) => actions.push(action),
+            Err(fault) => self.refuse(id, fault, settings, actions),
+        }
+    }
+
+    /// The verdict on the token of an [`Action::Verify`], or on the credentials of the handshake.
+    pub fn on_verified(
+        &mut self,
+        id: Option<CommandId>,
+        subscribe: &Subscribe,
+        verdict: Result<Principal, Fault>,
+        rules: &Rules,
+        settings: &Settings,
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) {
+        match verdict.and_then(|principal| self.admit(principal, id.clone(), subscribe, rules, settings, now)) {
+            Ok(action) => actions.push(action),
+            Err(fault) => {
+                let close = matches!(self.phase, Phase::Anonymous { .. }).then(|| close_for(&fault));
+                self.refuse(id, fault, settings, actions);
+                if let Some(close) = close {
+                    self.close(close, actions);
+                }
+            }
+        }
+    }
+
+    /// When [`Machine::on_timeout`] wants to be called, in milliseconds of the clock that never steps back.
+    pub fn timeout_ms(&self, settings: &Settings) -> Option<u64> {
+        let stale_ms = self.heard_ms + settings.stale_after_ms;
+        match &self.phase {
+            Phase::Anonymous { until_ms } => Some((*until_ms).min(stale_ms)),
+            Phase::Authenticated { expires_ms, warned, .. } => {
+                let token_ms = if *warned { *expires_ms } else { expires_ms.saturating_sub(settings.config.expiry_warning_ms) };
+                Some(token_ms.min(self.ping_ms).min(stale_ms))
+            }
+            Phase::Closed => None,
+        }
+    }
+
+    pub fn on_timeout(&mut self, settings: &Settings, now: Now, actions: &mut Vec<Action>) {
+        if now.mono_ms >= self.heard_ms + settings.stale_after_ms {
+            return self.close(Close::new(CloseCode::Stale), actions);
+        }
+        match &mut self.phase {
+            Phase::Anonymous { until_ms } if now.mono_ms >= *until_ms => {
+                self.close(Close::because(CloseCode::AuthTimeout, Code::AuthFailed), actions);
+            }
+            Phase::Authenticated { expires_ms, .. } if now.mono_ms >= *expires_ms => {
+                self.close(Close::because(CloseCode::TokenExpired, Code::AuthFailed), actions);
+            }
+            Phase::Authenticated { principal, expires_ms, warned } => {
+                if !*warned && now.mono_ms + settings.config.expiry_warning_ms >= *expires_ms {
+                    *warned = true;
+                    actions.push(Action::WarnOfExpiry { expires_at_s: principal.expires_at_s() });
+                }
+                if now.mono_ms >= self.ping_ms {
+                    self.ping_ms = now.mono_ms + settings.ping_interval_ms;
+                    actions.push(Action::Heartbeat);
+                }
+            }
+            Phase::Anonymous { .. } | Phase::Closed => {}
+        }
+    }
+
+    fn decide(&mut self, command: Command, rules: &Rules, settings: &Settings, now: Now) -> Result<Action, Fault> {
+        self.spend(settings, now)?;
+        let Command { id, action } = command;
+        match action {
+            Asked::Authenticate(authenticate) => Ok(Action::Verify { id, authenticate }),
+            Asked::Ping => {
+                Ok(Action::Answer(Answer::new(id, Reply::Pong { ts: now.unix_ms, position: None })))
+            }
+            Asked::Subscribe(subscribe) => {
+                let grants = grants(self.principal()?, &subscribe.selector, rules)?;
+                let rooms = grants.iter().map(|grant| grant.pattern().clone()).collect();
+                let answer = Answer::new(id, Reply::Subscribed { rooms, position: None });
+                Ok(Action::Subscribe { grants, since: subscribe.since, answer })
+            }
+            Asked::Unsubscribe(selector) => {
+                let patterns = selector.patterns(&rules.syntax, self.principal()?.org())?;
+                let answer = Answer::new(id, Reply::Unsubscribed { rooms: patterns.clone() });
+                Ok(Action::Unsubscribe { patterns, answer })
+            }
+            Asked::Publish(publish) => {
+                let publication = Box::new(publication(self.principal()?, *publish, rules)?);
+                Ok(Action::Publish { id, publication })
+            }
+        }
+    }
+
+    fn spend(&mut self, settings: &Settings, now: Now) -> Result<(), Fault> {
+        self.bucket.take(settings.rate, now.mono_ms).map_err(|exhausted| {
+            let text = format!("more than {} commands per second", settings.rate.per_s);
+            Fault::new(Code::RateLimitExceeded, text).retry_after_ms(exhausted.retry_after_ms)
+        })
+    }
+
+    fn principal(&self) -> Result<&Arc<Principal>, Fault> {
+        match &self.phase {
+            Phase::Authenticated { principal, .. } => Ok(principal),
+            Phase::Anonymous { .. } | Phase::Closed => Err(Fault::new(Code::Unauthorized, "send authenticate with a token first")),
+        }
+    }
+
+    fn admit(
+        &mut self,
+        principal: Principal,
+        id: Option<CommandId>,
+        subscribe: &Subscribe,
+        rules: &Rules,
+        settings: &Settings,
+        now: Now,
+    ) -> Result<Action, Fault> {
+        let earlier = self.principal().ok().cloned();
+        if let Some(earlier) = &earlier
+            && (earlier.org() != principal.org() || earlier.sub() != principal.sub())
+        {
+            return Err(Fault::new(Code::AuthFailed, "a renewed token must be for the same user and organization; reconnect instead"));
+        }
+        let principal = Arc::new(principal);
+        let asked = if subscribe.selector.is_empty() { Vec::new() } else { grants(&principal, &subscribe.selector, rules)? };
+        let answer = Answer::new(id, Reply::Authenticated(self.introduction(&principal, &asked, settings)));
+        let left_ms = principal.expires_at_s().saturating_mul(1_000).saturating_sub(now.unix_ms);
+        let expires_ms = now.mono_ms.saturating_add(left_ms);
+        self.phase = Phase::Authenticated { principal: Arc::clone(&principal), expires_ms, warned: false };
+        let since = subscribe.since;
+        if earlier.is_some() {
+            return Ok(Action::Renew { principal, grants: asked, since, answer });
+        }
+        let grants = principal.own_rooms().into_iter().chain(asked).collect();
+        Ok(Action::Open { principal, grants, since, answer })
+    }
+
+    fn introduction(&self, principal: &Principal, asked: &[Grant], settings: &Settings) -> Authenticated {
+        Authenticated {
+            session_id: self.id,
+            user_id: principal.sub().into(),
+            organization_id: principal.org().clone(),
+            expires_at: principal.expires_at_s(),
+            ping_interval_ms: settings.ping_interval_ms,
+            rooms: asked.iter().map(|grant| grant.pattern().clone()).collect(),
+            position: None,
+        }
+    }
+
+    fn refuse(&mut self, id: Option<CommandId>, fault: Fault, settings: &Settings, actions: &mut Vec<Action>) {
+        self.invalid = self.invalid.saturating_add(1);
+        let code = fault.code;
+        actions.push(Action::Answer(Answer::error(id, fault)));
+        if self.invalid >= settings.config.invalid_commands_max {
+            let close = if code == Code::RateLimitExceeded { CloseCode::RateLimited } else { CloseCode::InvalidMessage };
+            self.close(Close::because(close, code), actions);
+        }
+    }
+
+    fn close(&mut self, close: Close, actions: &mut Vec<Action>) {
+        self.phase = Phase::Closed;
+        actions.push(Action::Close(close));
+    }
+}
+
+/// How a session ends whose very first credentials do not do.
+fn close_for(fault: &Fault) -> Close {
+    let code = match fault.code {
+        Code::AuthFailed => CloseCode::AuthFailed,
+        Code::BrokerUnavailable => CloseCode::BrokerUnavailable,
+        _ => CloseCode::Unauthorized,
+    };
+    Close { code, reason: Some(fault.code), retry_after_ms: fault.retry_after_ms }
+}
+
+fn grants(principal: &Principal, selector: &Selector, rules: &Rules) -> Result<Vec<Grant>, Fault> {
+    let patterns = selector.patterns(&rules.syntax, principal.org())?;
+    patterns.into_iter().map(|pattern| principal.grant_subscribe(pattern)).collect()
+}
+
+fn publication(principal: &Principal, publish: Publish, rules: &Rules) -> Result<NewPublication, Fault> {
+    let address = Address {
+        room: publish.room.as_deref(),
+        channel: publish.channel.as_deref(),
+        organization_id: publish.organization_id.as_deref(),
+        department_id: publish.department_id.as_deref(),
+        queue_name: publish.queue_name.as_deref(),
+    };
+    let room = address.room(&rules.syntax, principal.org())?;
+    principal.may_publish(&room)?;
+    if publish.cascade {
+        principal.may_cascade(&room)?;
+    }
+    let event = rules.events.event(&publish.event)?;
+    let data = Bytes::from(String::from(Box::<str>::from(publish.data)));
+    Ok(NewPublication {
+        priority: publish.priority,
+        log: publish.log,
+        cascade: publish.cascade,
+        requires_ack: publish.requires_ack,
+        idempotency_key: idempotency_key(publish.idempotency_key)?,
+        ttl_ms: publish.ttl_ms,
+        headers: headers(publish.headers.as_ref())?,
+        ..NewPublication::new(room, event, data)
+    })
+}

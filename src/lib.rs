@@ -4,4 +4,7 @@
 
 pub mod protocol;
 
+pub mod auth;
+pub mod limit;
+
 pub mod broker;

@@ -1,0 +1,373 @@
+//! Grants: the proof that a principal may have what it asks for. The only maker of [`Grant`]s.
+//!
+//! The session asks here for every subscribe and publish; the hub takes a [`Grant`], never a string, so nothing that was not
+//! checked here can reach a room (SPEC P4). Pure; a list of rights that cannot be read is refused, never widened.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::principal::Principal;
+use crate::protocol::{Code, Fault, OrgId, Pattern, RoomName, RoomSyntax};
+
+/// Most grants that one token may carry, its roles' included.
+pub const GRANTS_MAX: usize = 256;
+
+/// What may be done with the rooms of a pattern.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Right {
+    Subscribe,
+    Publish,
+    Presence,
+    History,
+}
+
+impl Right {
+    pub const ALL: [Self; 4] = [Self::Subscribe, Self::Publish, Self::Presence, Self::History];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Subscribe => "subscribe",
+            Self::Publish => "publish",
+            Self::Presence => "presence",
+            Self::History => "history",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|right| right.as_str() == text)
+    }
+
+    fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+/// A pattern that its principal may subscribe to. Cannot be made outside this file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Grant {
+    pattern: Pattern,
+}
+
+impl Grant {
+    pub fn pattern(&self) -> &Pattern {
+        &self.pattern
+    }
+
+    pub fn org(&self) -> &OrgId {
+        self.pattern.org()
+    }
+
+    pub fn into_pattern(self) -> Pattern {
+        self.pattern
+    }
+}
+
+/// Why a grants claim was refused. `index` counts from 0 within its list.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum GrantError {
+    #[error("grants must be a list of {{\"pattern\", \"rights\"}} or of texts such as \"subscribe:kpi:acme\"")]
+    NotAList,
+    #[error("there are more than {GRANTS_MAX} grants")]
+    TooMany,
+    #[error("grant {index}: {why}")]
+    Malformed { index: usize, why: String },
+    #[error("grant {index} is for another org than the token's")]
+    ForeignOrg { index: usize },
+}
+
+/// What a principal is granted; the default for one's own org takes no memory, a listed one is shared by clones.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GrantList {
+    /// `None` is the default: subscribe to everything of one's own org.
+    rules: Option<Arc<[Rule]>>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Rule {
+    pattern: Pattern,
+    rights: u8,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Spelled {
+    pattern: String,
+    rights: Vec<Right>,
+}
+
+impl GrantList {
+    /// Subscribe to everything of one's own org: what a token without grants has.
+    pub const OWN_ORG: Self = Self { rules: None };
+
+    /// Reads the grants claim, `[{"pattern":"kpi:acme:**","rights":["subscribe"]}]` or `["publish:chat:acme"]`, and adds
+    /// those that roles bring, in the compact form. Without a claim the default stands, and an empty list grants nothing.
+    ///
+    /// # Errors
+    /// [`GrantError`] for the first one that is malformed or belongs to another org than `org`.
+    pub fn read(claim: Option<&Value>, added: &[String], org: &OrgId, syntax: &RoomSyntax) -> Result<Self, GrantError> {
+        let listed = match claim {
+            None if added.is_empty() => return Ok(Self::OWN_ORG),
+            None => &[],
+            Some(Value::Array(listed)) => listed.as_slice(),
+            Some(_) => return Err(GrantError::NotAList),
+        };
+        if listed.len() + added.len() > GRANTS_MAX {
+            return Err(GrantError::TooMany);
+        }
+        let mut rules = Vec::with_capacity(listed.len() + added.len() + 1);
+        if claim.is_none() {
+            rules.push(Rule { pattern: Pattern::of_org(org), rights: Right::Subscribe.bit() });
+        }
+        for (index, entry) in listed.iter().enumerate() {
+            rules.push(Rule::read(entry, index, org, syntax)?);
+        }
+        for (index, text) in added.iter().enumerate() {
+            rules.push(Rule::compact(text, index, org, syntax)?);
+        }
+        Ok(Self { rules: Some(rules.into()) })
+    }
+
+    fn any(&self, own: &OrgId, right: Right, suffices: impl Fn(&Pattern) -> bool) -> bool {
+        match &self.rules {
+            None => right == Right::Subscribe && suffices(&Pattern::of_org(own)),
+            Some(rules) => rules.iter().any(|rule| rule.rights & right.bit() != 0 && suffices(&rule.pattern)),
+        }
+    }
+}
+
+impl Rule {
+    fn read(entry: &Value, index: usize, org: &OrgId, syntax: &RoomSyntax) -> Result<Self, GrantError> {
+        if let Value::String(text) = entry {
+            return Self::compact(text, index, org, syntax);
+        }
+        let spelled = Spelled::deserialize(entry).map_err(|error| GrantError::Malformed { index, why: error.to_string() })?;
+        let rights = spelled.rights.iter().fold(0, |bits, right| bits | right.bit());
+        Self::checked(&spelled.pattern, rights, index, org, syntax)
+    }
+
+    /// `subscribe:kpi:acme:**`: the right, then the pattern.
+    fn compact(text: &str, index: usize, org: &OrgId, syntax: &RoomSyntax) -> Result<Self, GrantError> {
+        let (right, pattern) = text.split_once(':').unwrap_or((text, ""));
+        let Some(right) = Right::parse(right) else {
+            let why = "it must begin with subscribe:, publish:, presence: or history:".to_owned();
+            return Err(GrantError::Malformed { index, why });
+        };
+        Self::checked(pattern, right.bit(), index, org, syntax)
+    }
+
+    fn checked(text: &str, rights: u8, index: usize, org: &OrgId, syntax: &RoomSyntax) -> Result<Self, GrantError> {
+        let pattern = syntax.pattern(text).map_err(|fault| GrantError::Malformed { index, why: fault.message.into_owned() })?;
+        if pattern.org() != org {
+            return Err(GrantError::ForeignOrg { index });
+        }
+        Ok(Self { pattern, rights })
+    }
+}
+
+impl Principal {
+    /// Turns a wish into a grant: one's own org and user rooms always, others as the token says.
+    ///
+    /// # Errors
+    /// `UNAUTHORIZED`, naming the pattern.
+    pub fn grant_subscribe(&self, pattern: Pattern) -> Result<Grant, Fault> {
+        if !self.owns(&pattern) {
+            self.may(Right::Subscribe, &pattern)?;
+        }
+        Ok(Grant { pattern })
+    }
+
+    /// The two rooms that every session is subscribed to by itself: its org's and its user's.
+    pub fn own_rooms(&self) -> [Grant; 2] {
+        let org_room = RoomName::of_org(self.org());
+        [Grant { pattern: Pattern::of_room(&org_room) }, Grant { pattern: Pattern::of_room(self.user_room()) }]
+    }
+
+    /// Whether one grant gives the right on every room of the pattern.
+    ///
+    /// # Errors
+    /// `UNAUTHORIZED`, naming the pattern; always for another org's.
+    pub fn may(&self, right: Right, pattern: &Pattern) -> Result<(), Fault> {
+        let own = pattern.org() == self.org();
+        if own && self.grants().any(self.org(), right, |granted| granted.covers(pattern)) {
+            return Ok(());
+        }
+        Err(refusal(right, pattern.as_str()))
+    }
+
+    /// Whether a publication may go into the room, without cascade.
+    ///
+    /// # Errors
+    /// `UNAUTHORIZED`, naming the room; always for another org's.
+    pub fn may_publish(&self, room: &RoomName) -> Result<(), Fault> {
+        let own = room.org() == self.org();
+        if own && self.grants().any(self.org(), Right::Publish, |granted| granted.matches(room)) {
+            return Ok(());
+        }
+        Err(refusal(Right::Publish, room.as_str()))
+    }
+
+    /// Whether a publication may go into the room and, by cascade, into all below it. Into `org:<org>` that means into every
+    /// session of the org, which no wildcard grants.
+    ///
+    /// # Errors
+    /// `UNAUTHORIZED`, naming the room.
+    pub fn may_cascade(&self, room: &RoomName) -> Result<(), Fault> {
+        self.may(Right::Publish, &Pattern::of_room(room))
+    }
+
+    fn owns(&self, pattern: &Pattern) -> bool {
+        let of_org = || pattern.as_str().strip_prefix("org:") == Some(self.org().as_str());
+        pattern.as_str() == self.user_room().as_str() || of_org()
+    }
+}
+
+fn refusal(right: Right, target: &str) -> Fault {
+    Fault::new(Code::Unauthorized, format!("the token does not grant {} on {target}", right.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn syntax() -> RoomSyntax {
+        RoomSyntax::new(4, ["kpi", "chat"])
+    }
+
+    fn acme() -> OrgId {
+        OrgId::parse("acme").unwrap()
+    }
+
+    fn alice(claim: Option<Value>) -> Principal {
+        let grants = GrantList::read(claim.as_ref(), &[], &acme(), &syntax()).unwrap();
+        Principal::new("alice", &acme(), 1).unwrap().with_grants(grants)
+    }
+
+    fn subscribes(principal: &Principal, pattern: &str) -> bool {
+        let outcome = principal.grant_subscribe(syntax().pattern(pattern).unwrap());
+        if let Err(fault) = &outcome {
+            assert_eq!(fault.code, Code::Unauthorized);
+            assert!(fault.message.contains(syntax().pattern(pattern).unwrap().as_str()));
+        }
+        outcome.is_ok()
+    }
+
+    fn publishes(principal: &Principal, room: &str) -> bool {
+        principal.may_publish(&syntax().room(room).unwrap()).is_ok()
+    }
+
+    #[test]
+    fn without_a_claim_one_reads_ones_own_org_and_writes_nothing() {
+        let alice = alice(None);
+        for own in ["*:acme:**", "kpi:acme", "chat:acme:*:x", "org:acme", "user:acme:alice"] {
+            assert!(subscribes(&alice, own), "{own}");
+        }
+        for foreign in ["*:other:**", "kpi:other", "org:other", "user:other:alice", "user:acme:bob", "user:acme:alice2"] {
+            assert!(!subscribes(&alice, foreign), "{foreign}");
+        }
+        assert!(!publishes(&alice, "kpi:acme"));
+        assert!(alice.may(Right::History, &syntax().pattern("kpi:acme").unwrap()).is_err());
+    }
+
+    #[test]
+    fn listed_grants_replace_the_default() {
+        let alice = alice(Some(json!([{"pattern": "kpi:acme:sales", "rights": ["subscribe", "publish"]}, "publish:chat:acme:*"])));
+        assert!(subscribes(&alice, "kpi:acme:sales:support"));
+        assert!(!subscribes(&alice, "kpi:acme"));
+        assert!(!subscribes(&alice, "chat:acme:x"));
+        assert!(publishes(&alice, "kpi:acme:sales:support"));
+        assert!(publishes(&alice, "chat:acme:x"));
+        assert!(!publishes(&alice, "chat:acme"));
+        assert!(subscribes(&alice, "org:acme") && subscribes(&alice, "user:acme:alice"));
+    }
+
+    #[test]
+    fn an_empty_list_grants_nothing_but_ones_own_rooms() {
+        let alice = alice(Some(json!([])));
+        assert!(!subscribes(&alice, "kpi:acme"));
+        assert!(subscribes(&alice, "user:acme:alice"));
+    }
+
+    #[test]
+    fn other_users_rooms_need_a_grant_by_name() {
+        assert!(!subscribes(&alice(Some(json!(["subscribe:*:acme:**"]))), "user:acme:bob"));
+        assert!(subscribes(&alice(Some(json!(["subscribe:user:acme:bob"]))), "user:acme:bob"));
+        assert!(!publishes(&alice(Some(json!(["publish:*:acme:**"]))), "org:acme"));
+        assert!(publishes(&alice(Some(json!(["publish:org:acme"]))), "org:acme"));
+    }
+
+    #[test]
+    fn cascade_needs_everything_below() {
+        let room = syntax().room("chat:acme:x").unwrap();
+        assert!(alice(Some(json!(["publish:chat:acme:*"]))).may_cascade(&room).is_err());
+        assert!(alice(Some(json!(["publish:chat:acme"]))).may_cascade(&room).is_ok());
+    }
+
+    #[test]
+    fn roles_add_to_the_default_and_to_the_claim() {
+        let added = ["publish:chat:acme".to_owned()];
+        let with_default = GrantList::read(None, &added, &acme(), &syntax()).unwrap();
+        let alice = Principal::new("alice", &acme(), 1).unwrap().with_grants(with_default);
+        assert!(subscribes(&alice, "kpi:acme") && publishes(&alice, "chat:acme"));
+        let claimed = GrantList::read(Some(&json!([])), &added, &acme(), &syntax()).unwrap();
+        let alice = alice.with_grants(claimed);
+        assert!(!subscribes(&alice, "kpi:acme") && publishes(&alice, "chat:acme"));
+    }
+
+    #[test]
+    fn what_is_no_grant_is_refused_with_its_reason() {
+        let read = |claim: Value| GrantList::read(Some(&claim), &[], &acme(), &syntax()).unwrap_err();
+        for not_a_list in [json!(null), json!("subscribe:kpi:acme"), json!({}), json!(1), json!(true)] {
+            assert_eq!(read(not_a_list), GrantError::NotAList);
+        }
+        for malformed in [
+            json!(["fly:kpi:acme"]),
+            json!(["subscribe"]),
+            json!(["subscribe:"]),
+            json!(["subscribe:kpi:*"]),
+            json!(["subscribe:nope:acme"]),
+            json!([1]),
+            json!([null]),
+            json!([["subscribe:kpi:acme"]]),
+            json!([{"pattern": "kpi:acme"}]),
+            json!([{"pattern": "kpi:acme", "rights": "subscribe"}]),
+            json!([{"pattern": "kpi:acme", "rights": ["fly"]}]),
+            json!([{"pattern": "kpi:acme", "rights": [], "more": 1}]),
+        ] {
+            assert!(matches!(read(malformed.clone()), GrantError::Malformed { index: 0, .. }), "{malformed}");
+        }
+        assert_eq!(read(json!(["subscribe:kpi:acme", "subscribe:kpi:other"])), GrantError::ForeignOrg { index: 1 });
+        assert_eq!(read(Value::Array(vec![json!("subscribe:kpi:acme"); GRANTS_MAX + 1])), GrantError::TooMany);
+    }
+
+    fn any_pattern_text() -> impl Strategy<Value = String> {
+        let channel = prop_oneof![Just("kpi"), Just("chat"), Just("*"), Just("all"), Just("org"), Just("user")];
+        let org = prop_oneof![Just("acme"), Just("other"), Just("acme2"), Just("org:other"), Just("*")];
+        (channel, org, prop_oneof![Just(""), Just(":a"), Just(":*"), Just(":**"), Just(":alice"), Just(":bob")])
+            .prop_map(|(channel, org, rest)| format!("{channel}:{org}{rest}"))
+    }
+
+    proptest! {
+        #[test]
+        fn no_combination_ever_grants_another_org(granted in prop::collection::vec(any_pattern_text(), 0..4), wished in any_pattern_text(),
+                                                  default: bool) {
+            let claim = Value::Array(granted.iter().map(|pattern| json!({"pattern": pattern, "rights": ["subscribe", "publish"]})).collect());
+            let claim = (!default).then_some(claim);
+            let Ok(grants) = GrantList::read(claim.as_ref(), &[], &acme(), &syntax()) else { return Ok(()) };
+            let alice = Principal::new("alice", &acme(), 1).unwrap().with_grants(grants);
+            if let Ok(pattern) = syntax().pattern(&wished)
+                && let Ok(grant) = alice.grant_subscribe(pattern)
+            {
+                prop_assert_eq!(grant.org(), alice.org());
+            }
+            if let Ok(room) = syntax().room(&wished) && alice.may_publish(&room).is_ok() {
+                prop_assert_eq!(room.org(), alice.org());
+            }
+            prop_assert!(alice.own_rooms().iter().all(|grant| grant.org() == alice.org()));
+        }
+    }
+}

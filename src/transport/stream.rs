@@ -166,3 +166,13 @@ impl AsyncWrite for Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_small_enough_to_sit_in_every_connection() {
+        assert!(size_of::<Stream>() <= 72, "{}", size_of::<Stream>());
+    }
+}

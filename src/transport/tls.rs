@@ -81,7 +81,7 @@ impl Certificate {
         tokio::time::timeout(Duration::from_millis(self.config.handshake_timeout_ms), acceptor.accept(tcp)).await?
     }
 
-    /// Looks at the files again and again; never returns. What cannot be used is logged once and the old certificate kept.
+    /// Looks at the files again and again; never returns. While they cannot be used, the certificate stays as it is.
     pub async fn follow(&self) {
         // A zero interval would panic, and looking more often than this only costs.
         let mut ticks = tokio::time::interval(Duration::from_millis(self.config.reload_interval_ms.max(10)));

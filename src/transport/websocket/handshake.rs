@@ -129,10 +129,9 @@ pub fn accept(request: &Parts, rules: &Rules) -> Result<Accepted, Refused> {
     check_request(request)?;
     let headers = &request.headers;
     let host = single(headers, &HOST, "Host is given more than once")?.ok_or(Refused::bad("Host is missing"))?;
-    if let Some(origin) = single(headers, &ORIGIN, "Origin is given more than once")? {
-        if !rules.origins.allow(origin, host) {
-            return Err(Refused { status: StatusCode::FORBIDDEN, why: "pages of this origin may not connect (allowed_origins)" });
-        }
+    let origin = single(headers, &ORIGIN, "Origin is given more than once")?;
+    if origin.is_some_and(|origin| !rules.origins.allow(origin, host)) {
+        return Err(Refused { status: StatusCode::FORBIDDEN, why: "pages of this origin may not connect (allowed_origins)" });
     }
     let (protocol, offered_token) = choose_protocol(headers)?;
     let token = authorization(headers)?.or(offered_token);
@@ -155,7 +154,7 @@ fn check_request(request: &Parts) -> Result<(), Refused> {
         return Err(Refused { status: StatusCode::UPGRADE_REQUIRED, why: "Sec-WebSocket-Version must be 13" });
     }
     let key = single(headers, &SEC_WEBSOCKET_KEY, "Sec-WebSocket-Key is given more than once")?;
-    if !key.and_then(|key| STANDARD.decode(key).ok()).is_some_and(|key| key.len() == 16) {
+    if key.and_then(|key| STANDARD.decode(key).ok()).is_none_or(|key| key.len() != 16) {
         return Err(Refused::bad("Sec-WebSocket-Key must be 16 bytes in base64"));
     }
     let length = single(headers, &CONTENT_LENGTH, "Content-Length is given more than once")?;

@@ -12,3 +12,4 @@ pub mod broker;
 pub mod hub;
 
 pub mod session;
+pub mod transport;

@@ -4,4 +4,10 @@
 
 pub mod protocol;
 
+pub mod telemetry;
+
 pub mod broker;
+
+pub mod config;
+
+pub mod cli;

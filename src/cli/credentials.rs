@@ -6,13 +6,13 @@ use anyhow::{Context, bail};
 
 /// The flag of the commands that need a token.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Args {
+pub struct Credentials {
     /// A file that holds the token or API key; `ROOMCAST_TOKEN` in the environment holds one directly.
     #[arg(long, value_name = "FILE", env = "ROOMCAST_TOKEN_FILE")]
     token_file: Option<PathBuf>,
 }
 
-impl Args {
+impl Credentials {
     /// The token; read anew at each call, so that a long-running command notices a renewed file.
     ///
     /// # Errors

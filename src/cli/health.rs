@@ -38,7 +38,9 @@ pub struct Args {
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let base = match args.url {
         Some(url) => url,
-        None => format!("http://{}", reachable(serve::Args { config: args.config, ..serve::Args::default() }.load()?.config.internal.listen)),
+        None => {
+            format!("http://{}", reachable(serve::Args { config: args.config, ..serve::Args::default() }.load()?.config.internal.listen))
+        }
     };
     let request = Request::get(client::address(&base, "/readyz")?).body(Full::<Bytes>::default())?;
     let answer = client::exchange(request, Duration::from_millis(args.timeout_ms)).await?;

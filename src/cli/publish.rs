@@ -10,7 +10,8 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{client, credentials};
+use super::client;
+use super::credentials::Credentials;
 use crate::protocol::Priority;
 
 /// More than any server takes.
@@ -37,7 +38,7 @@ pub struct Args {
     #[arg(long, value_name = "URL", env = "ROOMCAST_URL", default_value = "http://127.0.0.1:8080")]
     url: String,
     #[command(flatten)]
-    credentials: credentials::Args,
+    credentials: Credentials,
     /// low, medium, high or urgent.
     #[arg(long, default_value = "medium", value_parser = priority)]
     priority: Priority,

@@ -22,7 +22,7 @@ pub struct Args {
     /// The configuration file (TOML).
     #[arg(long, value_name = "FILE", env = "ROOMCAST_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Where clients connect [key: server.listen].
+    /// Where clients connect [key: server.address].
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<String>,
     /// Where probes and metrics are served [key: internal.listen].
@@ -48,7 +48,7 @@ impl Args {
     fn overrides(&self) -> Vec<Override> {
         let kind = self.redis_url.as_ref().map(|_| "redis".to_owned());
         let flags = [
-            ("--listen", "server.listen", self.listen.clone()),
+            ("--listen", "server.address", self.listen.clone()),
             ("--internal-listen", "internal.listen", self.internal_listen.clone()),
             ("--redis-url", "broker.redis.url", self.redis_url.clone()),
             ("--redis-url", "broker.kind", kind),

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 
-use super::credentials;
+use super::credentials::Credentials;
 use backoff::Backoff;
 use connection::{Connection, Ended};
 use view::View;
@@ -22,8 +22,8 @@ Examples:
   roomcast tail kpi:acme:sales alerts:acme --json | jq .data
   roomcast tail 'kpi:acme:**' --since 19a2b3c4d5e-2f-64a1b2c3d4e5f
 
-The token comes from ROOMCAST_TOKEN or --token-file. After a lost connection it resumes where it was;
-what cannot be had any more is shown as a gap.";
+The token comes from ROOMCAST_TOKEN or --token-file. After a lost connection it resumes where it
+was; what cannot be had any more is shown as a gap.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long, value_name = "URL", env = "ROOMCAST_URL", default_value = "http://127.0.0.1:8080")]
     url: String,
     #[command(flatten)]
-    credentials: credentials::Args,
+    credentials: Credentials,
     /// Replay what came after this position first.
     #[arg(long, value_name = "POSITION")]
     since: Option<String>,
@@ -78,12 +78,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Follows one connection to its end; `None` when nothing more is wanted.
-async fn connect_and_follow(
-    args: &Args,
-    progress: &mut Progress,
-    view: &mut View,
-    backoff: &mut Backoff,
-) -> anyhow::Result<Option<Ended>> {
+async fn connect_and_follow(args: &Args, progress: &mut Progress, view: &mut View, backoff: &mut Backoff) -> anyhow::Result<Option<Ended>> {
     // Asked for at each connection, because a token in a file is renewed there while this runs.
     let token = args.credentials.token()?;
     let mut connection = match Connection::open(&args.url).await {

@@ -53,7 +53,7 @@ pub struct Mint {
 #[derive(Debug, clap::Args)]
 pub struct Inspect {
     #[command(flatten)]
-    pub credentials: super::credentials::Args,
+    pub credentials: super::credentials::Credentials,
     /// The configuration file (TOML).
     #[arg(long, value_name = "FILE", env = "ROOMCAST_CONFIG")]
     pub config: Option<PathBuf>,

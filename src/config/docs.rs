@@ -46,7 +46,10 @@ pub fn markdown() -> String {
     );
     walk(&Shape::of_config(), "", &default_tree(), &mut |step| match step {
         Step::Table { key, doc } => {
-            push(&mut page, format_args!("\n## `{key}`\n\n{doc}\n\n| key | variable | type | default | meaning |\n|---|---|---|---|---|\n"));
+            push(
+                &mut page,
+                format_args!("\n## `{key}`\n\n{doc}\n\n| key | variable | type | default | meaning |\n|---|---|---|---|---|\n"),
+            );
         }
         Step::Leaf { key, member, default } => {
             let lock = if member.secret { " 🔒" } else { "" };

@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 
-/// The name of the schema extension that marks a value never to be shown: `#[schemars(extend("x-secret" = true))]`.
-const SECRET: &str = "x-secret";
+/// The keyword that marks a value never to be shown (JSON Schema validation, section 9.4): `#[schemars(extend("writeOnly" = true))]`.
+const SECRET: &str = "writeOnly";
 
 /// What a value may be.
 #[derive(Clone, PartialEq, Debug)]
@@ -34,8 +34,6 @@ pub struct Member {
     pub doc: String,
     pub shape: Shape,
     pub secret: bool,
-    /// Whether the key may be left without a value.
-    pub optional: bool,
 }
 
 impl Shape {
@@ -133,14 +131,22 @@ fn member(name: &str, property: &Value, root: &Value) -> Member {
         name: name.to_owned(),
         doc: property["description"].as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" "),
         shape: read(property, root),
-        secret: property[SECRET] == true,
-        optional: is_optional(property),
+        secret: is_secret(property, root),
     }
+}
+
+/// Whether the property, or the type that it refers to, is marked.
+fn is_secret(schema: &Value, root: &Value) -> bool {
+    let referred = schema["$ref"].as_str().and_then(|reference| root.pointer(reference.trim_start_matches('#')));
+    schema[SECRET] == true
+        || referred.is_some_and(|target| is_secret(target, root))
+        || schema["anyOf"].as_array().is_some_and(|any| any.iter().any(|one| is_secret(one, root)))
 }
 
 fn is_optional(schema: &Value) -> bool {
     let null = |one: &Value| one == "null" || one["type"] == "null";
-    schema["type"].as_array().is_some_and(|types| types.iter().any(null)) || schema["anyOf"].as_array().is_some_and(|any| any.iter().any(null))
+    schema["type"].as_array().is_some_and(|types| types.iter().any(null))
+        || schema["anyOf"].as_array().is_some_and(|any| any.iter().any(null))
 }
 
 fn type_name(schema: &Value) -> Option<&str> {
@@ -165,4 +171,32 @@ fn choices(schema: &Value) -> Option<Vec<String>> {
         }
     }
     Some(choices)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_choices_and_options_are_seen_through_references() {
+        let schema = serde_json::json!({
+            "type": "object",
+            "properties": {
+                "key": { "anyOf": [{ "$ref": "#/$defs/Secret" }, { "type": "null" }], "description": "The\nkey." },
+                "mode": { "$ref": "#/$defs/Mode" },
+                "port": { "type": "integer", "minimum": 0, "maximum": 65_535 },
+                "roles": { "type": "object", "additionalProperties": { "type": "string" } },
+            },
+            "$defs": {
+                "Secret": { "type": "string", "writeOnly": true },
+                "Mode": { "oneOf": [{ "type": "string", "const": "a", "description": "A." }, { "type": "string", "enum": ["b", "c"] }] },
+            },
+        });
+        let shape = read(&schema, &schema);
+        let key = shape.member("key").unwrap();
+        assert!(key.secret && key.shape == Shape::Text && key.doc == "The key.");
+        assert_eq!(shape.find("mode").unwrap().shape, Shape::Choice(["a", "b", "c"].map(String::from).to_vec()));
+        assert_eq!(shape.find("port").unwrap().shape.expectation(), "a whole number from 0 to 65535");
+        assert_eq!(shape.find("roles").unwrap().shape, Shape::Map(Box::new(Shape::Text)));
+    }
 }

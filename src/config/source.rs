@@ -15,8 +15,7 @@ pub const ENV_PREFIX: &str = "ROOMCAST_";
 /// Appended to the variable of a secret, it names a file that holds the secret.
 pub const ENV_FILE_SUFFIX: &str = "_FILE";
 /// Variables that the command line reads itself.
-pub const ENV_OF_COMMANDS: [&str; 5] =
-    ["ROOMCAST_CONFIG", "ROOMCAST_URL", "ROOMCAST_TOKEN", "ROOMCAST_TOKEN_FILE", "ROOMCAST_HEALTH_URL"];
+pub const ENV_OF_COMMANDS: [&str; 5] = ["ROOMCAST_CONFIG", "ROOMCAST_URL", "ROOMCAST_TOKEN", "ROOMCAST_TOKEN_FILE", "ROOMCAST_HEALTH_URL"];
 /// A configuration file larger than this is some other file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
@@ -66,11 +65,7 @@ pub(super) fn merge(sources: &Sources, shape: &Shape) -> Result<Merged, Faults> 
     for Override { flag, key, value } in &sources.overrides {
         match shape.find(key) {
             Some(member) => merged.set_text(key, value, member, Origin::Flag(flag), &mut faults),
-            None => faults.push(Fault {
-                origin: Some(Origin::Flag(flag)),
-                key: (*key).to_owned(),
-                message: "there is no such key".into(),
-            }),
+            None => faults.push(Fault { origin: Some(Origin::Flag(flag)), key: (*key).to_owned(), message: "there is no such key".into() }),
         }
     }
     if faults.is_empty() { Ok(merged) } else { Err(faults) }
@@ -182,15 +177,7 @@ fn secret_of_file<'a>(name: &str, by_name: &BTreeMap<String, &'a (String, &'a Me
     leaf.1.secret.then_some(leaf)
 }
 
-fn read_secret(
-    env: &[(String, String)],
-    name: &str,
-    path: &str,
-    key: &str,
-    member: &Member,
-    merged: &mut Merged,
-    faults: &mut Faults,
-) {
+fn read_secret(env: &[(String, String)], name: &str, path: &str, key: &str, member: &Member, merged: &mut Merged, faults: &mut Faults) {
     let origin = Origin::Env(name.to_owned());
     let direct = name.trim_end_matches(ENV_FILE_SUFFIX);
     if env.iter().any(|(name, text)| name == direct && !text.is_empty()) {

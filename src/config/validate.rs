@@ -27,7 +27,11 @@ pub(super) fn faults(config: &Config, origins: &BTreeMap<String, Origin>) -> Fau
     rooms(&config.rooms, &mut judge);
     drain(&config.drain, &mut judge);
     if let Some(id) = &config.node.id {
-        judge.demand(crate::protocol::OrgId::parse(id).is_ok(), "node.id", "1 to 64 characters of letters, digits and _ . @ - are expected");
+        judge.demand(
+            crate::protocol::OrgId::parse(id).is_ok(),
+            "node.id",
+            "1 to 64 characters of letters, digits and _ . @ - are expected",
+        );
     }
     telemetry(&config.telemetry, &mut judge);
     judge.faults

@@ -44,7 +44,8 @@ fn handle() -> &'static PrometheusHandle {
     HANDLE.get_or_init(|| {
         let histograms = Matcher::Suffix("_seconds".into());
         let builder = PrometheusBuilder::new();
-        let recorder = builder.set_buckets_for_metric(histograms, &SECONDS_BUCKETS).expect("the list of buckets is not empty").build_recorder();
+        let recorder =
+            builder.set_buckets_for_metric(histograms, &SECONDS_BUCKETS).expect("the list of buckets is not empty").build_recorder();
         let handle = recorder.handle();
         // Another recorder can only be there when a program embeds this library and counts by itself: it then gets the counts.
         if metrics::set_global_recorder(recorder).is_ok() {

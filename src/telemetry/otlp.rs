@@ -29,7 +29,7 @@ pub struct Config {
     /// collector beside the node do the encryption.
     pub endpoint: Option<String>,
     /// Headers sent with each export, `name=value` separated by commas.
-    #[schemars(extend("x-secret" = true))]
+    #[schemars(extend("writeOnly" = true))]
     pub headers: Option<String>,
     /// The service's name in traces.
     pub service_name: String,

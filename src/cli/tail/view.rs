@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn a_publication_is_one_line_and_cannot_steer_the_terminal() {
-        let json = r#"{"event":"kpi:update","room":"kpi:acme","id":"1-2-3","ts":"2026-01-02T03:04:05.678Z","data":{"n":1},"priority":"high"}"#;
+        let json =
+            r#"{"event":"kpi:update","room":"kpi:acme","id":"1-2-3","ts":"2026-01-02T03:04:05.678Z","data":{"n":1},"priority":"high"}"#;
         assert_eq!(line(json, false).unwrap(), "03:04:05.678 kpi:acme kpi:update high {\"n\":1}");
         assert!(line(json, true).unwrap().contains(CYAN));
         let raw = "{\"event\":\"e\",\"room\":\"kpi:acme\",\"data\":\"\u{9b}31m\"}";

@@ -4,6 +4,8 @@
 
 pub mod protocol;
 
+pub mod telemetry;
+
 pub mod auth;
 pub mod limit;
 
@@ -13,3 +15,7 @@ pub mod hub;
 
 pub mod session;
 pub mod transport;
+
+pub mod config;
+
+pub mod cli;

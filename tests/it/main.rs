@@ -1,7 +1,9 @@
-//! One binary with every test that runs real sockets, processes or stores.
+//! Everything that runs real sockets, processes or stores, and the documents made from the code: one binary, linked once.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails by panicking")]
 
+mod cli;
+mod docs;
 mod transport_listener;
 mod transport_support;
 mod transport_tls;

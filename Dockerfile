@@ -1,0 +1,43 @@
+# syntax=docker/dockerfile:1
+# The roomcast image: the binary and nothing that could run a shell. Build it with `docker build --tag roomcast .`.
+
+ARG RUST_VERSION=1
+FROM rust:${RUST_VERSION}-bookworm AS builder
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends cmake \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /build
+
+# The dependencies, built from the manifests alone with empty sources, are a layer that lasts until the lock file changes.
+COPY Cargo.toml Cargo.lock ./
+COPY loadtest/Cargo.toml loadtest/Cargo.toml
+RUN mkdir -p src loadtest/src tests/it \
+    && echo 'fn main() {}' | tee src/main.rs loadtest/src/main.rs tests/it/main.rs > /dev/null \
+    && touch src/lib.rs \
+    && cargo build --profile dist --locked --package roomcast --bin roomcast
+
+COPY . .
+# Copied files can be older than what was built from the empty ones, and cargo goes by their times.
+RUN touch src/main.rs src/lib.rs \
+    && cargo build --profile dist --locked --package roomcast --bin roomcast
+
+FROM gcr.io/distroless/cc-debian12:nonroot
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="roomcast" \
+      org.opencontainers.image.description="A real-time broker for multi-tenant applications" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="https://github.com/roomcast/roomcast" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=builder /build/target/dist/roomcast /usr/local/bin/roomcast
+COPY LICENSE /usr/share/doc/roomcast/LICENSE
+
+# Inside a container loopback reaches nobody. The internal port is for probes and metrics: do not publish it.
+ENV ROOMCAST_SERVER__ADDRESS=0.0.0.0:8080 \
+    ROOMCAST_INTERNAL__LISTEN=0.0.0.0:9090
+EXPOSE 8080 9090
+USER nonroot
+HEALTHCHECK --interval=5s --timeout=4s --start-period=10s --retries=3 CMD ["/usr/local/bin/roomcast", "health"]
+ENTRYPOINT ["/usr/local/bin/roomcast"]
+CMD ["serve"]

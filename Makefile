@@ -1,0 +1,31 @@
+# The two commands of the README, and what they are made of.
+
+.PHONY: run test fmt lint deny docs image up down
+
+run: ## A node on loopback with a token and a page to try it.
+	cargo run -- serve --dev
+
+test: ## Everything that must hold: installs what is missing, checks, tests.
+	./scripts/test.sh
+
+fmt:
+	cargo fmt --all
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+deny: ## Licences, bans, sources and known vulnerabilities of the dependencies.
+	cargo deny check
+
+docs: ## Writes docs/configuration.md and docs/metrics.md anew.
+	UPDATE_DOCS=1 cargo test --test it docs
+
+image:
+	docker build --tag roomcast .
+
+up: ## Redis, three nodes, a load balancer and a publisher; clients connect to port 8080.
+	docker compose up --build --detach --wait
+
+down:
+	docker compose down --volumes

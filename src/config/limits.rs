@@ -1,0 +1,50 @@
+//! The limits of SPEC section 8.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Settings of the section `limits`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Connections that one node holds at a time; further ones are refused with `CONNECTION_LIMIT`.
+    pub connections_per_node_max: usize,
+    /// Connections that one org may have over the whole cluster; 0 means no limit.
+    pub connections_per_org_max: u64,
+    /// Sessions that may be subscribed to one room on one node; further ones get `ROOM_FULL`.
+    pub members_per_room_max: usize,
+    /// Subscriptions that one session may have besides those to its own org and user.
+    pub subscriptions_per_session_max: usize,
+    /// Commands that one session may send per second in the long run.
+    pub commands_per_s: u32,
+    /// Commands that one session may send at once after a pause.
+    pub commands_burst: u32,
+    /// How long a connection may stay without credentials.
+    pub auth_timeout_ms: u64,
+    /// Longest message that a client may send, after decompression and with all its fragments.
+    pub message_bytes_max: usize,
+    /// Messages shorter than this are sent without compression.
+    pub compression_bytes_min: usize,
+    /// How often the server pings a quiet connection.
+    pub ping_interval_ms: u64,
+    /// A connection from which nothing came for this long is closed.
+    pub stale_after_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            connections_per_node_max: 1_000,
+            connections_per_org_max: 100,
+            members_per_room_max: 1_000,
+            subscriptions_per_session_max: 128,
+            commands_per_s: 100,
+            commands_burst: 200,
+            auth_timeout_ms: 10_000,
+            message_bytes_max: 1 << 20,
+            compression_bytes_min: 1_024,
+            ping_interval_ms: 25_000,
+            stale_after_ms: 60_000,
+        }
+    }
+}

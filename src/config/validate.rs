@@ -1,0 +1,86 @@
+//! Checks that need more than one value, or more than a type: all faults are found, not just the first.
+
+use std::collections::BTreeMap;
+
+use super::fault::{Fault, Faults, Origin};
+use super::{Config, drain, limits, rooms};
+use crate::telemetry;
+
+/// Collects faults and looks up where each key came from.
+pub(super) struct Judge<'a> {
+    origins: &'a BTreeMap<String, Origin>,
+    faults: Faults,
+}
+
+impl Judge<'_> {
+    /// Notes a fault at `key` unless `holds`.
+    pub fn demand(&mut self, holds: bool, key: &str, message: impl Into<String>) {
+        if !holds {
+            self.faults.push(Fault { origin: self.origins.get(key).cloned(), key: key.to_owned(), message: message.into() });
+        }
+    }
+}
+
+pub(super) fn faults(config: &Config, origins: &BTreeMap<String, Origin>) -> Faults {
+    let mut judge = Judge { origins, faults: Faults::default() };
+    limits(&config.limits, &mut judge);
+    rooms(&config.rooms, &mut judge);
+    drain(&config.drain, &mut judge);
+    if let Some(id) = &config.node.id {
+        judge.demand(
+            crate::protocol::OrgId::parse(id).is_ok(),
+            "node.id",
+            "1 to 64 characters of letters, digits and _ . @ - are expected",
+        );
+    }
+    telemetry(&config.telemetry, &mut judge);
+    judge.faults
+}
+
+fn limits(limits: &limits::Config, judge: &mut Judge<'_>) {
+    let stale = limits.stale_after_ms > limits.ping_interval_ms;
+    judge.demand(stale, "limits.stale_after_ms", "it must be longer than limits.ping_interval_ms, or every quiet session dies");
+    let burst = limits.commands_burst >= limits.commands_per_s;
+    judge.demand(burst, "limits.commands_burst", "it must be at least limits.commands_per_s");
+    for (key, value) in [
+        ("limits.commands_per_s", u64::from(limits.commands_per_s)),
+        ("limits.ping_interval_ms", limits.ping_interval_ms),
+        ("limits.auth_timeout_ms", limits.auth_timeout_ms),
+        ("limits.subscriptions_per_session_max", limits.subscriptions_per_session_max as u64),
+        ("limits.connections_per_node_max", limits.connections_per_node_max as u64),
+    ] {
+        judge.demand(value > 0, key, "it must be at least 1");
+    }
+    judge.demand(limits.message_bytes_max >= 1_024, "limits.message_bytes_max", "it must be at least 1024, or no token fits");
+}
+
+fn rooms(rooms: &rooms::Config, judge: &mut Judge<'_>) {
+    judge.demand((4..=8).contains(&rooms.segments_max), "rooms.segments_max", "it must be from 4 to 8");
+    judge.demand(!rooms.channels.is_empty(), "rooms.channels", "at least one channel is needed");
+    for channel in &rooms.channels {
+        let legal = rooms::is_channel(channel);
+        judge.demand(legal, "rooms.channels", format!("{channel:?} is a reserved word or not 1 to 64 letters, digits and _ . @ -"));
+    }
+    for event in &rooms.events {
+        let legal = rooms::is_event(event);
+        judge.demand(legal, "rooms.events", format!("{event:?} is not an event name such as order:created or order:*"));
+    }
+}
+
+fn drain(drain: &drain::Config, judge: &mut Judge<'_>) {
+    let fits = drain.announce_ms.saturating_add(drain.spread_ms) <= drain.deadline_ms;
+    judge.demand(fits, "drain.deadline_ms", "it must be at least drain.announce_ms and drain.spread_ms together");
+}
+
+fn telemetry(telemetry: &telemetry::Config, judge: &mut Judge<'_>) {
+    let filter = telemetry::log::is_filter(&telemetry.log.filter);
+    judge.demand(filter, "telemetry.log.filter", "it is not a filter such as info or warn,roomcast=debug");
+    let otlp = &telemetry.otlp;
+    let endpoint = otlp.endpoint.as_deref().is_none_or(telemetry::otlp::is_endpoint);
+    judge.demand(endpoint, "telemetry.otlp.endpoint", "an address such as http://127.0.0.1:4318 is expected; https is not supported");
+    let headers = otlp.headers.as_deref().is_none_or(|headers| telemetry::otlp::headers(headers).is_some());
+    judge.demand(headers, "telemetry.otlp.headers", "pairs such as name=value,other=value are expected");
+    judge.demand((0.0..=1.0).contains(&otlp.sample_ratio), "telemetry.otlp.sample_ratio", "it must be from 0 to 1");
+    judge.demand(otlp.queue_spans_max > 0, "telemetry.otlp.queue_spans_max", "it must be at least 1");
+    judge.demand(otlp.timeout_ms > 0, "telemetry.otlp.timeout_ms", "it must be at least 1");
+}

@@ -1,0 +1,105 @@
+//! The table of metrics, and the page made from it.
+
+use std::fmt::Write;
+
+/// What a metric is and means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Metric {
+    /// As Prometheus reads it.
+    pub name: &'static str,
+    pub kind: Kind,
+    pub unit: &'static str,
+    /// At most one, with a bounded number of values.
+    pub labels: &'static [Label],
+    pub help: &'static str,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// A label and which values it takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Label {
+    pub name: &'static str,
+    pub values: &'static str,
+}
+
+macro_rules! metrics {
+    ($($id:ident = $kind:ident $name:literal, $unit:literal, [$($label:literal: $values:literal)?], $help:literal;)+) => {
+        $(pub(super) const $id: Metric = Metric {
+            name: concat!("roomcast_", $name),
+            kind: Kind::$kind,
+            unit: $unit,
+            labels: &[$(Label { name: $label, values: $values })?],
+            help: $help,
+        };)+
+
+        /// Every metric there is.
+        pub const METRICS: &[Metric] = &[$($id),+];
+    };
+}
+
+metrics! {
+    SESSIONS = Gauge "sessions", "sessions", [], "Sessions that are open on this node.";
+    SESSIONS_OPENED = Counter "sessions_opened_total", "sessions", [], "Sessions opened since the start.";
+    SESSIONS_LAGGING = Gauge "sessions_lagging", "sessions", [], "Sessions that are being caught up from the log.";
+    CLOSES = Counter "closes_total", "closes", ["code": "the close code of docs/protocol.md"], "Connections that the server closed.";
+    ERRORS = Counter "errors_total", "errors", ["code": "the error code of docs/protocol.md"], "Errors that clients and publishers were told.";
+    ORGS = Gauge "orgs", "orgs", [], "Orgs with a session on this node.";
+    ROOMS = Gauge "rooms", "rooms", [], "Patterns with a subscription on this node.";
+    PUBLISHED = Counter "published_total", "publications", [], "Publications accepted on this node and acknowledged by the broker.";
+    PUBLISH_SECONDS = Histogram "publish_seconds", "seconds", [], "Time of one publish at the broker.";
+    DELIVERED = Counter "delivered_total", "publications", [], "Publications handed to sessions, each counted once per session.";
+    DELIVERED_BYTES = Counter "delivered_bytes_total", "bytes", [], "Bytes written to sessions.";
+    DELIVERY_SECONDS = Histogram "delivery_seconds", "seconds", [], "Time from the append to the log until the write to a socket, by the clocks of both.";
+    LAG_SECONDS = Histogram "lag_seconds", "seconds", [], "Time from the append to the log until this node heard of it.";
+    SEND_QUEUE_BYTES = Gauge "send_queue_bytes", "bytes", [], "Bytes that wait in send queues.";
+    DROPPED = Counter "dropped_total", "publications", ["reason": "`overflow` (the session catches up from the log), `conflated`, `ephemeral`"], "Publications taken out of a send queue unsent.";
+    RESUMES = Counter "resumes_total", "resumes", ["outcome": "`complete`, `gap`, `failed`"], "Resumes from a position.";
+    GAPS = Counter "gaps_total", "gaps", ["reason": "`trimmed`, `fork`, `log_lost`, `evicted`"], "Losses that clients were told.";
+    CATCH_UP_READS = Counter "catch_up_reads_total", "reads", ["source": "`tail` (the node's memory) or `log` (the broker)"], "Pages read to catch sessions up.";
+    INTERRUPTIONS = Counter "interruptions_total", "interruptions", [], "Times that entries may have been missed and the log was read to make sure.";
+    INGESTED = Counter "ingested_total", "entries", ["outcome": "`logged`, `duplicate`, `dead`"], "Entries taken from the ingest stream.";
+    REDIS_ROUND_TRIP_SECONDS = Histogram "redis_round_trip_seconds", "seconds", [], "Time of one command to Redis.";
+    REDIS_RECONNECTS = Counter "redis_reconnects_total", "connections", [], "Connections to Redis made anew after one was lost.";
+    BROKER_READY = Gauge "broker_ready", "0 or 1", [], "Whether the way to the broker is in order.";
+    BUILD_INFO = Gauge "build_info", "1", ["version": "the version of roomcast"], "Always 1; its label tells what runs.";
+}
+
+/// docs/metrics.md.
+pub fn markdown() -> String {
+    let mut page = String::from(
+        "# Metrics\n\nThe internal listener serves them at `/metrics` as Prometheus text. This page is made from \
+         `src/telemetry/metrics/table.rs`: `UPDATE_DOCS=1 cargo test --test it docs` writes it anew.\n\n\
+         | metric | kind | unit | labels | meaning |\n|---|---|---|---|---|\n",
+    );
+    for metric in METRICS {
+        let kind = match metric.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        let labels: Vec<_> = metric.labels.iter().map(|label| format!("`{}`: {}", label.name, label.values)).collect();
+        writeln!(page, "| `{}` | {kind} | {} | {} | {} |", metric.name, metric.unit, labels.join("; "), metric.help)
+            .expect("writing into memory cannot fail");
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_their_kind() {
+        for metric in METRICS {
+            assert_eq!(metric.kind == Kind::Counter, metric.name.ends_with("_total"), "{}", metric.name);
+            assert_eq!(metric.kind == Kind::Histogram, metric.name.ends_with("_seconds"), "{}", metric.name);
+            assert_eq!(metric.unit == "bytes", metric.name.contains("_bytes"), "{}", metric.name);
+        }
+    }
+}

@@ -15,7 +15,7 @@ pub mod wire;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use assembler::{Assembler, Incoming};
+pub use assembler::{Assembler, Incoming, Limits};
 pub use frame::{Opcode, Violation};
 pub use handshake::{Accepted, Refused, Rules, Subprotocol, accept};
 
@@ -45,5 +45,12 @@ impl Default for Config {
             compression_threshold_bytes: 1_024,
             allowed_origins: Vec::new(),
         }
+    }
+}
+
+impl Config {
+    /// What a connection's [`Assembler`] enforces, once it is known whether compression was agreed to.
+    pub fn limits(&self, deflate: bool) -> Limits {
+        Limits { message_bytes_max: self.message_bytes_max, fragments_max: self.fragments_max, deflate }
     }
 }

@@ -139,3 +139,31 @@ async fn an_old_connection_ends_with_the_request_at_hand() {
     socket.write_all(b"GET /peer HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     assert!(to_the_end(&mut socket).await.starts_with(b"HTTP/1.1 200"));
 }
+
+/// Set in the process that this test starts of itself, because a limit on descriptors would disturb the other tests.
+const FEW_DESCRIPTORS: &str = "ROOMCAST_TEST_FEW_DESCRIPTORS";
+
+#[tokio::test]
+async fn running_out_of_descriptors_does_not_end_the_listener() {
+    if std::env::var_os(FEW_DESCRIPTORS).is_none() {
+        let mut own = tokio::process::Command::new("sh");
+        own.args(["-c", "ulimit -n 64 && exec \"$0\" --exact transport_listener::running_out_of_descriptors_does_not_end_the_listener"]);
+        let output = within(own.arg(std::env::current_exe().unwrap()).env(FEW_DESCRIPTORS, "1").kill_on_drop(true).output()).await.unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
+    let server = serve(Config::default());
+    // Connected without yielding, so these take every descriptor before the listener can accept one of them.
+    let mut waiting: Vec<_> = std::iter::from_fn(|| std::net::TcpStream::connect(server.address).ok()).collect();
+    assert!((20..64).contains(&waiting.len()), "{}", waiting.len());
+    let admitted = tokio::time::timeout(Duration::from_millis(200), until_open(&server, 1)).await;
+    assert!(admitted.is_err(), "there is no descriptor to accept with");
+
+    waiting.drain(..waiting.len() / 2 + 2);
+    let last = waiting.pop().unwrap();
+    last.set_nonblocking(true).unwrap();
+    let mut last = TcpStream::from_std(last).unwrap();
+    last.write_all(b"GET /peer HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert!(response_head(&mut last).await.starts_with("HTTP/1.1 200"));
+}

@@ -1,5 +1,6 @@
 //! A listener on loopback with an echo route on the real reader and writer, and clients for it.
 
+use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,6 @@ use hyper::upgrade::OnUpgrade;
 use roomcast::protocol::Close;
 use roomcast::transport::admission::Admission;
 use roomcast::transport::listener::Config;
-use roomcast::transport::websocket::assembler::Limits;
 use roomcast::transport::websocket::upgrade::{into_stream, upgrade};
 use roomcast::transport::websocket::{self, Assembler, Incoming, Opcode, Rules, accept, frame};
 use roomcast::transport::{Listener, Peer, Stream};
@@ -67,7 +67,8 @@ async fn echo(State(rules): State<Arc<Rules>>, request: Request) -> Response {
 /// The simplest possible driver: everything read is answered before more is read.
 async fn drive(on_upgrade: OnUpgrade, deflate: bool) {
     let (mut stream, leftover) = into_stream(on_upgrade).await.unwrap();
-    let mut assembler = Assembler::new(Limits { message_bytes_max: MESSAGE_BYTES_MAX, fragments_max: 1_024, deflate });
+    let config = websocket::Config { message_bytes_max: MESSAGE_BYTES_MAX, ..websocket::Config::default() };
+    let mut assembler = Assembler::new(config.limits(deflate));
     let mut scratch = vec![0; 16 << 10];
     let mut input = BytesMut::from(leftover);
     loop {
@@ -109,7 +110,12 @@ async fn read(stream: &mut Stream, scratch: &mut [u8]) -> std::io::Result<usize>
 
 async fn write(stream: &mut Stream, mut bytes: &[u8]) -> std::io::Result<()> {
     loop {
-        let done = if bytes.is_empty() { stream.try_flush().map(|()| 0) } else { stream.try_write(bytes) };
+        let (front, back) = bytes.split_at(bytes.len() / 2);
+        let done = match bytes.len() {
+            0 => stream.try_flush().map(|()| 0),
+            1 => stream.try_write(bytes),
+            _ => stream.try_write_vectored(&[IoSlice::new(front), IoSlice::new(back)]),
+        };
         match done {
             Ok(_) if bytes.is_empty() => return Ok(()),
             Ok(count) => bytes = &bytes[count..],

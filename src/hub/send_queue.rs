@@ -4,7 +4,7 @@
 //! publications are dropped and the session is lagging: the org's task catches it up from the log once it reads again (SPEC P5).
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -12,6 +12,9 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use crate::protocol::{Close, Position};
+
+/// Pieces handed to the socket in one write.
+const SLICES_MAX: usize = 64;
 
 /// The socket under a queue, where it can be written without waiting. Encrypted streams have none: their own task writes.
 pub trait Sink: Send + Sync + 'static {
@@ -181,32 +184,29 @@ impl SendQueue {
         due
     }
 
-    /// Takes up to `max` waiting slices out for one vectored write; follow with [`SendQueue::advance`].
-    pub fn front(&self, slices: &mut Vec<Bytes>, max: usize) {
-        let inner = self.inner.lock();
-        slices.extend(
-            inner
-                .chunks
-                .iter()
-                .take(max)
-                .enumerate()
-                .map(|(index, chunk)| if index == 0 { chunk.bytes.slice(inner.written..) } else { chunk.bytes.clone() }),
-        );
-    }
-
-    /// Notes that so many of the waiting bytes are written.
-    pub fn advance(&self, mut count: usize) {
+    /// Writes what waits, as far as `write` (a vectored, non-blocking write) takes it; whether nothing waits any more.
+    ///
+    /// The lock is held meanwhile: what is on its way to the socket must not be dropped by an overflow.
+    ///
+    /// # Errors
+    /// What `write` reports, `WouldBlock` aside.
+    pub fn flush(&self, mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>) -> io::Result<bool> {
         let mut inner = self.inner.lock();
-        while count > 0 {
-            let Some(first) = inner.chunks.front() else { return };
-            let left = first.bytes.len() - inner.written;
-            if count < left {
-                inner.written += count;
-                return;
+        while !inner.chunks.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let mut count = 0;
+            for (slice, chunk) in slices.iter_mut().zip(&inner.chunks) {
+                *slice = IoSlice::new(if count == 0 { &chunk.bytes[inner.written..] } else { &chunk.bytes });
+                count += 1;
             }
-            count -= left;
-            inner.pop();
+            match write(&slices[..count]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => inner.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
         }
+        Ok(true)
     }
 
     /// Tries the socket while nothing waits. `None`: the connection is broken.
@@ -237,6 +237,19 @@ impl Inner {
             Kind::Log(_) => self.log_bytes += bytes.len(),
         }
         self.chunks.push_back(Chunk { bytes, kind });
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        while count > 0 {
+            let Some(first) = self.chunks.front() else { return };
+            let left = first.bytes.len() - self.written;
+            if count < left {
+                self.written += count;
+                return;
+            }
+            count -= left;
+            self.pop();
+        }
     }
 
     fn pop(&mut self) {
@@ -302,10 +315,20 @@ mod tests {
         SendQueue::new(Limits { bytes_max: 100, replies_bytes_max: 50 }, Some(Arc::new(Narrow(Mutex::new(room)))))
     }
 
-    fn waiting(queue: &SendQueue) -> Vec<u8> {
-        let mut slices = Vec::new();
-        queue.front(&mut slices, 64);
-        slices.concat()
+    /// Takes up to `room` of the waiting bytes.
+    fn take(queue: &SendQueue, mut room: usize) -> Vec<u8> {
+        let mut taken = Vec::new();
+        let outcome = queue.flush(|slices| {
+            let before = taken.len();
+            for slice in slices {
+                let count = slice.len().min(room);
+                taken.extend_from_slice(&slice[..count]);
+                room -= count;
+            }
+            if taken.len() == before { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(taken.len() - before) }
+        });
+        outcome.unwrap();
+        taken
     }
 
     #[test]
@@ -314,7 +337,7 @@ mod tests {
         assert_eq!(queue.push_log(&Bytes::from_static(b"0123456789"), at(0)), Pushed::Taken);
         assert!(queue.is_empty());
         assert_eq!(queue.push_log(&Bytes::from_static(b"ab"), at(1)), Pushed::Taken);
-        assert_eq!(waiting(&queue), b"ab");
+        assert_eq!(take(&queue, 9), b"ab");
     }
 
     #[test]
@@ -324,11 +347,10 @@ mod tests {
         queue.push_reply(Bytes::from_static(b"reply"));
         assert_eq!(queue.push_log(&Bytes::from(vec![b'b'; 30]), at(1)), Pushed::Taken);
         assert_eq!(queue.push_log(&Bytes::from(vec![b'c'; 30]), at(2)), Pushed::Overflowed(at(1).unwrap()));
-        assert_eq!(waiting(&queue), [vec![b'a'; 55], b"reply".to_vec()].concat());
         assert!(queue.want_drain());
-        queue.advance(54);
+        assert_eq!(take(&queue, 54), [b'a'; 54]);
         assert!(!queue.take_drained());
-        queue.advance(6);
+        assert_eq!(take(&queue, 99), b"areply");
         assert!(queue.take_drained());
         assert!(!queue.take_drained());
         assert_eq!(queue.bytes(), 0);

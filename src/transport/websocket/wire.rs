@@ -60,6 +60,10 @@ impl Wire for JsonFrames {
     fn answer(&self, answer: &Answer, out: &mut BytesMut) {
         self.frame(out, |payload| json::answer(answer, payload));
     }
+
+    fn ping(&self, out: &mut BytesMut) {
+        frame::ping(&[], out);
+    }
 }
 
 impl JsonFrames {

@@ -72,8 +72,8 @@ pub struct OrgPermit {
 }
 
 impl Permits {
-    pub fn new(config: Config) -> Self {
-        let config = Config { per_node_max: config.per_node_max.max(1), ..config };
+    pub fn new(mut config: Config) -> Self {
+        config.per_node_max = config.per_node_max.max(1);
         Self { shared: Arc::new(Shared { config, addresses: Mutex::default(), orgs: Mutex::default() }) }
     }
 

@@ -56,6 +56,18 @@ impl Provider {
         }
     }
 
+    async fn serve_tls(self: Arc<Self>, listener: TcpListener, acceptor: tokio_rustls::TlsAcceptor) {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let (provider, acceptor) = (Arc::clone(&self), acceptor.clone());
+            tokio::spawn(async move {
+                let Ok(stream) = acceptor.accept(stream).await else { return };
+                let service = service_fn(|_| provider.respond());
+                let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    }
+
     async fn respond(&self) -> Result<Response<Full<Bytes>>, Infallible> {
         self.requests.fetch_add(1, Ordering::SeqCst);
         self.gate.acquire().await.unwrap().forget();
@@ -293,6 +305,32 @@ async fn old_keys_are_renewed_behind_the_scenes_and_withdrawn_ones_go() {
         tokio::task::yield_now().await;
     }
     assert!(verify(&verifier, &new).await.is_ok());
+}
+
+#[tokio::test]
+async fn over_tls_only_the_configured_certificates_are_trusted() {
+    let (provider, signer) = (Provider::start().await, Signer::new("one"));
+    provider.publishes(&[&signer]);
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}/certs", listener.local_addr().unwrap().port());
+    tokio::spawn(Arc::clone(&provider).serve_tls(listener, acceptor(&certified)));
+    let directory = tempfile::tempdir().unwrap();
+    let ca_file = directory.path().join("ca.pem");
+    std::fs::write(&ca_file, certified.cert.pem()).unwrap();
+    let trusting = provider.verifier(|jwks| (jwks.url, jwks.ca_file) = (Some(url.clone()), Some(ca_file)));
+    assert!(verify(&trusting, &signer).await.is_ok());
+    let public_only = provider.verifier(|jwks| jwks.url = Some(url));
+    assert!(matches!(verify(&public_only, &signer).await, Err(AuthError::KeysUnavailable { .. })));
+    assert_eq!(provider.requests(), 1);
+}
+
+fn acceptor(certified: &rcgen::CertifiedKey<rcgen::KeyPair>) -> tokio_rustls::TlsAcceptor {
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = builder.with_no_client_auth().with_single_cert(vec![certified.cert.der().clone()], key.into()).unwrap();
+    Arc::new(config).into()
 }
 
 fn ed_signer(kid: &str) -> Signer {

@@ -3,6 +3,8 @@
 //! The transport and the session hand tokens to [`Verifier`], REST hands its headers to [`Authenticator`]; `grant` turns wishes
 //! into [`Grant`]s. Nothing here keeps sessions or reads the clock for a verdict: time is a parameter.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may end at the first surprise"))]
+
 pub mod api_key;
 mod claims;
 pub mod config;

@@ -174,3 +174,28 @@ pub(super) fn read_file(setting: &str, path: &Path) -> Result<String, ConfigFaul
     let unreadable = |source| ConfigFault::Unreadable { setting: setting.into(), path: path.into(), source };
     std::fs::read_to_string(path).map_err(unreadable)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_survive_a_file_and_unknown_keys_do_not() {
+        let text = toml::to_string(&Config::default()).unwrap();
+        let read: Config = toml::from_str(&text).unwrap();
+        assert_eq!(toml::to_string(&read).unwrap(), text);
+        assert!(toml::from_str::<Config>("leeway = 5").is_err());
+        assert!(toml::from_str::<Config>("[[keys]]\nalgorithm = \"none\"").is_err());
+        assert!(toml::from_str::<Config>("[[api_keys]]\nid = \"a\"\nscopes = [\"root\"]").is_err());
+    }
+
+    #[test]
+    fn no_dump_of_the_configuration_shows_a_secret() {
+        let text = "secret = \"hunter2\"\n[[keys]]\nalgorithm = \"ES256\"\nsecret = \"hunter2\"";
+        let config: Config = toml::from_str(text).unwrap();
+        assert_eq!(config.keys[0].algorithm, Algorithm::ES256);
+        assert!(!format!("{config:?}{}", toml::to_string(&config).unwrap()).contains("hunter2"));
+        let schema = serde_json::to_string(&schemars::schema_for!(Config)).unwrap();
+        assert!(schema.contains("token_lifetime_max_s"));
+    }
+}

@@ -4,6 +4,7 @@
 
 mod cli;
 mod docs;
+mod jwks;
 mod transport_listener;
 mod transport_support;
 mod transport_tls;

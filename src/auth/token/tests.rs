@@ -208,10 +208,9 @@ async fn a_public_key_is_never_a_secret() {
 
 #[tokio::test]
 async fn a_kid_only_ever_chooses_among_configured_keys() {
-    let own_secret = Some(Secret::new("a named secret of thirty-two bytes or more"));
-    let named = KeyConfig { id: Some("main".into()), secret: own_secret.clone(), ..KeyConfig::default() };
+    let secret = Secret::new("a named secret of thirty-two bytes or more");
+    let named = KeyConfig { id: Some("main".into()), secret: Some(secret.clone()), ..KeyConfig::default() };
     let verifier = verifier(&Config { secret: None, keys: vec![named], ..config() });
-    let secret = own_secret.unwrap();
     assert!(verifier.verify(&sign(&json!({"alg": "HS256", "kid": "main"}), &good_claims(), secret.expose()), NOW_S).await.is_ok());
     assert!(verifier.verify(&sign(&json!({"alg": "HS256"}), &good_claims(), secret.expose()), NOW_S).await.is_ok());
     for kid in ["../../dev/null", "' OR 1=1", "", "MAIN"] {

@@ -48,7 +48,7 @@ pub struct Config {
 #[derive(Debug)]
 pub struct Loaded {
     pub config: Config,
-    /// By key, as in `limits.message_bytes_max`.
+    /// By key, as in `limits.commands_burst`.
     pub origins: BTreeMap<String, Origin>,
 }
 
@@ -108,8 +108,8 @@ mod tests {
 
     #[test]
     fn unknown_keys_name_their_line_and_the_likely_key() {
-        let text = message(load("[limits]\n\nmesage_bytes_max = 5\n", &[("ROOMCAST_LIMIT__COMMANDS_PER_S", "1")], Vec::new()));
-        assert!(text.contains(":3: limits.mesage_bytes_max: there is no such key; did you mean limits.message_bytes_max?"), "{text}");
+        let text = message(load("[limits]\n\ncomands_burst = 5\n", &[("ROOMCAST_LIMIT__COMMANDS_PER_S", "1")], Vec::new()));
+        assert!(text.contains(":3: limits.comands_burst: there is no such key; did you mean limits.commands_burst?"), "{text}");
         assert!(text.contains("did you mean ROOMCAST_LIMITS__COMMANDS_PER_S?"), "{text}");
     }
 

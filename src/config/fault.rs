@@ -28,7 +28,7 @@ impl fmt::Display for Origin {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fault {
     pub origin: Option<Origin>,
-    /// The key concerned, as in `limits.message_bytes_max`; empty when no single key is.
+    /// The key concerned, as in `limits.commands_burst`; empty when no single key is.
     pub key: String,
     pub message: String,
 }

@@ -21,10 +21,6 @@ pub struct Config {
     pub commands_burst: u32,
     /// How long a connection may stay without credentials.
     pub auth_timeout_ms: u64,
-    /// Longest message that a client may send, after decompression and with all its fragments.
-    pub message_bytes_max: usize,
-    /// Messages shorter than this are sent without compression.
-    pub compression_bytes_min: usize,
     /// How often the server pings a quiet connection.
     pub ping_interval_ms: u64,
     /// A connection from which nothing came for this long is closed.
@@ -41,8 +37,6 @@ impl Default for Config {
             commands_per_s: 100,
             commands_burst: 200,
             auth_timeout_ms: 10_000,
-            message_bytes_max: 1 << 20,
-            compression_bytes_min: 1_024,
             ping_interval_ms: 25_000,
             stale_after_ms: 60_000,
         }

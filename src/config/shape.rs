@@ -50,7 +50,7 @@ impl Shape {
         }
     }
 
-    /// The member at a key such as `limits.message_bytes_max`.
+    /// The member at a key such as `limits.commands_burst`.
     pub fn find(&self, key: &str) -> Option<&Member> {
         let (first, rest) = key.split_once('.').map_or((key, None), |(first, rest)| (first, Some(rest)));
         let member = self.member(first)?;

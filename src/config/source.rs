@@ -50,7 +50,7 @@ pub(super) struct Merged {
     pub origins: BTreeMap<String, Origin>,
 }
 
-/// The variable of a key: `limits.message_bytes_max` → `ROOMCAST_LIMITS__MESSAGE_BYTES_MAX`.
+/// The variable of a key: `limits.commands_burst` → `ROOMCAST_LIMITS__COMMANDS_BURST`.
 pub fn env_name(key: &str) -> String {
     format!("{ENV_PREFIX}{}", key.to_uppercase().replace('.', "__"))
 }

@@ -22,7 +22,10 @@ pub enum OrgCommand {
     Subscribe(Subscribe),
     Unsubscribe(Unsubscribe),
     /// The session's token was renewed: what it no longer grants ends.
-    Narrow { slot: Slot, principal: Arc<Principal> },
+    Narrow {
+        slot: Slot,
+        principal: Arc<Principal>,
+    },
     /// The session's queue is empty again after it had asked for that notice.
     Drained(Slot),
     /// Time to tell a quiet session its position.

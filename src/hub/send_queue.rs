@@ -128,6 +128,13 @@ impl SendQueue {
         self.wake.notify_one();
     }
 
+    /// Puts the connection's last bytes behind what waits; nothing more is taken.
+    pub fn finish_with(&self, bytes: Bytes) {
+        let mut inner = self.inner.lock();
+        inner.enqueue(bytes, 0, Kind::Reply);
+        inner.closed = true;
+    }
+
     /// The connection is gone: forget everything.
     pub fn shut(&self) {
         let mut inner = self.inner.lock();

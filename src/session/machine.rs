@@ -13,7 +13,9 @@ use crate::limit::bucket::Bucket;
 use crate::protocol::command::{Action as Asked, Address, Authenticate, CommandId, Publish, Subscribe, Unreadable};
 use crate::protocol::publication::{headers, idempotency_key};
 use crate::protocol::push::{Answer, Authenticated, Reply};
-use crate::protocol::{Close, CloseCode, Code, Command, EventRules, Fault, NewPublication, Pattern, Position, RoomSyntax, Selector, SessionId};
+use crate::protocol::{
+    Close, CloseCode, Code, Command, EventRules, Fault, NewPublication, Pattern, Position, RoomSyntax, Selector, SessionId,
+};
 
 /// The grammar that this deployment speaks.
 #[derive(Debug)]
@@ -36,18 +38,43 @@ pub struct Now {
 pub enum Action {
     Answer(Answer),
     /// Check the token, then call [`Machine::on_verified`].
-    Verify { id: Option<CommandId>, authenticate: Authenticate },
+    Verify {
+        id: Option<CommandId>,
+        authenticate: Authenticate,
+    },
     /// Enter the org and subscribe at one stroke.
-    Open { principal: Arc<Principal>, grants: Vec<Grant>, since: Option<Position>, answer: Answer },
+    Open {
+        principal: Arc<Principal>,
+        grants: Vec<Grant>,
+        since: Option<Position>,
+        answer: Answer,
+    },
     /// The token was renewed: end what it no longer grants, then answer.
-    Renew { principal: Arc<Principal>, grants: Vec<Grant>, since: Option<Position>, answer: Answer },
-    Subscribe { grants: Vec<Grant>, since: Option<Position>, answer: Answer },
-    Unsubscribe { patterns: Vec<Pattern>, answer: Answer },
+    Renew {
+        principal: Arc<Principal>,
+        grants: Vec<Grant>,
+        since: Option<Position>,
+        answer: Answer,
+    },
+    Subscribe {
+        grants: Vec<Grant>,
+        since: Option<Position>,
+        answer: Answer,
+    },
+    Unsubscribe {
+        patterns: Vec<Pattern>,
+        answer: Answer,
+    },
     /// Publish, then answer.
-    Publish { id: Option<CommandId>, publication: Box<NewPublication> },
+    Publish {
+        id: Option<CommandId>,
+        publication: Box<NewPublication>,
+    },
     /// Ping the client, and tell it its position when it is quiet.
     Heartbeat,
-    WarnOfExpiry { expires_at_s: u64 },
+    WarnOfExpiry {
+        expires_at_s: u64,
+    },
     Close(Close),
 }
 
@@ -91,7 +118,14 @@ impl Machine {
         self.heard_ms = now.mono_ms;
     }
 
-    pub fn on_command(&mut self, command: Result<Command, Unreadable>, rules: &Rules, settings: &Settings, now: Now, actions: &mut Vec<Action>) {
+    pub fn on_command(
+        &mut self,
+        command: Result<Command, Unreadable>,
+        rules: &Rules,
+        settings: &Settings,
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) {
         if matches!(self.phase, Phase::Closed) {
             return;
         }
@@ -171,9 +205,7 @@ impl Machine {
         let Command { id, action } = command;
         match action {
             Asked::Authenticate(authenticate) => Ok(Action::Verify { id, authenticate }),
-            Asked::Ping => {
-                Ok(Action::Answer(Answer::new(id, Reply::Pong { ts: now.unix_ms, position: None })))
-            }
+            Asked::Ping => Ok(Action::Answer(Answer::new(id, Reply::Pong { ts: now.unix_ms, position: None }))),
             Asked::Subscribe(subscribe) => {
                 let grants = grants(self.principal()?, &subscribe.selector, rules)?;
                 let rooms = grants.iter().map(|grant| grant.pattern().clone()).collect();

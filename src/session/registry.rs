@@ -212,10 +212,14 @@ mod tests {
         assert_eq!(registry.revoke(&revocation(1, RevocationTarget::Token { token_id: "jti-1".into() })), 2);
         assert!(second.queue.is_closed());
         let other = RevocationTarget::Org { organization_id: "other".into() };
-        assert!(registry.introduce(&entry(&registry), &Arc::new(Principal::new("bob", &OrgId::parse("acme").unwrap(), 9).unwrap())).is_ok());
+        assert!(
+            registry.introduce(&entry(&registry), &Arc::new(Principal::new("bob", &OrgId::parse("acme").unwrap(), 9).unwrap())).is_ok()
+        );
         registry.revoke(&revocation(u64::MAX, other));
         let org = RevocationTarget::Org { organization_id: "acme".into() };
         registry.revoke(&revocation(u64::MAX, org));
-        assert!(registry.introduce(&entry(&registry), &Arc::new(Principal::new("bob", &OrgId::parse("acme").unwrap(), 9).unwrap())).is_err());
+        assert!(
+            registry.introduce(&entry(&registry), &Arc::new(Principal::new("bob", &OrgId::parse("acme").unwrap(), 9).unwrap())).is_err()
+        );
     }
 }

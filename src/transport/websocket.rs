@@ -1,10 +1,13 @@
 //! WebSocket (RFC 6455) with permessage-deflate (RFC 7692): the handshake, and frames in both directions.
 //!
-//! All but [`upgrade`] is pure. The session's driver reads a [`Stream`](super::Stream) into a scratch buffer, feeds an
-//! [`Assembler`], and writes what [`frame`] and [`wire`] made. Nothing here waits, sleeps or reads a clock.
+//! [`door`] answers the HTTP request, [`connection`] runs the socket afterwards: it reads a [`Stream`](super::Stream) into a
+//! scratch buffer, feeds an [`Assembler`], and writes what [`frame`] and [`wire`] made. All but these two and [`upgrade`] is
+//! pure.
 
 pub mod assembler;
+pub mod connection;
 pub mod deflate;
+pub mod door;
 pub mod extension;
 pub mod frame;
 pub mod handshake;
@@ -31,6 +34,16 @@ pub struct Config {
     pub compression: bool,
     /// Messages of at least this many bytes are compressed for clients that agreed to it.
     pub compression_threshold_bytes: usize,
+    /// Path of the native protocol.
+    pub path: String,
+    /// Path on which every message is sent back, for conformance suites; off when empty. It asks for no credentials, so keep it
+    /// off in production.
+    pub echo_path: String,
+    /// Whether `?token=` is taken as credentials on the native path. Off by default: addresses end up in other people's logs.
+    pub query_token: bool,
+    /// Cookie that holds the token, for pages that cannot do otherwise; off when empty. Needs `allowed_origins`, because
+    /// browsers send cookies along from any page.
+    pub token_cookie: String,
     /// Origins whose pages may connect: `https://app.example.com`, `https://*.example.com` for every subdomain, or `*` for any.
     /// Empty: only pages of the very host that the request names. Requests without Origin (no browser sends those) always pass.
     pub allowed_origins: Vec<String>,
@@ -43,6 +56,10 @@ impl Default for Config {
             fragments_max: 1_024,
             compression: true,
             compression_threshold_bytes: 1_024,
+            path: "/ws".to_owned(),
+            echo_path: String::new(),
+            query_token: false,
+            token_cookie: String::new(),
             allowed_origins: Vec::new(),
         }
     }

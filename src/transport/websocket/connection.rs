@@ -1,0 +1,335 @@
+//! One WebSocket connection: the loop between a socket and its session.
+//!
+//! It waits without holding a buffer: bytes are read into a scratch buffer of the thread once there are some, and kept only
+//! while a frame is incomplete. What the session has to say stands in its send queue, which the hub also writes to the socket
+//! by itself; this loop writes what the socket did not take at once.
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use super::assembler::{Assembler, Incoming};
+use super::frame::{self, Opcode, Violation};
+use super::{Config, deflate};
+use crate::hub::{SendQueue, Sink};
+use crate::protocol::{Close, CloseCode, Code};
+use crate::session::Session;
+use crate::telemetry::metrics;
+use crate::transport::Stream;
+use crate::transport::stream::Io;
+
+/// Bytes read at once. One buffer per thread, not per connection.
+const SCRATCH_BYTES: usize = 32 << 10;
+
+thread_local! {
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
+}
+
+/// A socket that the hub may write to as well, where its kind allows that.
+pub enum Socket {
+    Shared(Arc<Stream>),
+    Own(Box<Stream>),
+}
+
+struct Direct(Arc<Stream>);
+
+impl Sink for Direct {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self.0.io() {
+            Io::Plain(tcp) => tcp.try_write(bytes),
+            Io::Tls(_) => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+}
+
+impl Socket {
+    pub fn new(stream: Stream) -> Self {
+        match stream.io() {
+            Io::Plain(_) => Self::Shared(Arc::new(stream)),
+            Io::Tls(_) => Self::Own(Box::new(stream)),
+        }
+    }
+
+    /// The way for the hub to write without waiting; encrypted streams have none.
+    pub fn sink(&self) -> Option<Arc<dyn Sink>> {
+        match self {
+            Self::Shared(stream) => Some(Arc::new(Direct(Arc::clone(stream)))),
+            Self::Own(_) => None,
+        }
+    }
+
+    fn stream(&self) -> &Stream {
+        match self {
+            Self::Shared(stream) => stream,
+            Self::Own(stream) => stream,
+        }
+    }
+
+    /// Ends our direction of the connection; the client still may say what it has to say.
+    fn stop_writing(&self) -> io::Result<()> {
+        let tcp = match self.stream().io() {
+            Io::Plain(tcp) => tcp,
+            Io::Tls(tls) => tls.get_ref().0,
+        };
+        socket2::SockRef::from(tcp).shutdown(std::net::Shutdown::Write)
+    }
+
+    fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Shared(stream) => match stream.io() {
+                Io::Plain(tcp) => tcp.try_read(buffer),
+                Io::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
+            },
+            Self::Own(stream) => stream.try_read(buffer),
+        }
+    }
+
+    /// Writes what waits in `queue`; whether all of it is on its way.
+    fn flush(&mut self, queue: &SendQueue) -> io::Result<bool> {
+        match self {
+            Self::Shared(stream) => queue.flush(|slices| match stream.io() {
+                Io::Plain(tcp) => tcp.try_write_vectored(slices),
+                Io::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
+            }),
+            Self::Own(stream) => {
+                let written = queue.flush(|slices| stream.try_write_vectored(slices))?;
+                match stream.try_flush() {
+                    Ok(()) => Ok(written),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+                    Err(error) => Err(error),
+                }
+            }
+        }
+    }
+}
+
+/// Who answers on the other side of the loop.
+pub enum Peer {
+    Session(Box<Session>),
+    /// Sends every message back, for conformance suites. `deflated`: long messages are compressed.
+    Echo {
+        queue: Arc<SendQueue>,
+        deflated: Option<usize>,
+    },
+}
+
+impl Peer {
+    fn queue(&self) -> &Arc<SendQueue> {
+        match self {
+            Self::Session(session) => session.queue(),
+            Self::Echo { queue, .. } => queue,
+        }
+    }
+
+    fn wants_input(&self) -> bool {
+        match self {
+            Self::Session(session) => session.wants_input(),
+            Self::Echo { queue, .. } => !queue.replies_full(),
+        }
+    }
+
+    fn on_message(&mut self, incoming: Incoming<'_>) -> Result<(), Close> {
+        match (self, incoming) {
+            (Self::Session(session), Incoming::Text(text)) => session.on_message(text.as_bytes()),
+            // The JSON protocol has no binary messages; MessagePack is another subprotocol.
+            (Self::Session(_), _) => return Err(Close::because(CloseCode::UnsupportedData, Code::InvalidMessage)),
+            (Self::Echo { queue, deflated }, Incoming::Text(text)) => echo(queue, Opcode::Text, text.as_bytes(), *deflated),
+            (Self::Echo { queue, deflated }, Incoming::Binary(bytes)) => echo(queue, Opcode::Binary, bytes, *deflated),
+            (Self::Echo { .. }, _) => {}
+        }
+        Ok(())
+    }
+
+    async fn progress(&mut self) {
+        match self {
+            Self::Session(session) => session.progress().await,
+            Self::Echo { .. } => std::future::pending().await,
+        }
+    }
+
+    async fn on_flushed(&mut self) {
+        if let Self::Session(session) = self {
+            session.on_flushed().await;
+        }
+    }
+
+    async fn end(self) {
+        match self {
+            Self::Session(session) => session.end().await,
+            Self::Echo { queue, .. } => queue.shut(),
+        }
+    }
+}
+
+fn echo(queue: &SendQueue, opcode: Opcode, payload: &[u8], deflated: Option<usize>) {
+    let (mut out, mut packed) = (BytesMut::new(), BytesMut::new());
+    if deflated.is_some_and(|threshold| payload.len() >= threshold) && deflate::compress(payload, &mut packed) {
+        frame::server_frame(opcode, true, &packed, &mut out);
+    } else {
+        frame::server_frame(opcode, false, payload, &mut out);
+    }
+    queue.push_reply(out.freeze());
+}
+
+/// A connection from the 101 response to its end.
+pub struct Connection {
+    socket: Socket,
+    assembler: Assembler,
+    peer: Peer,
+    close_timeout: Duration,
+}
+
+/// Why the loop ended.
+enum End {
+    /// The client said so, with this code.
+    Closed(Option<u16>),
+    /// We want it to end.
+    Closing(Close),
+    /// The socket is of no use any more.
+    Broken,
+}
+
+impl Connection {
+    pub fn new(socket: Socket, config: &Config, deflated: bool, peer: Peer, close_timeout: Duration) -> Self {
+        Self { socket, assembler: Assembler::new(config.limits(deflated)), peer, close_timeout }
+    }
+
+    /// Runs the connection; `early` came right behind the handshake.
+    pub async fn run(mut self, early: Bytes) {
+        let mut early = BytesMut::from(early);
+        let end = match self.take_in(&mut early) {
+            Some(end) => end,
+            None => self.serve().await,
+        };
+        match end {
+            End::Closed(code) => {
+                let mut out = BytesMut::new();
+                frame::close_echo(code, &mut out);
+                self.say_goodbye(out.freeze()).await;
+                metrics::closed(CloseCode::Normal);
+            }
+            End::Closing(close) => {
+                let mut out = BytesMut::new();
+                frame::close(&close, &mut out);
+                metrics::closed(close.code);
+                self.say_goodbye(out.freeze()).await;
+            }
+            End::Broken => metrics::closed(CloseCode::Normal),
+        }
+        self.peer.end().await;
+    }
+
+    async fn serve(&mut self) -> End {
+        let queue = Arc::clone(self.peer.queue());
+        loop {
+            match self.socket.flush(&queue) {
+                Ok(true) => self.peer.on_flushed().await,
+                Ok(false) => {}
+                Err(_) => return End::Broken,
+            }
+            if let Some(close) = queue.close_asked() {
+                return End::Closing(close);
+            }
+            if queue.is_closed() {
+                return End::Broken;
+            }
+            let (reading, writing) = (self.peer.wants_input(), !queue.is_empty());
+            tokio::select! {
+                ready = self.socket.stream().readable(), if reading => {
+                    if ready.is_err() {
+                        return End::Broken;
+                    }
+                    if let Some(end) = self.read() {
+                        return end;
+                    }
+                }
+                ready = self.socket.stream().writable(), if writing => {
+                    if ready.is_err() {
+                        return End::Broken;
+                    }
+                }
+                () = queue.woken() => {}
+                () = self.peer.progress() => {}
+            }
+        }
+    }
+
+    fn read(&mut self) -> Option<End> {
+        SCRATCH.with_borrow_mut(|scratch| match self.socket.try_read(scratch) {
+            Ok(0) => Some(End::Broken),
+            Ok(count) => self.take_in(&mut scratch[..count]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            Err(_) => Some(End::Broken),
+        })
+    }
+
+    /// Hands bytes to the assembler and its messages to the session.
+    fn take_in(&mut self, bytes: &mut [u8]) -> Option<End> {
+        if bytes.is_empty() {
+            return None;
+        }
+        if let Peer::Session(session) = &mut self.peer {
+            session.on_heard();
+        }
+        let (peer, mut end) = (&mut self.peer, None);
+        let outcome = self.assembler.feed(bytes, &mut |incoming| {
+            if end.is_some() {
+                return;
+            }
+            match incoming {
+                Incoming::Ping(payload) => {
+                    let mut out = BytesMut::new();
+                    frame::pong(payload, &mut out);
+                    peer.queue().push_reply(out.freeze());
+                }
+                Incoming::Pong(_) => {}
+                Incoming::Close(reason) => end = Some(End::Closed(reason.map(|(code, _)| code))),
+                message => end = peer.on_message(message).err().map(End::Closing),
+            }
+        });
+        match outcome {
+            Err(violation) if end.is_none() => Some(End::Closing(close_for(violation))),
+            _ => end,
+        }
+    }
+
+    /// Writes what waits and then the close frame, as far as the client takes it in time, and waits for its end of the
+    /// connection, so that no reset overtakes the last bytes.
+    async fn say_goodbye(&mut self, close: Bytes) {
+        let (queue, close_timeout) = (Arc::clone(self.peer.queue()), self.close_timeout);
+        queue.finish_with(close);
+        let goodbye = async {
+            while !self.socket.flush(&queue)? {
+                self.socket.stream().writable().await?;
+            }
+            self.socket.stop_writing()?;
+            self.discard_input().await
+        };
+        let outcome: Result<io::Result<()>, _> = tokio::time::timeout(close_timeout, goodbye).await;
+        if !matches!(outcome, Ok(Ok(()))) {
+            tracing::trace!("the client did not read its close in time");
+        }
+    }
+
+    async fn discard_input(&mut self) -> io::Result<()> {
+        loop {
+            self.socket.stream().readable().await?;
+            let count = SCRATCH.with_borrow_mut(|scratch| self.socket.try_read(scratch));
+            match count {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+fn close_for(violation: Violation) -> Close {
+    tracing::debug!(why = violation.why, "a client broke the WebSocket protocol");
+    let code = if violation.close == CloseCode::MessageTooBig { Code::MessageTooLarge } else { Code::InvalidMessage };
+    Close::because(violation.close, code)
+}

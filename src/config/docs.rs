@@ -124,7 +124,7 @@ fn toml_lines(step: &Step<'_>, text: &mut String) {
         Step::Entries { key, members } => {
             push(text, format_args!("# Each of {key} has:\n"));
             for Member { name, doc, shape, .. } in *members {
-                push(text, format_args!("#   {name}   # {} {doc}\n", shape.expectation()));
+                push(text, format_args!("#   {name} ({}): {doc}\n", shape.expectation()));
             }
         }
         Step::Leaf { key, member, default } => {

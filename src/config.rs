@@ -61,7 +61,7 @@ impl Config {
         let shape = shape::Shape::of_config();
         let merged = source::merge(sources, &shape)?;
         let config: Self = serde_path_to_error::deserialize(toml::Value::Table(merged.table)).map_err(|error| {
-            let path = error.path().to_string();
+            let path = error.path().to_string().replace('[', ".").replace(']', "");
             let message = check::deserialization_message(&shape, &path, error.inner());
             Faults::from(Fault { origin: merged.origins.get(&path).cloned(), key: path, message })
         })?;

@@ -18,4 +18,6 @@ pub mod transport;
 
 pub mod config;
 
+pub mod node;
+
 pub mod cli;

@@ -1,1 +1,5 @@
+//! Integration tests: one binary, real processes, loopback only.
 
+mod broker_contract;
+mod redis_broker;
+mod support;

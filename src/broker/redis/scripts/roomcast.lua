@@ -129,8 +129,12 @@ local function check_room(room, org)
   end
 end
 
-local function is_flag(value)
-  return value == '0' or value == '1'
+local function flag(name)
+  return function(value)
+    if value ~= '0' and value ~= '1' then
+      return name .. ' is 0 or 1'
+    end
+  end
 end
 
 -- What each option demands of its value; the answer is what is wrong with it.
@@ -160,15 +164,11 @@ local CHECKS = {
       return 'headers is a JSON object of strings, at most 8192 bytes, on one line'
     end
   end,
+  cascade = flag('cascade'),
+  requires_ack = flag('requires_ack'),
+  log = flag('log'),
+  checked = flag('checked'),
 }
-for _, name in ipairs({ 'cascade', 'requires_ack', 'log', 'checked' }) do
-  CHECKS[name] = function(value)
-    if not is_flag(value) then
-      return name .. ' is 0 or 1'
-    end
-  end
-end
-
 local function read_options(args)
   local options = {}
   if #args % 2 == 0 then

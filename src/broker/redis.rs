@@ -66,16 +66,8 @@ impl RedisBroker {
         let keys = Keys::new(&config.prefix);
         let link = Arc::new(Link::new(&config, &keys)?);
         let members = Arc::new(Members::new(syntax.clone()));
-        let broker = Self {
-            node_id: node_id.into(),
-            keys,
-            syntax,
-            link,
-            members,
-            counts: Counts::new(),
-            stop: CancellationToken::new(),
-            config,
-        };
+        let broker =
+            Self { node_id: node_id.into(), keys, syntax, link, members, counts: Counts::new(), stop: CancellationToken::new(), config };
         broker.spawn_supervisors();
         Ok(Arc::new(broker))
     }
@@ -200,11 +192,8 @@ impl Broker for RedisBroker {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        let names: Vec<String> = self
-            .link
-            .query(cmd("ZREVRANGE").arg(self.keys.orgs()).arg(0).arg(limit - 1))
-            .await
-            .map_err(|error| read_error(&error))?;
+        let names: Vec<String> =
+            self.link.query(cmd("ZREVRANGE").arg(self.keys.orgs()).arg(0).arg(limit - 1)).await.map_err(|error| read_error(&error))?;
         Ok(names.iter().filter_map(|name| OrgId::parse(name).ok()).collect())
     }
 

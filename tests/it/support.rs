@@ -11,7 +11,7 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 ///
 /// # Panics
 /// When the deadline passes.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut answer: impl FnMut() -> F) -> T {
+pub async fn eventually<T>(what: &str, mut answer: impl AsyncFnMut() -> Option<T>) -> T {
     let asking = async {
         loop {
             if let Some(found) = answer().await {

@@ -16,8 +16,8 @@ use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{Route, SingleNodeRoutingInfo, SlotAddr};
 use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo,
-    RedisError, RedisResult, ServerErrorKind, TlsCertificates, TlsMode, Value, cmd,
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, IntoConnectionInfo, ProtocolVersion,
+    RedisConnectionInfo, RedisError, RedisResult, ServerErrorKind, TlsCertificates, TlsMode, Value, cmd,
 };
 use tokio::sync::Notify;
 
@@ -125,8 +125,7 @@ impl Endpoint {
             node = node.set_tls_mode(tls_mode);
         }
         // Made anew each time: a cached connection to a Sentinel may be the one that hangs.
-        let mut sentinels =
-            SentinelClient::build(self.nodes.clone(), &self.sentinel_primary, Some(node), SentinelServerType::Master)?;
+        let mut sentinels = SentinelClient::build(self.nodes.clone(), &self.sentinel_primary, Some(node), SentinelServerType::Master)?;
         sentinels.async_get_client().await
     }
 

@@ -213,9 +213,7 @@ impl Consumer {
 /// Reads an entry's fields: `room`, `event`, `data`, and options by the names that the publish function knows.
 fn publication(fields: &HashMap<String, Value>, syntax: &RoomSyntax, data_bytes_max: usize) -> Result<NewPublication, String> {
     let text = |name: &str| match fields.get(name) {
-        Some(Value::BulkString(value)) => {
-            std::str::from_utf8(value).map(Some).map_err(|_| format!("{name} is not UTF-8"))
-        }
+        Some(Value::BulkString(value)) => std::str::from_utf8(value).map(Some).map_err(|_| format!("{name} is not UTF-8")),
         _ => Ok(None),
     };
     let required = |name: &str| text(name)?.ok_or_else(|| format!("{name} is missing"));

@@ -147,8 +147,7 @@ impl Registry<'_> {
     }
 
     pub(super) async fn nodes(&self) -> Result<Vec<NodeInfo>, ReadError> {
-        let infos: Vec<String> =
-            self.link.call(Function::Nodes, &self.keys.nodes(), &[]).await.map_err(|error| read_error(&error))?;
+        let infos: Vec<String> = self.link.call(Function::Nodes, &self.keys.nodes(), &[]).await.map_err(|error| read_error(&error))?;
         Ok(infos.iter().filter_map(|info| serde_json::from_str(info).ok()).collect())
     }
 
@@ -162,8 +161,7 @@ impl Registry<'_> {
         let text = serde_json::to_string(&target).map_err(|_| odd_answer())?;
         let (kept, age_ms) = (kept_max.max(1).to_string(), (age_max_s * 1_000).to_string());
         let args = [text.as_bytes(), kept.as_bytes(), age_ms.as_bytes()];
-        let at_ms: String =
-            self.link.call(Function::Revoke, &self.keys.revocations(), &args).await.map_err(|error| read_error(&error))?;
+        let at_ms: String = self.link.call(Function::Revoke, &self.keys.revocations(), &args).await.map_err(|error| read_error(&error))?;
         Ok(Revocation { at_ms: at_ms.parse().map_err(|_| odd_answer())?, target })
     }
 

@@ -24,18 +24,8 @@ pub(super) enum Function {
 }
 
 impl Function {
-    const ALL: [Self; 10] = [
-        Self::Publish,
-        Self::Open,
-        Self::State,
-        Self::Read,
-        Self::Trim,
-        Self::Lease,
-        Self::Register,
-        Self::Nodes,
-        Self::Revoke,
-        Self::Own,
-    ];
+    const ALL: [Self; 10] =
+        [Self::Publish, Self::Open, Self::State, Self::Read, Self::Trim, Self::Lease, Self::Register, Self::Nodes, Self::Revoke, Self::Own];
 
     /// Its name in Lua.
     fn local(self) -> &'static str {

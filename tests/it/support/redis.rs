@@ -73,7 +73,13 @@ impl Redis {
         command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"]).arg(self.path());
         command.args(&self.args).stdout(Stdio::null()).stderr(Stdio::null());
         self.process = Some(command.spawn().expect("redis-server is installed"));
-        eventually("redis-server answers", || async { self.try_ask::<String>(&mut redis::cmd("PING")).await }).await;
+        eventually("redis-server answers", || async { self.answers().then_some(()) }).await;
+    }
+
+    /// Whether it has loaded its data. A server that wants a password says so, which is an answer too.
+    fn answers(&self) -> bool {
+        let answer = self.cli(&["PING"]);
+        answer == "PONG" || answer.starts_with("NOAUTH")
     }
 
     fn path(&self) -> &Path {
@@ -160,6 +166,26 @@ impl Cluster {
             .await;
         }
         Self { servers }
+    }
+
+    /// Moves the slot of `key` to the next server, with its keys, as a rebalancing does.
+    pub fn move_slot_of(&self, key: &str) {
+        let slot = self.servers[0].cli(&["CLUSTER", "KEYSLOT", key]);
+        let owner = |server: &&Redis| server.cli(&["GET", key]).starts_with("MOVED").then_some(()).is_none();
+        let from = self.servers.iter().position(|server| owner(&server)).expect("some server owns the slot");
+        let to = (from + 1) % self.servers.len();
+        let (source, target) = (&self.servers[from], &self.servers[to]);
+        let (source_id, target_id) = (source.cli(&["CLUSTER", "MYID"]), target.cli(&["CLUSTER", "MYID"]));
+        target.cli(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &source_id]);
+        source.cli(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &target_id]);
+        let keys = source.cli(&["CLUSTER", "GETKEYSINSLOT", &slot, "100"]);
+        let port = target.port.to_string();
+        for key in keys.lines() {
+            source.cli(&["MIGRATE", "127.0.0.1", &port, key, "0", "5000"]);
+        }
+        for server in [target, source, &self.servers[(from + 2) % 3]] {
+            server.cli(&["CLUSTER", "SETSLOT", &slot, "NODE", &target_id]);
+        }
     }
 
     pub fn urls(&self) -> Vec<String> {

@@ -28,10 +28,11 @@ pub(super) async fn publish(
     let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
     let base = keys.base(publication.room.org());
     if ack == AckLevel::Primary || !publication.log {
-        let answer: Value = link.call(Function::Publish, &base, &args).await.map_err(publish_error)?;
+        let answer: Value = link.call(Function::Publish, &base, &args).await.map_err(|error| publish_error(&error))?;
         return published(answer);
     }
-    let (answer, replicas) = link.call_and_wait(Function::Publish, &base, &args, replica_timeout).await.map_err(publish_error)?;
+    let (answer, replicas) =
+        link.call_and_wait(Function::Publish, &base, &args, replica_timeout).await.map_err(|error| publish_error(&error))?;
     if replicas == 0 {
         return Err(PublishError::Unavailable("no replica confirmed it in time".into()));
     }
@@ -77,11 +78,11 @@ fn published(answer: Value) -> Result<Published, PublishError> {
     Ok(Published { position, duplicate: duplicate == 1 })
 }
 
-fn publish_error(error: RedisError) -> PublishError {
+fn publish_error(error: &RedisError) -> PublishError {
     match error.code() {
         Some("REFUSED") => PublishError::Refused(error.detail().unwrap_or("malformed").to_owned()),
         // The rest may pass or needs an operator (OOM, NOPERM, READONLY, LOADING, …): nothing is wrong with the publication.
-        _ => PublishError::Unavailable(reason(&error)),
+        _ => PublishError::Unavailable(reason(error)),
     }
 }
 

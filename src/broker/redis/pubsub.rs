@@ -148,12 +148,10 @@ impl Members {
     }
 
     fn advance(&self, topic: &str, from: Stage, to: Stage) {
-        if let Some(member) = self.by_topic.lock().get_mut(topic) {
-            if member.stage == from {
-                member.stage = to;
-                if to == Stage::Live {
-                    member.feed.send(OrgEvent::Interrupted);
-                }
+        if let Some(member) = self.by_topic.lock().get_mut(topic).filter(|member| member.stage == from) {
+            member.stage = to;
+            if to == Stage::Live {
+                member.feed.send(OrgEvent::Interrupted);
             }
         }
     }
@@ -237,8 +235,6 @@ impl Subscriber {
     }
 
     async fn settle_forever(&self, connection: &mut Connection) -> RedisError {
-        // A connection begins with no subscription, whatever an earlier one had.
-        self.members.interrupt_all();
         let mut actual = HashSet::new();
         let mut round = 0_u32;
         loop {
@@ -252,7 +248,7 @@ impl Subscriber {
                 () = self.members.changed.notified() => {}
                 () = tokio::time::sleep(self.link.interval()) => {
                     round = round.wrapping_add(1);
-                    if self.link.endpoint.is_cluster() && round % HEAL_EVERY == 0 {
+                    if self.link.endpoint.is_cluster() && round.is_multiple_of(HEAL_EVERY) {
                         self.heal(connection, &actual, round / HEAL_EVERY).await;
                     }
                 }

@@ -52,7 +52,11 @@ local function lineage()
   return table.concat(parts, '/')
 end
 
+-- Puts the log's expiry off once a tenth of the idle time has passed, so that most publishes write nothing for it.
 local function keep_alive(base)
+  if redis.call('PTTL', base .. ':log') > IDLE_MS * 0.9 then
+    return
+  end
   redis.call('PEXPIRE', base .. ':log', IDLE_MS)
   redis.call('PEXPIRE', base .. ':epoch', IDLE_MS)
   redis.call('PEXPIRE', base .. ':lineage', IDLE_MS)
@@ -263,7 +267,7 @@ local function publish(keys, args)
   local earlier = memory and redis.call('GET', memory)
   if earlier then
     -- The write gives WAIT something to wait for that comes after the first publish.
-    keep_alive(base)
+    redis.call('PEXPIRE', base .. ':epoch', IDLE_MS)
     return { earlier, 1 }
   end
   local position, failure = append(base, rest, args[3])

@@ -268,6 +268,40 @@ async fn a_killed_subscription_is_told_and_made_again() {
 }
 
 #[tokio::test]
+async fn a_frozen_redis_is_noticed_in_time_and_its_return_too() {
+    let server = Redis::start(&[]).await;
+    let broker = start(Config { url: server.url(), ..Config::default() }, "n1");
+    ready(&*broker).await;
+    let since = tokio::time::Instant::now();
+    server.freeze();
+    eventually("health is degraded", || async { matches!(broker.health(), Health::Degraded(_)).then_some(()) }).await;
+    assert!(since.elapsed() < std::time::Duration::from_secs(3), "{:?}", since.elapsed());
+    let refused = broker.publish(&publication("kpi:acme", "1"), AckLevel::Primary).await;
+    assert!(matches!(refused, Err(PublishError::Unavailable(_))), "{refused:?}");
+    server.thaw();
+    ready(&*broker).await;
+    publish(&broker, "kpi:acme", "2").await;
+}
+
+#[tokio::test]
+async fn the_documented_user_can_publish_and_little_else() {
+    let server = Redis::start(&[]).await;
+    let _broker = broker_on(&server).await;
+    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/publishing.md")).unwrap();
+    let line = docs.lines().find(|line| line.starts_with("ACL SETUSER publisher")).unwrap();
+    let args: Vec<String> =
+        line.split(' ').map(|word| if word.starts_with('>') { ">secret".to_owned() } else { word.to_owned() }).collect();
+    server.cli(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let as_publisher = |args: &[&str]| server.cli(&[&["--user", "publisher", "--pass", "secret", "--no-auth-warning"], args].concat());
+    for _ in 0..2 {
+        let answer = as_publisher(&["FCALL", "roomcast_publish", "1", "rc:{acme}", "kpi:acme", "e", "1", "idempotency_key", "k"]);
+        assert_eq!(answer.lines().count(), 2, "{answer}");
+    }
+    assert!(as_publisher(&["XADD", "rc:ingest", "*", "room", "kpi:acme", "event", "e", "data", "1"]).contains('-'));
+    assert!(as_publisher(&["FLUSHALL"]).starts_with("NOPERM"));
+}
+
+#[tokio::test]
 async fn a_replica_acknowledgement_is_refused_without_a_replica() {
     let server = Redis::start(&[]).await;
     let broker = broker_on(&server).await;

@@ -35,7 +35,7 @@ pub struct Config {
     pub tls_ca_file: String,
     /// First part of every key and topic.
     pub prefix: String,
-    /// How long connecting may take.
+    /// How long connecting to one server may take.
     pub connect_timeout_ms: u64,
     /// How long one command, a publish among them, may take.
     pub command_timeout_ms: u64,
@@ -105,7 +105,7 @@ impl Default for Config {
             connect_timeout_ms: 2_000,
             command_timeout_ms: 2_000,
             replica_timeout_ms: 1_000,
-            watchdog_interval_ms: 1_000,
+            watchdog_interval_ms: 750,
             reconnect_pause_max_ms: 2_000,
             commands_max: 10_000,
             data_bytes_max: 1 << 20,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rand::Rng;
+use rand::seq::SliceRandom;
 use redis::aio::{AsyncPushSender, ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
@@ -91,7 +92,7 @@ impl Endpoint {
         matches!(self.primary.addr(), redis::ConnectionAddr::TcpTls { .. }).then_some(TlsMode::Secure)
     }
 
-    /// A new connection, within the connect timeout.
+    /// A new connection. Each server on the way (Sentinels, nodes of a Cluster) may take the connect timeout.
     pub(super) async fn connect(&self, response_timeout: Duration, push: Option<Arc<dyn AsyncPushSender>>) -> RedisResult<Connection> {
         let connecting = async {
             match self.mode {
@@ -109,7 +110,8 @@ impl Endpoint {
                 }
             }
         };
-        within(self.connect_timeout, connecting).await
+        let servers = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX).saturating_add(1);
+        within(self.connect_timeout.saturating_mul(servers), connecting).await
     }
 
     async fn client(&self) -> RedisResult<Client> {
@@ -124,8 +126,10 @@ impl Endpoint {
         if let Some(tls_mode) = self.tls_mode() {
             node = node.set_tls_mode(tls_mode);
         }
-        // Made anew each time: a cached connection to a Sentinel may be the one that hangs.
-        let mut sentinels = SentinelClient::build(self.nodes.clone(), &self.sentinel_primary, Some(node), SentinelServerType::Master)?;
+        // Made anew each time and asked in random order: a cached connection, or the first Sentinel, may be the one that hangs.
+        let mut nodes = self.nodes.clone();
+        nodes.shuffle(&mut rand::rng());
+        let mut sentinels = SentinelClient::build(nodes, &self.sentinel_primary, Some(node), SentinelServerType::Master)?;
         sentinels.async_get_client().await
     }
 

@@ -121,6 +121,21 @@ impl Redis {
         }
     }
 
+    /// SIGSTOP: connections stay open, nothing answers.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.process.as_ref().expect("the server runs").id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().expect("kill is installed").success());
+    }
+
     pub async fn restart(&mut self) {
         self.kill();
         self.run().await;

@@ -64,6 +64,8 @@ end
 
 -- Begins the log anew. The entry numbered 0 is added and removed at once, so that the stream exists and counts from 1.
 local function begin(base, at_us)
+  -- First what may be refused: nothing is written when INFO is forbidden.
+  local history = lineage()
   local epoch = math.floor(at_us / 1000)
   local old = tonumber(redis.call('GET', base .. ':epoch') or '0') or 0
   if old >= epoch then
@@ -74,7 +76,7 @@ local function begin(base, at_us)
   redis.call('XADD', base .. ':log', epoch .. '-0', 'h', '')
   redis.call('XDEL', base .. ':log', epoch .. '-0')
   redis.call('SET', base .. ':epoch', epoch)
-  redis.call('SET', base .. ':lineage', lineage())
+  redis.call('SET', base .. ':lineage', history)
   return epoch
 end
 

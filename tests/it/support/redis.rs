@@ -183,11 +183,15 @@ impl Cluster {
         Self { servers }
     }
 
+    /// Which server has the slot of `key`.
+    pub fn owner_of(&self, key: &str) -> usize {
+        self.servers.iter().position(|server| !server.cli(&["GET", key]).starts_with("MOVED")).expect("some server has the slot")
+    }
+
     /// Moves the slot of `key` to the next server, with its keys, as a rebalancing does.
     pub fn move_slot_of(&self, key: &str) {
         let slot = self.servers[0].cli(&["CLUSTER", "KEYSLOT", key]);
-        let owner = |server: &&Redis| server.cli(&["GET", key]).starts_with("MOVED").then_some(()).is_none();
-        let from = self.servers.iter().position(|server| owner(&server)).expect("some server owns the slot");
+        let from = self.owner_of(key);
         let to = (from + 1) % self.servers.len();
         let (source, target) = (&self.servers[from], &self.servers[to]);
         let (source_id, target_id) = (source.cli(&["CLUSTER", "MYID"]), target.cli(&["CLUSTER", "MYID"]));

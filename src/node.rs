@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::auth::{ConfigFault, Verifier};
 use crate::broker::memory::MemoryBroker;
 use crate::broker::redis::{self, Ingest, RedisBroker};
-use crate::broker::{Broker, NodeInfo};
+use crate::broker::{Broker, Health, NodeInfo};
 use crate::config::Config;
 use crate::config::broker::Kind;
 use crate::hub::{self, Hub};
@@ -258,6 +258,9 @@ async fn keep_registered(broker: Arc<dyn Broker>, registry: Arc<Registry>, mut i
     loop {
         interval.tick().await;
         info.sessions = registry.len() as u64;
+        let waiting: usize = registry.list(None, usize::MAX, |_| true).iter().map(|entry| entry.queue.bytes()).sum();
+        metrics::send_queue_bytes().set(waiting as f64);
+        metrics::broker_ready().set(if broker.health() == Health::Ready { 1.0 } else { 0.0 });
         // The broker reports its own health; the lease is renewed when it is back.
         let _ = broker.renew(&info).await;
     }

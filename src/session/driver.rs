@@ -17,7 +17,7 @@ use super::config::Settings;
 use super::machine::{Action, Machine, Now, Rules};
 use super::registry::{Entry, Registry};
 use crate::auth::{Grant, Principal, Verifier};
-use crate::broker::{AckLevel, Broker, LeaseOutcome, PublishError, Published};
+use crate::broker::{AckLevel, Broker, LeaseOutcome, PublishError, Published, submit};
 use crate::hub::{Hub, OrgGone, OrgLink, SendQueue, Sink, send_queue};
 use crate::protocol::command::{CommandId, Subscribe, Unreadable};
 use crate::protocol::push::{Answer, Reply};
@@ -200,7 +200,7 @@ impl Session {
                 Action::Publish { id, publication } => {
                     let broker = Arc::clone(&self.parts.broker);
                     self.pending = Some(Box::pin(async move {
-                        let outcome = broker.publish(&publication, AckLevel::Primary).await;
+                        let outcome = submit(broker.as_ref(), &publication, AckLevel::Primary).await;
                         Done::Published { id, outcome }
                     }));
                 }

@@ -38,7 +38,10 @@ impl Org {
                     self.tell_gap(&Gap { from: Some(before), to: entry.position, reason: *reason }, before);
                     batch.clear();
                 }
-                Body::Malformed => tracing::debug!(position = %entry.position, "skipped an entry that is no publication"),
+                Body::Malformed => {
+                    metrics::malformed().increment(1);
+                    tracing::debug!(position = %entry.position, "skipped an entry that is no publication");
+                }
             }
             before = entry.position;
             if batch.len() == BATCH_MAX || bytes > BATCH_BYTES_MAX {

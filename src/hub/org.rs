@@ -327,7 +327,7 @@ impl Org {
                 member.waiting.push_back(command);
             } else {
                 let fault = Fault::new(Code::RateLimitExceeded, "too many subscribe commands wait for the replay under way");
-                answer(member, Answer::error(command.answer.id, fault));
+                answer(member, &Answer::error(command.answer.id, fault));
             }
             return;
         }
@@ -355,7 +355,7 @@ impl Org {
             }
         }
         let position = command.since.or(member.is_live().then_some(last));
-        answer(member, placed(command.answer, position));
+        answer(member, &placed(command.answer, position));
         if let Some(since) = replay {
             member.start_catch_up(CatchUp::since(since, last.seq));
         }
@@ -378,8 +378,8 @@ impl Org {
             ended |= waiting.grants.len() != before;
         }
         match command.answer {
-            Some(done) if ended => answer(member, done),
-            Some(done) => answer(member, Answer::error(done.id, Fault::new(Code::RoomNotFound, "there was no such subscription"))),
+            Some(done) if ended => answer(member, &done),
+            Some(done) => answer(member, &Answer::error(done.id, Fault::new(Code::RoomNotFound, "there was no such subscription"))),
             None => {}
         }
     }
@@ -404,7 +404,7 @@ impl Org {
         let last = tail.last();
         if member.is_live() && member.told_seq != last.seq {
             let bytes = super::frames::push(member.wire.as_ref(), &Push::Position(last));
-            let _ = self.push(slot, &bytes, Some(last));
+            self.push(slot, &bytes, Some(last));
             if let Some(member) = self.members.get_mut(slot as usize) {
                 member.told_seq = last.seq;
             }
@@ -455,9 +455,9 @@ fn refusal(member: &Member, command: &Subscribe, router: &Router, limits: Limits
     Some(Fault::new(Code::RoomFull, format!("{full} has its full number of sessions on this node")).retry_after_ms(5_000))
 }
 
-fn answer(member: &Member, answer: Answer) {
+fn answer(member: &Member, answer: &Answer) {
     let mut out = bytes::BytesMut::new();
-    member.wire.answer(&answer, &mut out);
+    member.wire.answer(answer, &mut out);
     member.queue.push_reply(out.freeze());
 }
 
@@ -466,7 +466,7 @@ fn refuse(member: &Member, command: Answer, fault: Option<Fault>) {
     let fault = fault.unwrap_or_else(|| Fault::new(Code::InternalError, "the subscription failed"));
     let authenticating = matches!(command.reply, Reply::Authenticated(_));
     let (reason, retry_after_ms) = (fault.code, fault.retry_after_ms);
-    answer(member, Answer::error(command.id, fault));
+    answer(member, &Answer::error(command.id, fault));
     if authenticating && reason == Code::BrokerUnavailable {
         let close = Close::because(CloseCode::BrokerUnavailable, reason);
         member.queue.close(close.retry_after_ms(retry_after_ms.unwrap_or_default()));

@@ -93,10 +93,10 @@ impl Router {
         if let Some(node) = self.root.named.get(channel) {
             node.walk(segments.clone(), cascade, visit);
         }
-        if let Some(node) = self.root.any.as_deref() {
-            if step_takes(0, Step::Any, channel) {
-                node.walk(segments, cascade, visit);
-            }
+        if let Some(node) = self.root.any.as_deref()
+            && step_takes(0, Step::Any, channel)
+        {
+            node.walk(segments, cascade, visit);
         }
     }
 

@@ -20,6 +20,7 @@ use super::connection::{Connection, reason, within};
 use super::scripts::Function;
 use crate::broker::{AckLevel, Broker, PublishError, envelope};
 use crate::protocol::{EventName, NewPublication, Priority, RoomSyntax};
+use crate::telemetry::metrics::{self, IngestOutcome};
 
 /// The consumer group that all nodes are in.
 const GROUP: &str = "roomcast";
@@ -181,7 +182,11 @@ impl Consumer {
             Ok(mut publication) => {
                 publication.idempotency_key.get_or_insert_with(|| format!("ingest:{}:{}", self.shard, entry.id).into());
                 match self.broker.publish(&publication, AckLevel::Primary).await {
-                    Ok(_) => None,
+                    Ok(published) => {
+                        let outcome = if published.duplicate { IngestOutcome::Duplicate } else { IngestOutcome::Logged };
+                        metrics::ingested(outcome).increment(1);
+                        None
+                    }
                     Err(PublishError::Refused(why)) => Some(why),
                     Err(PublishError::Unavailable(why)) => {
                         return Err(RedisError::from((ErrorKind::Server(ServerErrorKind::TryAgain), "publish", why)));
@@ -201,7 +206,7 @@ impl Consumer {
 
     /// Keeps a refused entry for people to look at: why, where it came from, and its fields as they were.
     async fn bury(&self, connection: &mut Connection, entry: &StreamId, why: &str) -> RedisResult<()> {
-        metrics::counter!("roomcast_ingest_dead_total").increment(1);
+        metrics::ingested(IngestOutcome::Dead).increment(1);
         let mut command = cmd("XADD");
         command.arg(self.broker.keys.ingest_dead()).arg("MAXLEN").arg("~").arg(self.config.dead_max.max(1)).arg("*");
         command.arg("reason").arg(why).arg("stream").arg(&self.stream).arg("id").arg(&entry.id);

@@ -4,7 +4,7 @@
 //! that was restarted or promoted has them before the first call.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind, Value, cmd};
@@ -15,6 +15,7 @@ use super::connection::{Connection, Pause, reason};
 use super::endpoint::{ConfigError, Endpoint};
 use super::keys::Keys;
 use super::scripts::{Function, Scripts};
+use crate::telemetry::metrics;
 
 /// The connection that commands share, while there is one.
 pub(super) struct Link {
@@ -95,6 +96,7 @@ impl Link {
             *self.connection.lock() = None;
             *self.waiting.lock() = None;
             if self.fault.lock().replace(reason(&lost)).is_none() {
+                metrics::redis_reconnects().increment(1);
                 tracing::warn!(reason = reason(&lost), "lost the connection to Redis");
             }
             pause.wait().await;
@@ -166,7 +168,9 @@ impl Link {
         args: &[&[u8]],
         then: Option<&Cmd>,
     ) -> RedisResult<Value> {
+        let begun = Instant::now();
         let answer = self.attempt(connection, function, key, args, then).await;
+        metrics::redis_round_trip_seconds().record(begun.elapsed().as_secs_f64());
         let missing = answer.as_ref().is_err_and(is_missing);
         let answer = if missing {
             self.load(connection).await?;

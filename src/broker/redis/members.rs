@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::broker::{ControlMessage, Feed, OrgEvent, envelope};
 use crate::protocol::{OrgId, RoomSyntax};
+use crate::telemetry::metrics;
 
 /// Topics that one round of settling takes on.
 pub(super) const BATCH_MAX: usize = 512;
@@ -125,7 +126,7 @@ impl Members {
         match envelope::bus_message(&Bytes::from(payload), &org, &self.syntax) {
             Ok(event) => feed.send(event),
             Err(envelope::Unreadable) => {
-                metrics::counter!("roomcast_bus_unreadable_total").increment(1);
+                metrics::bus_unreadable().increment(1);
                 // It may have been an entry: the log knows.
                 feed.send(OrgEvent::Interrupted);
             }

@@ -20,6 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 use tokio::sync::{mpsc, oneshot};
 
 pub use command::{OrgGone, OrgLink};
@@ -40,13 +42,16 @@ pub struct Hub {
     limits: Limits,
     broker: Arc<dyn Broker>,
     orgs: Arc<Orgs>,
+    seeds: Mutex<SmallRng>,
 }
 
 type Orgs = Mutex<HashMap<OrgId, mpsc::Sender<OrgCommand>>>;
 
 impl Hub {
-    pub fn new(config: Config, limits: Limits, broker: Arc<dyn Broker>) -> Self {
-        Self { config: Arc::new(config), limits, broker, orgs: Arc::default() }
+    /// `seed` makes the jitter of retries: different on every node, the same in a simulation that is run again.
+    pub fn new(config: Config, limits: Limits, broker: Arc<dyn Broker>, seed: u64) -> Self {
+        let seeds = Mutex::new(SmallRng::seed_from_u64(seed));
+        Self { config: Arc::new(config), limits, broker, orgs: Arc::default(), seeds }
     }
 
     pub fn config(&self) -> &Config {
@@ -79,7 +84,7 @@ impl Hub {
             return commands.clone();
         }
         let (commands, inbox) = mpsc::channel(self.config.commands_max);
-        let task = Org::new(org.clone(), Arc::clone(&self.config), self.limits, Arc::clone(&self.broker));
+        let task = Org::new(org.clone(), Arc::clone(&self.config), self.limits, Arc::clone(&self.broker), self.seeds.lock().random());
         tokio::spawn(task.run(inbox, feed::channel(self.config.events_max), Arc::clone(&self.orgs)));
         orgs.insert(org.clone(), commands.clone());
         commands

@@ -84,7 +84,7 @@ impl Node {
             subscriptions_max: config.limits.subscriptions_per_session_max + OWN_ROOMS,
             room_members_max: config.limits.members_per_room_max,
         };
-        let hub = Arc::new(Hub::new(config.hub.clone(), limits, Arc::clone(&broker)));
+        let hub = Arc::new(Hub::new(config.hub.clone(), limits, Arc::clone(&broker), rand::random()));
         let registry = Arc::<Registry>::default();
         let verifier = Arc::new(Verifier::new(&config.auth, config.rooms.syntax())?);
         let parts = Arc::new(session::Parts {

@@ -7,8 +7,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 use slab::Slab;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::Orgs;
 use super::command::{OrgCommand, Subscribe, Unsubscribe};
@@ -57,6 +60,7 @@ pub(super) struct Org {
     /// What the last probe found beyond the tail's end: still missing at the next one, it is lost.
     suspect: Option<Position>,
     failures: u32,
+    jitter: SmallRng,
     /// What this org contributes to the gauge of rooms.
     rooms_counted: usize,
 }
@@ -76,7 +80,7 @@ enum Purpose {
 }
 
 impl Org {
-    pub(super) fn new(name: OrgId, config: Arc<Config>, limits: Limits, broker: Arc<dyn Broker>) -> Self {
+    pub(super) fn new(name: OrgId, config: Arc<Config>, limits: Limits, broker: Arc<dyn Broker>, seed: u64) -> Self {
         Self {
             name,
             broker,
@@ -96,6 +100,7 @@ impl Org {
             repair: None,
             suspect: None,
             failures: 0,
+            jitter: SmallRng::seed_from_u64(seed),
             rooms_counted: 0,
         }
     }
@@ -106,6 +111,7 @@ impl Org {
         self.broker.join(&self.name, feed.clone()).await;
         let (mut commands, mut events) = (Vec::new(), Vec::new());
         let mut reading: Option<Reading> = None;
+        let mut idle_since: Option<Instant> = None;
         loop {
             if reading.is_none() {
                 reading = self.next_reading();
@@ -113,27 +119,35 @@ impl Org {
             // Sessions wait for the first attempt to open the log; while it cannot be opened they are told so.
             let serving = self.tail.is_some() || self.failures > 0;
             let feeding = self.tail.is_some() && self.repair.is_none();
-            let idle = self.members.is_empty() && serving;
+            idle_since = if self.members.is_empty() && serving { idle_since.or_else(|| Some(Instant::now())) } else { None };
+            let retire_at = idle_since.map(|since| since + Duration::from_millis(self.config.linger_ms));
             tokio::select! {
+                biased;
+                outcome = async { reading.as_mut().expect("guarded by the condition").await }, if reading.is_some() => {
+                    reading = None;
+                    self.finish(outcome).await;
+                }
                 _ = inbox.recv_many(&mut commands, COMMANDS_AT_ONCE), if serving => {
                     for command in commands.drain(..) {
                         self.handle(command);
                     }
                     self.replays.clear();
                     self.count_rooms();
+                    // However many commands come, the feed has its turn after each round of them.
+                    if feeding {
+                        events_in.drain(&mut events, BATCH_MAX);
+                        self.take_in(&mut events).await;
+                    }
                 }
                 _ = events_in.recv_many(&mut events, BATCH_MAX), if feeding => self.take_in(&mut events).await,
-                outcome = async { reading.as_mut().expect("guarded by the condition").await }, if reading.is_some() => {
-                    reading = None;
-                    self.finish(outcome).await;
-                }
-                () = tokio::time::sleep(Duration::from_millis(self.config.linger_ms)), if idle => {
+                () = async { tokio::time::sleep_until(retire_at.expect("guarded by the condition")).await }, if retire_at.is_some() => {
                     self.broker.leave(&self.name).await;
                     if Self::retire(&self.name, &inbox, &orgs) {
                         metrics::orgs().decrement(1.0);
                         return;
                     }
                     self.broker.join(&self.name, feed.clone()).await;
+                    idle_since = None;
                 }
             }
         }
@@ -149,7 +163,7 @@ impl Org {
         retired
     }
 
-    fn next_reading(&self) -> Option<Reading> {
+    fn next_reading(&mut self) -> Option<Reading> {
         let pause = self.pause();
         let (broker, name) = (Arc::clone(&self.broker), self.name.clone());
         let Some(tail) = &self.tail else {
@@ -174,12 +188,12 @@ impl Org {
     }
 
     /// Grows with the failures in a row, with jitter, so that a broker that comes back is not overrun.
-    fn pause(&self) -> Duration {
+    fn pause(&mut self) -> Duration {
         if self.failures == 0 {
             return Duration::ZERO;
         }
         let ceiling = (50u64 << self.failures.min(6)).min(RETRY_MAX_MS);
-        Duration::from_millis(rand::random_range(ceiling / 2..=ceiling))
+        Duration::from_millis(self.jitter.random_range(ceiling / 2..=ceiling))
     }
 
     async fn finish(&mut self, outcome: Outcome) {

@@ -67,6 +67,7 @@ metrics! {
     REDIS_ROUND_TRIP_SECONDS = Histogram "redis_round_trip_seconds", "seconds", [], "Time of one command to Redis.";
     REDIS_RECONNECTS = Counter "redis_reconnects_total", "connections", [], "Connections to Redis made anew after one was lost.";
     BROKER_READY = Gauge "broker_ready", "0 or 1", [], "Whether the way to the broker is in order.";
+    NOTES_IGNORED = Counter "notes_ignored_total", "notes", [], "Notes from other nodes that could not be read, or were too many to answer.";
     BUILD_INFO = Gauge "build_info", "1", ["version": "the version of roomcast"], "Always 1; its label tells what runs.";
 }
 

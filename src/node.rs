@@ -14,7 +14,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::{ConfigFault, Verifier};
 use crate::broker::memory::MemoryBroker;
-use crate::broker::{Broker, NodeInfo};
+use crate::broker::redis::{self, Ingest, RedisBroker};
+use crate::broker::{Broker, Health, NodeInfo};
 use crate::config::Config;
 use crate::config::broker::Kind;
 use crate::hub::{self, Hub};
@@ -38,6 +39,7 @@ pub struct Node {
     door: Arc<Door>,
     registry: Arc<Registry>,
     broker: Arc<dyn Broker>,
+    ingest: Option<Ingest>,
     draining: Arc<AtomicBool>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -50,6 +52,8 @@ pub enum StartError {
     Bind(#[from] BindError),
     #[error("auth: {0}")]
     Auth(#[from] ConfigFault),
+    #[error("broker.redis: {0}")]
+    Redis(#[from] redis::ConfigError),
     #[error("websocket.allowed_origins: {0}")]
     Origin(#[from] NotAnOrigin),
     #[error("{address} can be reached from elsewhere, and no key is configured: set auth.secret, auth.keys or auth.jwks.url")]
@@ -75,7 +79,7 @@ impl Node {
             started_at_ms: unix_ms(),
             sessions: 0,
         };
-        let broker = make_broker(&config, &info.id);
+        let (broker, ingest) = start_broker(&config, &info.id)?;
         let limits = hub::Limits {
             subscriptions_max: config.limits.subscriptions_per_session_max + OWN_ROOMS,
             room_members_max: config.limits.members_per_room_max,
@@ -101,6 +105,7 @@ impl Node {
             door,
             registry,
             broker,
+            ingest,
             draining: Arc::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -139,6 +144,9 @@ impl Node {
         };
         if tokio::time::timeout(Duration::from_millis(drain.deadline_ms), whole).await.is_err() {
             tracing::warn!(sessions = self.registry.len(), "the drain ran out of time");
+        }
+        if let Some(ingest) = self.ingest {
+            ingest.stop().await;
         }
         self.broker.resign(&self.info.id).await;
         self.stop.cancel();
@@ -204,9 +212,15 @@ fn provide_keys(config: &mut Config) -> Result<(), StartError> {
     Ok(())
 }
 
-fn make_broker(config: &Config, _node_id: &str) -> Arc<dyn Broker> {
+/// The configured broker, and with Redis the consumers of the ingest stream.
+fn start_broker(config: &Config, node_id: &str) -> Result<(Arc<dyn Broker>, Option<Ingest>), StartError> {
     match config.broker.kind {
-        Kind::Memory | Kind::Redis => Arc::new(MemoryBroker::new(config.broker.memory.clone())),
+        Kind::Memory => Ok((Arc::new(MemoryBroker::new(config.broker.memory.clone())), None)),
+        Kind::Redis => {
+            let broker = RedisBroker::start(config.broker.redis.clone(), config.rooms.syntax(), node_id)?;
+            let ingest = broker.spawn_ingest();
+            Ok((broker, Some(ingest)))
+        }
     }
 }
 
@@ -244,6 +258,9 @@ async fn keep_registered(broker: Arc<dyn Broker>, registry: Arc<Registry>, mut i
     loop {
         interval.tick().await;
         info.sessions = registry.len() as u64;
+        let waiting: usize = registry.list(None, usize::MAX, |_| true).iter().map(|entry| entry.queue.bytes()).sum();
+        metrics::send_queue_bytes().set(waiting as f64);
+        metrics::broker_ready().set(if broker.health() == Health::Ready { 1.0 } else { 0.0 });
         // The broker reports its own health; the lease is renewed when it is back.
         let _ = broker.renew(&info).await;
     }

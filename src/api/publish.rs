@@ -5,10 +5,9 @@ use utoipa::ToSchema;
 
 use super::Parts;
 use super::extract::{Authorized, Publish};
-use crate::broker::{AckLevel, Published};
+use crate::broker::{AckLevel, Published, submit};
 use crate::protocol::{Fault, NewPublication, Position};
 use crate::session::driver::refused;
-use crate::telemetry::metrics;
 
 /// A publication whose org the caller may touch. Nothing else is published from here.
 pub(super) struct Permitted(NewPublication);
@@ -43,11 +42,6 @@ pub(super) struct Accepted {
 /// # Errors
 /// `BROKER_UNAVAILABLE` when the outcome is not known, `INTERNAL_ERROR` when the broker refused.
 pub(super) async fn publish(parts: &Parts, permitted: &Permitted, ack: AckLevel) -> Result<Accepted, Fault> {
-    let begun = tokio::time::Instant::now();
-    let Published { position, duplicate } = parts.broker.publish(&permitted.0, ack).await.map_err(|error| refused(&error))?;
-    metrics::publish_seconds().record(begun.elapsed());
-    if !duplicate {
-        metrics::published().increment(1);
-    }
+    let Published { position, duplicate } = submit(&*parts.broker, &permitted.0, ack).await.map_err(|error| refused(&error))?;
     Ok(Accepted { id: position, room: permitted.0.room.to_string(), duplicate })
 }

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::Orgs;
 use super::command::{OrgCommand, Subscribe, Unsubscribe};
 use super::config::{Config, Limits};
-use super::fan_out::BATCH_MAX;
+use super::fan_out::{BATCH_MAX, seconds_since, unix_us};
 use super::frames::{Batch, Replays};
 use super::member::{CatchUp, Delivery, Member, Subscription};
 use super::router::{Router, Slot};
@@ -24,6 +24,7 @@ use crate::broker::{Broker, LogState, OrgEvent, Page, PageLimit, ReadError};
 use crate::protocol::push::{Answer, Reply};
 use crate::protocol::room::SYSTEM_CHANNELS;
 use crate::protocol::{Close, CloseCode, Code, Fault, OrgId, Pattern, Position, Push, SessionId};
+use crate::telemetry::metrics;
 
 /// Commands handled before the feed gets its turn.
 const COMMANDS_AT_ONCE: usize = 256;
@@ -45,6 +46,8 @@ pub(super) struct Org {
     /// Per slot, which publications of the batch in hand reach it.
     pub(super) marks: Vec<u64>,
     pub(super) touched: Vec<Slot>,
+    /// Per publication of the batch in hand, how many sessions it reaches.
+    pub(super) reached: Vec<u64>,
     /// Members whose next entries are not in memory.
     pub(super) cold: BTreeSet<Slot>,
     /// Members that came from a node which knew more of the log than this one yet does.
@@ -54,6 +57,8 @@ pub(super) struct Org {
     /// What the last probe found beyond the tail's end: still missing at the next one, it is lost.
     suspect: Option<Position>,
     failures: u32,
+    /// What this org contributes to the gauge of rooms.
+    rooms_counted: usize,
 }
 
 /// A read of the log under way; there is never more than one per org.
@@ -85,16 +90,19 @@ impl Org {
             replays: Replays::default(),
             marks: Vec::new(),
             touched: Vec::new(),
+            reached: Vec::new(),
             cold: BTreeSet::new(),
             ahead: BTreeSet::new(),
             repair: None,
             suspect: None,
             failures: 0,
+            rooms_counted: 0,
         }
     }
 
     pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<OrgCommand>, feed: (Feed, FeedReceiver), orgs: Arc<Orgs>) {
         let (feed, mut events_in) = feed;
+        metrics::orgs().increment(1.0);
         self.broker.join(&self.name, feed.clone()).await;
         let (mut commands, mut events) = (Vec::new(), Vec::new());
         let mut reading: Option<Reading> = None;
@@ -109,9 +117,10 @@ impl Org {
             tokio::select! {
                 _ = inbox.recv_many(&mut commands, COMMANDS_AT_ONCE), if serving => {
                     for command in commands.drain(..) {
-                        self.handle(command).await;
+                        self.handle(command);
                     }
                     self.replays.clear();
+                    self.count_rooms();
                 }
                 _ = events_in.recv_many(&mut events, BATCH_MAX), if feeding => self.take_in(&mut events).await,
                 outcome = async { reading.as_mut().expect("guarded by the condition").await }, if reading.is_some() => {
@@ -121,6 +130,7 @@ impl Org {
                 () = tokio::time::sleep(Duration::from_millis(self.config.linger_ms)), if idle => {
                     self.broker.leave(&self.name).await;
                     if Self::retire(&self.name, &inbox, &orgs) {
+                        metrics::orgs().decrement(1.0);
                         return;
                     }
                     self.broker.join(&self.name, feed.clone()).await;
@@ -209,8 +219,14 @@ impl Org {
                 // The repair will find it in the log.
                 OrgEvent::Entry(_) => {}
                 OrgEvent::Ephemeral(publication) => ephemeral.push(publication),
-                OrgEvent::Interrupted => self.repair = Some(tail.repair_from_seq()),
+                OrgEvent::Interrupted => {
+                    metrics::interruptions().increment(1);
+                    self.repair = Some(tail.repair_from_seq());
+                }
             }
+        }
+        if let Some(newest) = entries.last() {
+            metrics::lag_seconds().record(seconds_since(newest.position.check, unix_us()));
         }
         self.deliver(&entries, before).await;
         self.deliver_ephemeral(&ephemeral).await;
@@ -241,13 +257,19 @@ impl Org {
         }
     }
 
+    fn count_rooms(&mut self) {
+        let rooms = self.router.patterns();
+        metrics::rooms().increment(rooms as f64 - self.rooms_counted as f64);
+        self.rooms_counted = rooms;
+    }
+
     fn serve_ahead(&mut self) {
         for slot in std::mem::take(&mut self.ahead) {
             self.serve(slot);
         }
     }
 
-    async fn handle(&mut self, command: OrgCommand) {
+    fn handle(&mut self, command: OrgCommand) {
         match command {
             OrgCommand::Attach { session, queue, wire, slot } => {
                 let member = Member {
@@ -308,7 +330,7 @@ impl Org {
                 member.waiting.push_back(command);
             } else {
                 let fault = Fault::new(Code::RateLimitExceeded, "too many subscribe commands wait for the replay under way");
-                answer(member, Answer::error(command.answer.id, fault));
+                answer(member, &Answer::error(command.answer.id, fault));
             }
             return;
         }
@@ -336,9 +358,9 @@ impl Org {
             }
         }
         let position = command.since.or(member.is_live().then_some(last));
-        answer(member, placed(command.answer, position));
+        answer(member, &placed(command.answer, position));
         if let Some(since) = replay {
-            member.delivery = Delivery::CatchUp(Box::new(CatchUp::since(since, last.seq)));
+            member.start_catch_up(CatchUp::since(since, last.seq));
         }
     }
 
@@ -359,8 +381,8 @@ impl Org {
             ended |= waiting.grants.len() != before;
         }
         match command.answer {
-            Some(done) if ended => answer(member, done),
-            Some(done) => answer(member, Answer::error(done.id, Fault::new(Code::RoomNotFound, "there was no such subscription"))),
+            Some(done) if ended => answer(member, &done),
+            Some(done) => answer(member, &Answer::error(done.id, Fault::new(Code::RoomNotFound, "there was no such subscription"))),
             None => {}
         }
     }
@@ -385,7 +407,7 @@ impl Org {
         let last = tail.last();
         if member.is_live() && member.told_seq != last.seq {
             let bytes = super::frames::push(member.wire.as_ref(), &Push::Position(last));
-            let _ = self.push(slot, &bytes, Some(last));
+            self.push(slot, &bytes, Some(last));
             if let Some(member) = self.members.get_mut(slot as usize) {
                 member.told_seq = last.seq;
             }
@@ -441,9 +463,9 @@ fn refusal(member: &Member, command: &Subscribe, router: &Router, limits: Limits
     Some(Fault::new(Code::RoomFull, format!("{full} has its full number of sessions on this node")).retry_after_ms(5_000))
 }
 
-fn answer(member: &Member, answer: Answer) {
+fn answer(member: &Member, answer: &Answer) {
     let mut out = bytes::BytesMut::new();
-    member.wire.answer(&answer, &mut out);
+    member.wire.answer(answer, &mut out);
     member.queue.push_reply(out.freeze());
 }
 
@@ -452,7 +474,7 @@ fn refuse(member: &Member, command: Answer, fault: Option<Fault>) {
     let fault = fault.unwrap_or_else(|| Fault::new(Code::InternalError, "the subscription failed"));
     let authenticating = matches!(command.reply, Reply::Authenticated(_));
     let (reason, retry_after_ms) = (fault.code, fault.retry_after_ms);
-    answer(member, Answer::error(command.id, fault));
+    answer(member, &Answer::error(command.id, fault));
     if authenticating && reason == Code::BrokerUnavailable {
         let close = Close::because(CloseCode::BrokerUnavailable, reason);
         member.queue.close(close.retry_after_ms(retry_after_ms.unwrap_or_default()));

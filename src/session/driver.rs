@@ -14,10 +14,10 @@ use bytes::BytesMut;
 use tokio::time::Instant;
 
 use super::config::Settings;
-use super::machine::{Action, Machine, Now, Rules};
+use super::machine::{Action, Machine, Now, Rules, Terms};
 use super::registry::{Entry, Registry};
 use crate::auth::{Grant, Principal, Verifier};
-use crate::broker::{AckLevel, Broker, LeaseOutcome, PublishError, Published};
+use crate::broker::{AckLevel, Broker, LeaseOutcome, PublishError, Published, submit};
 use crate::hub::{Hub, OrgGone, OrgLink, SendQueue, Sink, send_queue};
 use crate::protocol::command::{CommandId, Subscribe, Unreadable};
 use crate::protocol::push::{Answer, Reply};
@@ -36,8 +36,12 @@ pub struct Parts {
 }
 
 impl Parts {
+    fn terms(&self) -> Terms<'_> {
+        Terms { rules: &self.rules, settings: &self.settings }
+    }
+
     pub fn now(&self) -> Now {
-        let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| millis(since));
+        let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis);
         Now { mono_ms: millis(self.started.elapsed()), unix_ms }
     }
 }
@@ -62,9 +66,15 @@ pub struct Session {
 
 /// The outcome of something that took time.
 enum Done {
-    Verified { id: Option<CommandId>, subscribe: Subscribe, verdict: Result<Principal, Fault> },
+    Verified(Box<Verified>),
     Opened { org: OrgId, outcome: Result<OrgLink, Refusal> },
     Published { id: Option<CommandId>, outcome: Result<Published, PublishError> },
+}
+
+struct Verified {
+    id: Option<CommandId>,
+    subscribe: Subscribe,
+    verdict: Result<Principal, Fault>,
 }
 
 /// Why a session did not get into its org.
@@ -123,7 +133,7 @@ impl Session {
             && let Some(link) = &self.link
         {
             let outcome = link.drained().await;
-            self.check(outcome);
+            self.check(&outcome);
         }
     }
 
@@ -145,7 +155,7 @@ impl Session {
             }
             let mut actions = Vec::new();
             let parts = Arc::clone(&self.parts);
-            self.machine.on_command(command, &parts.rules, &parts.settings, parts.now(), &mut actions);
+            self.machine.on_command(command, &parts.terms(), parts.now(), &mut actions);
             self.perform(actions).await;
         } else {
             let wake = self.machine.timeout_ms(&self.parts.settings).map(|at_ms| self.parts.started + Duration::from_millis(at_ms));
@@ -188,19 +198,19 @@ impl Session {
                 Action::Subscribe { grants, since, answer } => {
                     if let Some(link) = &self.link {
                         let outcome = link.subscribe(grants, since, answer).await;
-                        self.check(outcome);
+                        self.check(&outcome);
                     }
                 }
                 Action::Unsubscribe { patterns, answer } => {
                     if let Some(link) = &self.link {
                         let outcome = link.unsubscribe(patterns, Some(answer)).await;
-                        self.check(outcome);
+                        self.check(&outcome);
                     }
                 }
                 Action::Publish { id, publication } => {
                     let broker = Arc::clone(&self.parts.broker);
                     self.pending = Some(Box::pin(async move {
-                        let outcome = broker.publish(&publication, AckLevel::Primary).await;
+                        let outcome = submit(broker.as_ref(), &publication, AckLevel::Primary).await;
                         Done::Published { id, outcome }
                     }));
                 }
@@ -215,7 +225,7 @@ impl Session {
         let parts = Arc::clone(&self.parts);
         self.pending = Some(Box::pin(async move {
             let verdict = parts.verifier.verify(&token, parts.now().unix_ms / 1_000).await.map_err(Fault::from);
-            Done::Verified { id, subscribe, verdict }
+            Done::Verified(Box::new(Verified { id, subscribe, verdict }))
         }));
     }
 
@@ -250,15 +260,16 @@ impl Session {
             Ok(()) => link.subscribe(grants, since, answer).await,
             gone => gone,
         };
-        self.check(outcome);
+        self.check(&outcome);
     }
 
     async fn finish(&mut self, done: Done) {
         match done {
-            Done::Verified { id, subscribe, verdict } => {
+            Done::Verified(verified) => {
+                let Verified { id, subscribe, verdict } = *verified;
                 let mut actions = Vec::new();
                 let parts = Arc::clone(&self.parts);
-                self.machine.on_verified(id, &subscribe, verdict, &parts.rules, &parts.settings, parts.now(), &mut actions);
+                self.machine.on_verified(id, &subscribe, verdict, &parts.terms(), parts.now(), &mut actions);
                 self.perform(actions).await;
             }
             Done::Opened { org, outcome } => self.opened(org, outcome),
@@ -303,11 +314,11 @@ impl Session {
         }
         if let Some(link) = &self.link {
             let outcome = link.heartbeat().await;
-            self.check(outcome);
+            self.check(&outcome);
         }
     }
 
-    fn check(&self, outcome: Result<(), OrgGone>) {
+    fn check(&self, outcome: &Result<(), OrgGone>) {
         if outcome.is_err() {
             self.entry.queue.close(Close::because(CloseCode::InternalError, Code::InternalError));
         }

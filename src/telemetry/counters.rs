@@ -74,7 +74,6 @@ impl Counters {
         self.note_second(now_us / 1_000_000, sessions);
         self.latency_sum_us.fetch_add(latency_us.saturating_mul(sessions), Ordering::Relaxed);
         self.latency_max_us.fetch_max(latency_us, Ordering::Relaxed);
-        metrics::delivered().increment(sessions);
     }
 
     /// A client or a publisher was told an error.

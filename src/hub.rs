@@ -106,6 +106,16 @@ impl Hub {
         rooms
     }
 
+    /// What sessions of one org are subscribed to; those that are not on this node are left out.
+    pub async fn subscriptions(&self, org: &OrgId, sessions: Vec<SessionId>) -> Vec<(SessionId, Vec<Pattern>)> {
+        let Some(commands) = self.orgs.lock().get(org).cloned() else { return Vec::new() };
+        let (reply, answer) = oneshot::channel();
+        if commands.send(OrgCommand::Subscriptions { sessions, reply }).await.is_err() {
+            return Vec::new();
+        }
+        answer.await.unwrap_or_default()
+    }
+
     /// Orgs with a task on this node.
     pub fn orgs(&self) -> Vec<OrgId> {
         self.orgs.lock().keys().cloned().collect()

@@ -307,6 +307,9 @@ impl Org {
             OrgCommand::Rooms(reply) => {
                 let _ = reply.send(self.rooms());
             }
+            OrgCommand::Subscriptions { sessions, reply } => {
+                let _ = reply.send(self.subscriptions(&sessions));
+            }
         }
     }
 
@@ -442,6 +445,11 @@ impl Org {
         if let Some(tail) = &self.tail {
             self.repair.get_or_insert(tail.repair_from_seq());
         }
+    }
+
+    fn subscriptions(&self, sessions: &[SessionId]) -> Vec<(SessionId, Vec<Pattern>)> {
+        let here = sessions.iter().filter_map(|session| self.by_session.get(session)).filter_map(|slot| self.members.get(*slot as usize));
+        here.map(|member| (member.session, member.subscriptions.iter().map(|subscription| subscription.pattern.clone()).collect())).collect()
     }
 
     fn rooms(&self) -> Vec<(Pattern, usize)> {

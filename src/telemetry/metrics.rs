@@ -104,6 +104,7 @@ plain! {
     bus_unreadable: Counter = counter!(BUS_UNREADABLE);
     malformed: Counter = counter!(MALFORMED);
     broker_ready: Gauge = gauge!(BROKER_READY);
+    notes_ignored: Counter = counter!(NOTES_IGNORED);
 }
 
 /// How a resume ended.
@@ -223,6 +224,7 @@ mod tests {
             redis_reconnects(),
             bus_unreadable(),
             malformed(),
+            notes_ignored(),
         ] {
             counter.increment(1);
         }

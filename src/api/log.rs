@@ -160,9 +160,8 @@ impl Log {
 }
 
 fn wanted(publication: &Publication, pattern: Option<&Pattern>, now_us: u64) -> bool {
-    let reaches = |pattern: &Pattern| {
-        pattern.matches(&publication.room) || (publication.cascade && pattern.matches_at_or_below(&publication.room))
-    };
+    let reaches =
+        |pattern: &Pattern| pattern.matches(&publication.room) || (publication.cascade && pattern.matches_at_or_below(&publication.room));
     !publication.expired_at(now_us) && pattern.is_none_or(reaches)
 }
 

@@ -87,7 +87,7 @@ impl Org {
     fn count(&self, batch: &[Arc<Publication>]) {
         let now_us = unix_us();
         for (publication, sessions) in batch.iter().zip(&self.reached) {
-            metrics::delivered().increment(*sessions);
+            self.counters.delivered(publication.event.as_str(), *sessions, publication.time_us, now_us);
             if *sessions > 0 {
                 metrics::delivery_seconds().record(seconds_since(publication.time_us, now_us));
             }

@@ -27,6 +27,7 @@ use crate::broker::{Broker, LogState, OrgEvent, Page, PageLimit, ReadError};
 use crate::protocol::push::{Answer, Reply};
 use crate::protocol::room::SYSTEM_CHANNELS;
 use crate::protocol::{Close, CloseCode, Code, Fault, OrgId, Pattern, Position, Push, SessionId};
+use crate::telemetry::counters::Counters;
 use crate::telemetry::metrics;
 
 /// Commands handled before the feed gets its turn.
@@ -37,6 +38,7 @@ const RETRY_MAX_MS: u64 = 2_000;
 pub(super) struct Org {
     name: OrgId,
     broker: Arc<dyn Broker>,
+    pub(super) counters: Arc<Counters>,
     config: Arc<Config>,
     limits: Limits,
     /// `None` until the log was opened.
@@ -80,10 +82,18 @@ enum Purpose {
 }
 
 impl Org {
-    pub(super) fn new(name: OrgId, config: Arc<Config>, limits: Limits, broker: Arc<dyn Broker>, seed: u64) -> Self {
+    pub(super) fn new(
+        name: OrgId,
+        config: Arc<Config>,
+        limits: Limits,
+        broker: Arc<dyn Broker>,
+        counters: Arc<Counters>,
+        seed: u64,
+    ) -> Self {
         Self {
             name,
             broker,
+            counters,
             config,
             limits,
             tail: None,
@@ -449,7 +459,8 @@ impl Org {
 
     fn subscriptions(&self, sessions: &[SessionId]) -> Vec<(SessionId, Vec<Pattern>)> {
         let here = sessions.iter().filter_map(|session| self.by_session.get(session)).filter_map(|slot| self.members.get(*slot as usize));
-        here.map(|member| (member.session, member.subscriptions.iter().map(|subscription| subscription.pattern.clone()).collect())).collect()
+        here.map(|member| (member.session, member.subscriptions.iter().map(|subscription| subscription.pattern.clone()).collect()))
+            .collect()
     }
 
     fn rooms(&self) -> Vec<(Pattern, usize)> {

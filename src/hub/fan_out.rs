@@ -35,7 +35,8 @@ impl Org {
                 }
                 Body::Fence(reason) => {
                     self.fan_out(&batch, Some(start), before.seq).await;
-                    self.tell_gap(&Gap { from: Some(before), to: entry.position, reason: *reason }, before);
+                    let from = self.doubted_from(before);
+                    self.tell_gap(&Gap { from: Some(from), to: entry.position, reason: *reason }, before);
                     batch.clear();
                 }
                 Body::Malformed => {

@@ -32,6 +32,8 @@ use crate::telemetry::metrics;
 
 /// Commands handled before the feed gets its turn.
 const COMMANDS_AT_ONCE: usize = 256;
+/// Doubts closer together than this are one: a lost connection is noticed in several ways, and a fence comes with the last.
+const DOUBT_LASTS: Duration = Duration::from_secs(30);
 /// The longest pause between attempts to read a log that cannot be read.
 const RETRY_MAX_MS: u64 = 2_000;
 
@@ -59,6 +61,9 @@ pub(super) struct Org {
     pub(super) ahead: BTreeSet<Slot>,
     /// Where to read the log from, because something may be missing. The feed waits meanwhile.
     repair: Option<u64>,
+    /// How far the log was known when the way to it was last in doubt, and since when: what a fence admits to have lost came
+    /// after this.
+    doubted: Option<(Position, Instant)>,
     /// What the last probe found beyond the tail's end: still missing at the next one, it is lost.
     suspect: Option<Position>,
     failures: u32,
@@ -108,6 +113,7 @@ impl Org {
             cold: BTreeSet::new(),
             ahead: BTreeSet::new(),
             repair: None,
+            doubted: None,
             suspect: None,
             failures: 0,
             jitter: SmallRng::seed_from_u64(seed),
@@ -193,7 +199,13 @@ impl Org {
         let limit = PageLimit { entries: self.config.page_entries_max, bytes: self.config.page_bytes_max };
         Some(Box::pin(async move {
             tokio::time::sleep(pause).await;
-            Outcome::Read { purpose, from_seq, page: broker.read(&name, from_seq, limit).await }
+            // Whatever raised the doubt may have replaced the log's history, and opening it puts the fence that says so first.
+            let opened = if purpose == Purpose::Repair { broker.open(&name).await.map(|_| ()) } else { Ok(()) };
+            let page = match opened {
+                Ok(()) => broker.read(&name, from_seq, limit).await,
+                Err(error) => Err(error),
+            };
+            Outcome::Read { purpose, from_seq, page }
         }))
     }
 
@@ -232,25 +244,28 @@ impl Org {
     async fn take_in(&mut self, events: &mut Vec<OrgEvent>) {
         let Some(tail) = &mut self.tail else { return };
         let before = tail.last();
-        let (mut entries, mut ephemeral) = (Vec::new(), Vec::new());
+        let (mut entries, mut ephemeral, mut in_doubt) = (Vec::new(), Vec::new(), false);
         for event in events.drain(..) {
             match event {
-                OrgEvent::Entry(entry) if self.repair.is_none() => match tail.admit(&entry) {
+                OrgEvent::Entry(entry) if !in_doubt => match tail.admit(&entry) {
                     Admission::Next => entries.push(entry),
                     Admission::Known => {}
-                    Admission::Doubtful => self.repair = Some(tail.repair_from_seq()),
+                    Admission::Doubtful => in_doubt = true,
                 },
                 // The repair will find it in the log.
                 OrgEvent::Entry(_) => {}
                 OrgEvent::Ephemeral(publication) => ephemeral.push(publication),
                 OrgEvent::Interrupted => {
                     metrics::interruptions().increment(1);
-                    self.repair = Some(tail.repair_from_seq());
+                    in_doubt = true;
                 }
             }
         }
         if let Some(newest) = entries.last() {
             metrics::lag_seconds().record(seconds_since(newest.position.check, unix_us()));
+        }
+        if in_doubt {
+            self.doubt();
         }
         self.deliver(&entries, before).await;
         self.deliver_ephemeral(&ephemeral).await;
@@ -452,9 +467,17 @@ impl Org {
 
     /// Has the log read before anything else is delivered.
     pub(super) fn doubt(&mut self) {
-        if let Some(tail) = &self.tail {
-            self.repair.get_or_insert(tail.repair_from_seq());
+        let Some(tail) = &self.tail else { return };
+        self.repair.get_or_insert(tail.repair_from_seq());
+        let now = Instant::now();
+        if self.doubted.is_none_or(|(_, since)| now.duration_since(since) > DOUBT_LASTS) {
+            self.doubted = Some((tail.last(), now));
         }
+    }
+
+    /// Where the loss that a fence admits may have begun; `before` is the entry before the fence.
+    pub(super) fn doubted_from(&self, before: Position) -> Position {
+        self.doubted.map_or(before, |(position, _)| position)
     }
 
     fn subscriptions(&self, sessions: &[SessionId]) -> Vec<(SessionId, Vec<Pattern>)> {

@@ -83,7 +83,7 @@ pub(super) async fn read(State(api): State<Arc<Api>>, caller: Authorized<Read>, 
     let start = Start::of(asked.since, state);
     // One entry more, because the first one may be `since` itself, read again to see whether it is still the same.
     let page = broker.read(&org, start.from_seq, PageLimit { entries: limit + 1, bytes: PAGE_BYTES_MAX }).await.map_err(unavailable)?;
-    Ok(Json(answer(org, start, page, pattern.as_ref(), state)))
+    Ok(Json(answer(org, start, page, limit, pattern.as_ref(), state)))
 }
 
 fn unavailable(error: ReadError) -> Fault {
@@ -113,7 +113,7 @@ impl Start {
     }
 }
 
-fn answer(org: OrgId, start: Start, page: Page, pattern: Option<&Pattern>, state: LogState) -> Log {
+fn answer(org: OrgId, start: Start, page: Page, limit: usize, pattern: Option<&Pattern>, state: LogState) -> Log {
     let now_us = unix_us();
     let mut log = Log { success: true, organization_id: org, messages: Vec::new(), gaps: Vec::new(), next: start.since, end: page.end };
     let mut entries = page.entries.as_slice();
@@ -128,6 +128,10 @@ fn answer(org: OrgId, start: Start, page: Page, pattern: Option<&Pattern>, state
             other if other.seq > since.seq + 1 => lost = Some(GapReason::Trimmed),
             _ => {}
         }
+    }
+    if entries.len() > limit {
+        entries = &entries[..limit];
+        log.end = false;
     }
     if let Some(reason) = lost {
         let to = entries.first().map_or(state.last, |first| before(first.position));
@@ -160,9 +164,8 @@ impl Log {
 }
 
 fn wanted(publication: &Publication, pattern: Option<&Pattern>, now_us: u64) -> bool {
-    let reaches = |pattern: &Pattern| {
-        pattern.matches(&publication.room) || (publication.cascade && pattern.matches_at_or_below(&publication.room))
-    };
+    let reaches =
+        |pattern: &Pattern| pattern.matches(&publication.room) || (publication.cascade && pattern.matches_at_or_below(&publication.room));
     !publication.expired_at(now_us) && pattern.is_none_or(reaches)
 }
 

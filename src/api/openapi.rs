@@ -66,9 +66,16 @@ impl IntoResponses for Problems {
             ("429", "Too many requests", Code::RateLimitExceeded, "more than 100 requests per second", Some(10)),
             ("500", "Something went wrong inside", Code::InternalError, "the broker refused the publication", None),
             ("503", "The broker cannot be reached", Code::BrokerUnavailable, "the log cannot be read at the moment", Some(1_000)),
-            ("504", "The request took too long", Code::BrokerUnavailable, "the request took too long; its outcome is not known", Some(1_000)),
+            (
+                "504",
+                "The request took too long",
+                Code::BrokerUnavailable,
+                "the request took too long; its outcome is not known",
+                Some(1_000),
+            ),
         ];
-        let response = |(status, title, code, detail, wait_ms)| (str::to_owned(status), problem(status, title, code, detail, wait_ms).into());
+        let response =
+            |(status, title, code, detail, wait_ms)| (str::to_owned(status), problem(status, title, code, detail, wait_ms).into());
         problems.map(response).into()
     }
 }

@@ -97,7 +97,11 @@ pub(super) struct Rooms {
 /// are left out. Needs the scope `read`.
 #[utoipa::path(get, path = "/api/ws/rooms", tag = "connections", params(Asked), security(("bearer" = ["read"]), ("api_key" = [])),
     responses((status = 200, body = Rooms), Problems))]
-pub(super) async fn list(State(api): State<Arc<Api>>, caller: Authorized<Read>, Query(asked): Query<Asked>) -> Result<Json<Rooms>, Problem> {
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    caller: Authorized<Read>,
+    Query(asked): Query<Asked>,
+) -> Result<Json<Rooms>, Problem> {
     let limit = page::limit(asked.limit, &api.parts.config)?;
     let org = caller.reach(asked.organization_id.as_deref())?.into();
     let question = Question::Rooms { org, after: asked.cursor, limit };

@@ -74,7 +74,10 @@ struct Family {
 
 type Request = (State<Arc<Api>>, Authorized<Publish>, Query<Options>, HeaderMap, Json<Payload>);
 
-async fn shortcut(family: Family, (State(api), caller, Query(options), headers, payload): Request) -> Result<axum::Json<Answered>, Problem> {
+async fn shortcut(
+    family: Family,
+    (State(api), caller, Query(options), headers, payload): Request,
+) -> Result<axum::Json<Answered>, Problem> {
     let event = payload.value.event.unwrap_or_else(|| family.usual.to_owned());
     if !event.starts_with(family.prefix) {
         return Err(Problem::invalid(format!("event must begin with {}", family.prefix)));

@@ -435,7 +435,8 @@ impl Org {
 
     fn subscriptions(&self, sessions: &[SessionId]) -> Vec<(SessionId, Vec<Pattern>)> {
         let here = sessions.iter().filter_map(|session| self.by_session.get(session)).filter_map(|slot| self.members.get(*slot as usize));
-        here.map(|member| (member.session, member.subscriptions.iter().map(|subscription| subscription.pattern.clone()).collect())).collect()
+        here.map(|member| (member.session, member.subscriptions.iter().map(|subscription| subscription.pattern.clone()).collect()))
+            .collect()
     }
 
     fn rooms(&self) -> Vec<(Pattern, usize)> {

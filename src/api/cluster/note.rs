@@ -158,7 +158,12 @@ mod tests {
 
     #[test]
     fn a_page_that_is_too_long_is_cut_and_says_so() {
-        let room = |index: usize| Room { room: format!("{index:08}{}", "x".repeat(2_000)), kind: "org".into(), organization_id: "o".into(), sessions: 1 };
+        let room = |index: usize| Room {
+            room: format!("{index:08}{}", "x".repeat(2_000)),
+            kind: "org".into(),
+            organization_id: "o".into(),
+            sessions: 1,
+        };
         let items: Vec<Room> = (0..1_000).map(room).collect();
         let page = Page { items: items.clone(), more: false, total: 1_000 };
         let bytes = Note::new("a", Uuid::nil(), Content::Answer(Answer::Rooms(page))).encode().unwrap();

@@ -86,6 +86,7 @@ pub(super) async fn read(State(api): State<Arc<Api>>, caller: Authorized<Read>, 
     Ok(Json(answer(org, start, page, limit, pattern.as_ref(), state)))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
 fn unavailable(error: ReadError) -> Fault {
     tracing::debug!(%error, "a log could not be read");
     Fault::new(Code::BrokerUnavailable, "the log cannot be read at the moment").retry_after_ms(1_000)

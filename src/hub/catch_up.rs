@@ -180,7 +180,7 @@ fn take_piece<'a>(
     replays: &mut Replays,
 ) -> (Position, Option<Bytes>) {
     let now_us = unix_us();
-    let seam_seq = member.catch_up().map_or(0, |catch_up| catch_up.seam_seq);
+    let (origin, seam_seq) = member.catch_up().map_or((before, 0), |catch_up| (catch_up.origin, catch_up.seam_seq));
     let mut gaps = false;
     let (mut cursor, mut parts, mut frames, mut bytes) = (before, Vec::new(), Vec::new(), 0);
     for entry in entries.take(ENTRIES_AT_ONCE) {
@@ -190,7 +190,8 @@ fn take_piece<'a>(
                 Some(replays.frame(member.wire.as_ref(), seq, seq <= seam_seq, publication))
             }
             Body::Fence(reason) => {
-                let gap = Gap { from: Some(cursor), to: entry.position, reason: *reason };
+                // The loss may have begun anywhere after the place from which the session comes.
+                let gap = Gap { from: Some(origin), to: entry.position, reason: *reason };
                 metrics::gaps(*reason).increment(1);
                 gaps = true;
                 Some(frames::push(member.wire.as_ref(), &Push::Gap(&gap)))
@@ -212,7 +213,12 @@ fn take_piece<'a>(
     if let Some(catch_up) = member.catch_up() {
         catch_up.told_gap |= gaps;
     }
-    let piece = if frames.is_empty() { None } else { Some(replays.group(member.wire.as_ref(), parts, &frames)) };
+    let piece = match frames.as_slice() {
+        [] => None,
+        // A gap is told in each session's own terms.
+        frames if gaps => Some(Bytes::from(frames.concat())),
+        frames => Some(replays.group(member.wire.as_ref(), parts, frames)),
+    };
     (cursor, piece)
 }
 

@@ -35,7 +35,8 @@ impl Org {
                 }
                 Body::Fence(reason) => {
                     self.fan_out(&batch, Some(start), before.seq).await;
-                    self.tell_gap(&Gap { from: Some(before), to: entry.position, reason: *reason }, before);
+                    let from = self.doubted_from(before);
+                    self.tell_gap(&Gap { from: Some(from), to: entry.position, reason: *reason }, before);
                     batch.clear();
                 }
                 Body::Malformed => {
@@ -87,7 +88,7 @@ impl Org {
     fn count(&self, batch: &[Arc<Publication>]) {
         let now_us = unix_us();
         for (publication, sessions) in batch.iter().zip(&self.reached) {
-            metrics::delivered().increment(*sessions);
+            self.counters.delivered(publication.event.as_str(), *sessions, publication.time_us, now_us);
             if *sessions > 0 {
                 metrics::delivery_seconds().record(seconds_since(publication.time_us, now_us));
             }

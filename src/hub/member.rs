@@ -42,6 +42,8 @@ pub enum Delivery {
 
 /// A session on its way from an older position to the tail's end.
 pub struct CatchUp {
+    /// Where it began.
+    pub origin: Position,
     /// It has everything up to here.
     pub cursor: Position,
     /// Whether the cursor is known to be a place in the present log.
@@ -59,12 +61,12 @@ pub struct CatchUp {
 impl CatchUp {
     /// After an overflow: the cursor is a place in the present log, and nothing is replayed for new subscriptions.
     pub fn lagging(cursor: Position) -> Self {
-        Self { cursor, verified: true, seam_seq: cursor.seq, gap: None, trimmed: GapReason::Evicted, told_gap: false }
+        Self { origin: cursor, cursor, verified: true, seam_seq: cursor.seq, gap: None, trimmed: GapReason::Evicted, told_gap: false }
     }
 
     /// For subscriptions made with a position, while everything up to `seam_seq` was served to the others.
     pub fn since(cursor: Position, seam_seq: u64) -> Self {
-        Self { cursor, verified: false, seam_seq, gap: None, trimmed: GapReason::Trimmed, told_gap: false }
+        Self { origin: cursor, cursor, verified: false, seam_seq, gap: None, trimmed: GapReason::Trimmed, told_gap: false }
     }
 
     /// Goes on after the gap; gaps that follow each other without a delivery between are one.

@@ -7,8 +7,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 use slab::Slab;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::Orgs;
 use super::command::{OrgCommand, Subscribe, Unsubscribe};
@@ -24,16 +27,20 @@ use crate::broker::{Broker, LogState, OrgEvent, Page, PageLimit, ReadError};
 use crate::protocol::push::{Answer, Reply};
 use crate::protocol::room::SYSTEM_CHANNELS;
 use crate::protocol::{Close, CloseCode, Code, Fault, OrgId, Pattern, Position, Push, SessionId};
+use crate::telemetry::counters::Counters;
 use crate::telemetry::metrics;
 
 /// Commands handled before the feed gets its turn.
 const COMMANDS_AT_ONCE: usize = 256;
+/// Doubts closer together than this are one: a lost connection is noticed in several ways, and a fence comes with the last.
+const DOUBT_LASTS: Duration = Duration::from_secs(30);
 /// The longest pause between attempts to read a log that cannot be read.
 const RETRY_MAX_MS: u64 = 2_000;
 
 pub(super) struct Org {
     name: OrgId,
     broker: Arc<dyn Broker>,
+    pub(super) counters: Arc<Counters>,
     config: Arc<Config>,
     limits: Limits,
     /// `None` until the log was opened.
@@ -54,9 +61,13 @@ pub(super) struct Org {
     pub(super) ahead: BTreeSet<Slot>,
     /// Where to read the log from, because something may be missing. The feed waits meanwhile.
     repair: Option<u64>,
+    /// How far the log was known when the way to it was last in doubt, and since when: what a fence admits to have lost came
+    /// after this.
+    doubted: Option<(Position, Instant)>,
     /// What the last probe found beyond the tail's end: still missing at the next one, it is lost.
     suspect: Option<Position>,
     failures: u32,
+    jitter: SmallRng,
     /// What this org contributes to the gauge of rooms.
     rooms_counted: usize,
 }
@@ -76,10 +87,18 @@ enum Purpose {
 }
 
 impl Org {
-    pub(super) fn new(name: OrgId, config: Arc<Config>, limits: Limits, broker: Arc<dyn Broker>) -> Self {
+    pub(super) fn new(
+        name: OrgId,
+        config: Arc<Config>,
+        limits: Limits,
+        broker: Arc<dyn Broker>,
+        counters: Arc<Counters>,
+        seed: u64,
+    ) -> Self {
         Self {
             name,
             broker,
+            counters,
             config,
             limits,
             tail: None,
@@ -94,8 +113,10 @@ impl Org {
             cold: BTreeSet::new(),
             ahead: BTreeSet::new(),
             repair: None,
+            doubted: None,
             suspect: None,
             failures: 0,
+            jitter: SmallRng::seed_from_u64(seed),
             rooms_counted: 0,
         }
     }
@@ -106,6 +127,7 @@ impl Org {
         self.broker.join(&self.name, feed.clone()).await;
         let (mut commands, mut events) = (Vec::new(), Vec::new());
         let mut reading: Option<Reading> = None;
+        let mut idle_since: Option<Instant> = None;
         loop {
             if reading.is_none() {
                 reading = self.next_reading();
@@ -113,27 +135,35 @@ impl Org {
             // Sessions wait for the first attempt to open the log; while it cannot be opened they are told so.
             let serving = self.tail.is_some() || self.failures > 0;
             let feeding = self.tail.is_some() && self.repair.is_none();
-            let idle = self.members.is_empty() && serving;
+            idle_since = if self.members.is_empty() && serving { idle_since.or_else(|| Some(Instant::now())) } else { None };
+            let retire_at = idle_since.map(|since| since + Duration::from_millis(self.config.linger_ms));
             tokio::select! {
+                biased;
+                outcome = async { reading.as_mut().expect("guarded by the condition").await }, if reading.is_some() => {
+                    reading = None;
+                    self.finish(outcome).await;
+                }
                 _ = inbox.recv_many(&mut commands, COMMANDS_AT_ONCE), if serving => {
                     for command in commands.drain(..) {
                         self.handle(command);
                     }
                     self.replays.clear();
                     self.count_rooms();
+                    // However many commands come, the feed has its turn after each round of them.
+                    if feeding {
+                        events_in.drain(&mut events, BATCH_MAX);
+                        self.take_in(&mut events).await;
+                    }
                 }
                 _ = events_in.recv_many(&mut events, BATCH_MAX), if feeding => self.take_in(&mut events).await,
-                outcome = async { reading.as_mut().expect("guarded by the condition").await }, if reading.is_some() => {
-                    reading = None;
-                    self.finish(outcome).await;
-                }
-                () = tokio::time::sleep(Duration::from_millis(self.config.linger_ms)), if idle => {
+                () = async { tokio::time::sleep_until(retire_at.expect("guarded by the condition")).await }, if retire_at.is_some() => {
                     self.broker.leave(&self.name).await;
                     if Self::retire(&self.name, &inbox, &orgs) {
                         metrics::orgs().decrement(1.0);
                         return;
                     }
                     self.broker.join(&self.name, feed.clone()).await;
+                    idle_since = None;
                 }
             }
         }
@@ -149,7 +179,7 @@ impl Org {
         retired
     }
 
-    fn next_reading(&self) -> Option<Reading> {
+    fn next_reading(&mut self) -> Option<Reading> {
         let pause = self.pause();
         let (broker, name) = (Arc::clone(&self.broker), self.name.clone());
         let Some(tail) = &self.tail else {
@@ -169,17 +199,23 @@ impl Org {
         let limit = PageLimit { entries: self.config.page_entries_max, bytes: self.config.page_bytes_max };
         Some(Box::pin(async move {
             tokio::time::sleep(pause).await;
-            Outcome::Read { purpose, from_seq, page: broker.read(&name, from_seq, limit).await }
+            // Whatever raised the doubt may have replaced the log's history, and opening it puts the fence that says so first.
+            let opened = if purpose == Purpose::Repair { broker.open(&name).await.map(|_| ()) } else { Ok(()) };
+            let page = match opened {
+                Ok(()) => broker.read(&name, from_seq, limit).await,
+                Err(error) => Err(error),
+            };
+            Outcome::Read { purpose, from_seq, page }
         }))
     }
 
     /// Grows with the failures in a row, with jitter, so that a broker that comes back is not overrun.
-    fn pause(&self) -> Duration {
+    fn pause(&mut self) -> Duration {
         if self.failures == 0 {
             return Duration::ZERO;
         }
         let ceiling = (50u64 << self.failures.min(6)).min(RETRY_MAX_MS);
-        Duration::from_millis(rand::random_range(ceiling / 2..=ceiling))
+        Duration::from_millis(self.jitter.random_range(ceiling / 2..=ceiling))
     }
 
     async fn finish(&mut self, outcome: Outcome) {
@@ -208,25 +244,28 @@ impl Org {
     async fn take_in(&mut self, events: &mut Vec<OrgEvent>) {
         let Some(tail) = &mut self.tail else { return };
         let before = tail.last();
-        let (mut entries, mut ephemeral) = (Vec::new(), Vec::new());
+        let (mut entries, mut ephemeral, mut in_doubt) = (Vec::new(), Vec::new(), false);
         for event in events.drain(..) {
             match event {
-                OrgEvent::Entry(entry) if self.repair.is_none() => match tail.admit(&entry) {
+                OrgEvent::Entry(entry) if !in_doubt => match tail.admit(&entry) {
                     Admission::Next => entries.push(entry),
                     Admission::Known => {}
-                    Admission::Doubtful => self.repair = Some(tail.repair_from_seq()),
+                    Admission::Doubtful => in_doubt = true,
                 },
                 // The repair will find it in the log.
                 OrgEvent::Entry(_) => {}
                 OrgEvent::Ephemeral(publication) => ephemeral.push(publication),
                 OrgEvent::Interrupted => {
                     metrics::interruptions().increment(1);
-                    self.repair = Some(tail.repair_from_seq());
+                    in_doubt = true;
                 }
             }
         }
         if let Some(newest) = entries.last() {
             metrics::lag_seconds().record(seconds_since(newest.position.check, unix_us()));
+        }
+        if in_doubt {
+            self.doubt();
         }
         self.deliver(&entries, before).await;
         self.deliver_ephemeral(&ephemeral).await;
@@ -428,9 +467,17 @@ impl Org {
 
     /// Has the log read before anything else is delivered.
     pub(super) fn doubt(&mut self) {
-        if let Some(tail) = &self.tail {
-            self.repair.get_or_insert(tail.repair_from_seq());
+        let Some(tail) = &self.tail else { return };
+        self.repair.get_or_insert(tail.repair_from_seq());
+        let now = Instant::now();
+        if self.doubted.is_none_or(|(_, since)| now.duration_since(since) > DOUBT_LASTS) {
+            self.doubted = Some((tail.last(), now));
         }
+    }
+
+    /// Where the loss that a fence admits may have begun; `before` is the entry before the fence.
+    pub(super) fn doubted_from(&self, before: Position) -> Position {
+        self.doubted.map_or(before, |(position, _)| position)
     }
 
     fn subscriptions(&self, sessions: &[SessionId]) -> Vec<(SessionId, Vec<Pattern>)> {

@@ -22,6 +22,7 @@ use crate::hub::{Hub, OrgGone, OrgLink, SendQueue, Sink, send_queue};
 use crate::protocol::command::{CommandId, Subscribe, Unreadable};
 use crate::protocol::push::{Answer, Reply};
 use crate::protocol::{Close, CloseCode, Code, Command, Fault, OrgId, Position, Push, SessionId, Wire};
+use crate::telemetry::counters::Counters;
 
 /// What every session of a node shares.
 pub struct Parts {
@@ -31,6 +32,7 @@ pub struct Parts {
     pub registry: Arc<Registry>,
     pub rules: Arc<Rules>,
     pub settings: Settings,
+    pub counters: Arc<Counters>,
     /// The zero of the sessions' clock.
     pub started: Instant,
 }
@@ -325,6 +327,9 @@ impl Session {
     }
 
     fn answer(&self, answer: &Answer) {
+        if let Reply::Error(fault) = &answer.reply {
+            self.parts.counters.error(fault.code);
+        }
         let mut out = BytesMut::new();
         self.wire.answer(answer, &mut out);
         self.entry.queue.push_reply(out.freeze());

@@ -38,7 +38,7 @@ pub(super) struct Asked {
 }
 
 #[derive(Serialize, ToSchema)]
-pub(super) struct Log {
+pub(super) struct LogAnswer {
     success: bool,
     #[schema(value_type = String, example = "acme")]
     organization_id: OrgId,
@@ -68,9 +68,13 @@ pub(super) struct GapShape {
 /// Read the log
 ///
 /// One page of an org's log. What the log no longer holds is told as a gap. Needs the scope `read`.
-#[utoipa::path(get, path = "/api/ws/log", tag = "publishing", params(Asked), security(("bearer" = ["read"]), ("api_key" = [])),
-    responses((status = 200, body = Log), Problems))]
-pub(super) async fn read(State(api): State<Arc<Api>>, caller: Authorized<Read>, Query(asked): Query<Asked>) -> Result<Json<Log>, Problem> {
+#[utoipa::path(get, path = "/api/ws/log", operation_id = "readLog", tag = "publishing", params(Asked), security(("bearer" = ["read"]), ("api_key" = [])),
+    responses((status = 200, body = LogAnswer), Problems))]
+pub(super) async fn read(
+    State(api): State<Arc<Api>>,
+    caller: Authorized<Read>,
+    Query(asked): Query<Asked>,
+) -> Result<Json<LogAnswer>, Problem> {
     let limit = page::limit(asked.limit, &api.parts.config)?;
     let pattern = asked.room.as_deref().map(|room| api.parts.rules.syntax.pattern(room)).transpose()?;
     let named = asked.organization_id.as_deref().or_else(|| pattern.as_ref().map(|pattern| pattern.org().as_str()));
@@ -114,9 +118,10 @@ impl Start {
     }
 }
 
-fn answer(org: OrgId, start: Start, page: Page, limit: usize, pattern: Option<&Pattern>, state: LogState) -> Log {
+fn answer(org: OrgId, start: Start, page: Page, limit: usize, pattern: Option<&Pattern>, state: LogState) -> LogAnswer {
     let now_us = unix_us();
-    let mut log = Log { success: true, organization_id: org, messages: Vec::new(), gaps: Vec::new(), next: start.since, end: page.end };
+    let mut log =
+        LogAnswer { success: true, organization_id: org, messages: Vec::new(), gaps: Vec::new(), next: start.since, end: page.end };
     let mut entries = page.entries.as_slice();
     let mut lost = start.gap;
     if let (Some(since), Some(first)) = (start.since, entries.first())
@@ -153,7 +158,7 @@ fn before(position: Position) -> Position {
     Position { seq: position.seq.saturating_sub(1), check: 0, ..position }
 }
 
-impl Log {
+impl LogAnswer {
     fn take(&mut self, entry: &Entry, pattern: Option<&Pattern>, now_us: u64) {
         match &entry.body {
             Body::Publication(publication) if wanted(publication, pattern, now_us) => self.messages.extend(message(publication)),

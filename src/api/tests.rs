@@ -107,8 +107,9 @@ impl Node {
         let syntax = RoomSyntax::new(4, ["kpi", "backlog", "attendance", "alerts", "system", "chat"]);
         let verifier = Arc::new(Verifier::new(&auth, syntax.clone()).unwrap());
         let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::new(memory::Config { entries_max: 20, ..memory::Config::default() }));
+        let counters = Arc::<Counters>::default();
         let limits = hub::Limits { subscriptions_max: 16, room_members_max: 100 };
-        let hub = Arc::new(Hub::new(hub::Config::default(), limits, Arc::clone(&broker)));
+        let hub = Arc::new(Hub::new(hub::Config::default(), limits, Arc::clone(&broker), Arc::clone(&counters), 7));
         let (registry, started) = (Arc::<Registry>::default(), Instant::now());
         let rules = Arc::new(Rules { syntax, events: EventRules::new(["chat:*"]) });
         let sessions = Arc::new(session::Parts {
@@ -125,11 +126,12 @@ impl Node {
                 stale_after_ms: 60_000,
                 org_connections_max: 0,
             },
+            counters: Arc::clone(&counters),
             started,
         });
         let authenticator = Arc::new(Authenticator::new(&keys(), verifier).unwrap());
         let node = NodeInfo { id: "n1".into(), address: "127.0.0.1:1".into(), version: "0".into(), started_at_ms: 0, sessions: 0 };
-        let (counters, cluster, phase) = (Arc::default(), Cluster::default(), Arc::<Phase>::default());
+        let (cluster, phase) = (Cluster::default(), Arc::<Phase>::default());
         let parts = Arc::new(Parts { node, config, hub, broker, registry, rules, authenticator, counters, cluster, phase, started });
         parts.phase.note_started();
         let router = router(Arc::clone(&parts)).unwrap();

@@ -15,6 +15,7 @@ use roomcast::limit::Rate;
 use roomcast::protocol::{CloseCode, EventRules, SessionId};
 use roomcast::session::machine::Rules;
 use roomcast::session::{self, Registry, Session};
+use roomcast::telemetry::counters::Counters;
 use roomcast::transport::websocket::wire;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -44,8 +45,9 @@ impl Node {
         ready(&*broker).await;
         let shared: Arc<dyn Broker> = broker.clone();
         let verifier = Arc::new(Verifier::new(auth, syntax()).unwrap());
+        let counters = Arc::<Counters>::default();
         let limits = hub::Limits { subscriptions_max: 16, room_members_max: 100 };
-        let hub = Arc::new(Hub::new(hub::Config::default(), limits, Arc::clone(&shared)));
+        let hub = Arc::new(Hub::new(hub::Config::default(), limits, Arc::clone(&shared), Arc::clone(&counters), 7));
         let (registry, started) = (Arc::<Registry>::default(), Instant::now());
         let rules = Arc::new(Rules { syntax: syntax(), events: EventRules::new(["chat:*"]) });
         let settings = session::Settings {
@@ -63,6 +65,7 @@ impl Node {
             registry: Arc::clone(&registry),
             rules: Arc::clone(&rules),
             settings,
+            counters: Arc::clone(&counters),
             started,
         });
         let info = NodeInfo { id: id.into(), address: "127.0.0.1:1".into(), version: "0".into(), started_at_ms: 1, sessions: 0 };
@@ -75,7 +78,7 @@ impl Node {
             registry,
             rules,
             authenticator: Arc::new(Authenticator::new(&[], verifier).unwrap()),
-            counters: Arc::default(),
+            counters,
             cluster: Cluster::default(),
             phase: Arc::<Phase>::default(),
             started,

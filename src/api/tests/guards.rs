@@ -69,6 +69,36 @@ async fn every_documented_route_is_in_the_table_of_scopes() {
     assert_eq!(documented, routes().len());
 }
 
+/// The names of the fields that a documented schema has, whichever of its alternatives is meant.
+fn fields(schema: &Value, document: &Value) -> Vec<String> {
+    if let Some(path) = schema["$ref"].as_str() {
+        return fields(document.pointer(path.trim_start_matches('#')).unwrap(), document);
+    }
+    let own = schema["properties"].as_object().into_iter().flat_map(|properties| properties.keys().cloned());
+    let parts = ["allOf", "oneOf", "anyOf"].into_iter().filter_map(|how| schema[how].as_array()).flatten();
+    own.chain(parts.flat_map(|part| fields(part, document))).collect()
+}
+
+#[tokio::test]
+async fn answers_have_the_fields_that_the_document_names() {
+    let node = Node::start();
+    let document: Value = serde_json::from_str(&document()).unwrap();
+    let (mut operations, session) = (std::collections::BTreeSet::new(), node.connect("alice", "acme", &["kpi:acme"]).await.id.to_string());
+    for (method, path, body, _) in routes() {
+        let documented = path.split('?').next().unwrap();
+        let documented = if documented.starts_with("/connections/") { "/connections/{id}" } else { documented };
+        let operation = &document["paths"][format!("/api/ws{documented}")][method.as_str().to_lowercase()];
+        assert!(operations.insert(operation["operationId"].as_str().unwrap().to_owned()), "{method} {path}");
+        let answer = call(&node, &method, &path.replace("0193a1f2c0de7a5b8c3d4e5f60718293", &session), &body, ADMIN).await;
+        assert_eq!(answer.status, StatusCode::OK, "{method} {path}: {}", answer.body);
+        let known = fields(&operation["responses"]["200"]["content"]["application/json"]["schema"], &document);
+        for (name, value) in answer.body.as_object().unwrap() {
+            assert!(known.contains(name), "{method} {path}: {name} is not among {known:?}");
+            assert!(name != "success" || value == &json!(true), "{method} {path}: {}", answer.body);
+        }
+    }
+}
+
 #[tokio::test]
 async fn credentials_for_one_org_reach_nothing_of_another() {
     let node = Node::start();

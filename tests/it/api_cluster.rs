@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use axum::response::Response;
 use http::{Method, Request, StatusCode};
 use roomcast::api::{self, Cluster, Parts, Phase};
 use roomcast::auth::{self, Authenticator, MintRequest, Scope, SigningKey, Verifier, mint};
@@ -34,6 +35,7 @@ struct Node {
     broker: Arc<RedisBroker>,
     sessions: Arc<session::Parts>,
     router: Router,
+    internal: Router,
     answering: JoinHandle<()>,
     auth: auth::Config,
 }
@@ -84,7 +86,9 @@ impl Node {
             started,
         });
         let answering = tokio::spawn(api::cluster::answer_notes(Arc::clone(&parts)));
-        Self { info, broker, sessions, router: api::router(parts).unwrap(), answering, auth: auth.clone() }
+        parts.phase.note_started();
+        let internal = api::internal_router(Arc::clone(&parts));
+        Self { info, broker, sessions, router: api::router(parts).unwrap(), internal, answering, auth: auth.clone() }
     }
 
     fn token(&self, user: &str, org: Option<&str>, scopes: &[Scope]) -> String {
@@ -114,11 +118,18 @@ impl Node {
     }
 
     async fn ask(&self, method: Method, path: &str) -> (StatusCode, Value) {
+        self.send(method, path, Value::Null).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
         let token = self.token("operator", None, &[Scope::Admin]);
         let request = Request::builder().method(method).uri(format!("/api/ws{path}")).header("authorization", format!("Bearer {token}"));
-        let response = self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
-        let status = response.status();
-        (status, serde_json::from_slice(&to_bytes(response.into_body(), 1 << 24).await.unwrap()).unwrap())
+        let request = request.header("content-type", "application/json").body(Body::from(body.to_string())).unwrap();
+        read(self.router.clone().oneshot(request).await.unwrap()).await
+    }
+
+    async fn probe(&self, path: &str) -> (StatusCode, Value) {
+        read(self.internal.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap()).await
     }
 
     async fn get(&self, path: &str) -> Value {
@@ -126,6 +137,11 @@ impl Node {
         assert_eq!(status, StatusCode::OK, "{path}: {body}");
         body
     }
+}
+
+async fn read(response: Response) -> (StatusCode, Value) {
+    let status = response.status();
+    (status, serde_json::from_slice(&to_bytes(response.into_body(), 1 << 24).await.unwrap()).unwrap())
 }
 
 async fn two_nodes(redis: &Redis) -> (Node, Node) {
@@ -201,4 +217,38 @@ async fn a_node_that_hangs_or_is_cut_off_is_named() {
     let alone = tokio::time::timeout(Duration::from_secs(10), one.get("/connections")).await.unwrap();
     assert_eq!((&alone["total_count"], &alone["partial"]), (&json!(1), &json!([two.info.id])));
     assert_eq!(one.get("/connections?node=n1").await["partial"], Value::Null);
+}
+
+#[tokio::test]
+async fn without_redis_nothing_is_acknowledged_and_the_node_stays_in_service() {
+    let mut redis = Redis::start(&[]).await;
+    let node = Node::start(&redis, "n1", &auth::Config::development().unwrap()).await;
+    let publication = json!({"event": "kpi:update", "target": {"room": "kpi:acme"}, "data": 1});
+    assert_eq!(node.send(Method::POST, "/broadcast", publication.clone()).await.0, StatusCode::OK);
+    redis.kill();
+    eventually("readiness tells it", async || {
+        let (status, body) = node.probe("/readyz").await;
+        assert_eq!(status, StatusCode::OK);
+        (body["status"] == "degraded" && body["reason"].is_string()).then_some(())
+    })
+    .await;
+    for (method, path, body) in [
+        (Method::POST, "/broadcast", publication.clone()),
+        (Method::POST, "/broadcast", json!({"event": "system:broadcast", "target": {"all_organizations": true}, "data": 1})),
+        (Method::POST, "/revoke", json!({"organization_id": "acme"})),
+        (Method::GET, "/log?organization_id=acme", Value::Null),
+    ] {
+        let (status, problem) = node.send(method, path, body).await;
+        assert_eq!((status, &problem["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("BROKER_UNAVAILABLE")), "{path}: {problem}");
+        assert!(problem["retry_after_ms"].is_u64());
+    }
+    let batch = json!({"publications": [publication, publication]});
+    let (_, batch) = node.send(Method::POST, "/publish/batch", batch).await;
+    assert_eq!((&batch["accepted"], &batch["results"][1]["code"]), (&json!(0), &json!("BROKER_UNAVAILABLE")));
+    redis.restart().await;
+    eventually("publishing works again", async || {
+        (node.send(Method::POST, "/broadcast", publication.clone()).await.0 == StatusCode::OK).then_some(())
+    })
+    .await;
+    eventually("readiness recovers", async || (node.probe("/readyz").await.1["status"] == "ready").then_some(())).await;
 }

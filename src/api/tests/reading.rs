@@ -33,6 +33,25 @@ async fn the_log_is_read_page_by_page_and_goes_on_later() {
 }
 
 #[tokio::test]
+async fn a_room_filter_shows_what_subscribers_of_the_room_got() {
+    let node = Node::start();
+    for (data, (target, cascade)) in [
+        (json!({"room": "kpi:acme"}), false),
+        (json!({"room": "kpi:acme"}), true),
+        (json!({"room": "org:acme"}), false),
+        (json!({"room": "org:acme"}), true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let body = json!({"event": "kpi:update", "target": target, "data": data, "cascade": cascade});
+        assert_eq!(node.post("publish", "/broadcast", body).await.status, StatusCode::OK);
+    }
+    assert_eq!(data_of(&node.get("read", "/log?room=kpi:acme:sales").await.body), [1, 3]);
+    assert_eq!(data_of(&node.get("read", "/log?organization_id=acme").await.body), [0, 1, 2, 3]);
+}
+
+#[tokio::test]
 async fn what_the_log_no_longer_holds_is_told_as_a_gap() {
     let node = Node::start();
     let first = publish(&node, "kpi:acme", 0).await;

@@ -4,8 +4,10 @@
 //! stand behind the trait, the embedded one (`memory`, one node) and Redis (`redis`, any number of nodes), and one contract
 //! suite holds both to the same behaviour (`tests/it/broker_contract.rs`).
 
+pub mod envelope;
 pub mod feed;
 pub mod memory;
+pub mod redis;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -30,12 +30,22 @@ pub use source::{Override, Sources};
 pub struct Config {
     /// This node itself.
     pub node: node::Config,
+    /// The public address.
+    pub server: crate::transport::listener::Config,
+    /// The WebSocket door.
+    pub websocket: crate::transport::websocket::Config,
+    /// Who may connect.
+    pub auth: crate::auth::Config,
     /// Probes and metrics, on an address that clients do not reach.
     pub internal: internal::Config,
     /// Which rooms and events there are.
     pub rooms: rooms::Config,
     /// What clients may ask of a node and of the cluster.
     pub limits: limits::Config,
+    /// Fan-out, recent logs in memory, send queues.
+    pub hub: crate::hub::Config,
+    /// Times and bounds of sessions.
+    pub session: crate::session::Config,
     /// Where the logs live and how nodes hear of each other.
     pub broker: broker::Config,
     /// Logs and traces.
@@ -61,7 +71,7 @@ impl Config {
         let shape = shape::Shape::of_config();
         let merged = source::merge(sources, &shape)?;
         let config: Self = serde_path_to_error::deserialize(toml::Value::Table(merged.table)).map_err(|error| {
-            let path = error.path().to_string();
+            let path = error.path().to_string().replace('[', ".").replace(']', "");
             let message = check::deserialization_message(&shape, &path, error.inner());
             Faults::from(Fault { origin: merged.origins.get(&path).cloned(), key: path, message })
         })?;

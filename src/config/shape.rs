@@ -50,9 +50,12 @@ impl Shape {
         }
     }
 
-    /// The member at a key such as `limits.commands_burst`.
+    /// The member at a key such as `limits.commands_burst`, or `auth.keys.0.secret` inside a list.
     pub fn find(&self, key: &str) -> Option<&Member> {
         let (first, rest) = key.split_once('.').map_or((key, None), |(first, rest)| (first, Some(rest)));
+        if let Self::List(item) | Self::Map(item) = self {
+            return item.find(rest?);
+        }
         let member = self.member(first)?;
         rest.map_or(Some(member), |rest| member.shape.find(rest))
     }
@@ -183,6 +186,7 @@ mod tests {
             "type": "object",
             "properties": {
                 "key": { "anyOf": [{ "$ref": "#/$defs/Secret" }, { "type": "null" }], "description": "The\nkey." },
+                "keys": { "type": "array", "items": { "type": "object", "properties": { "secret": { "$ref": "#/$defs/Secret" } } } },
                 "mode": { "$ref": "#/$defs/Mode" },
                 "port": { "type": "integer", "minimum": 0, "maximum": 65_535 },
                 "roles": { "type": "object", "additionalProperties": { "type": "string" } },
@@ -197,6 +201,7 @@ mod tests {
         assert!(key.secret && key.shape == Shape::Text && key.doc == "The key.");
         assert_eq!(shape.find("mode").unwrap().shape, Shape::Choice(["a", "b", "c"].map(String::from).to_vec()));
         assert_eq!(shape.find("port").unwrap().shape.expectation(), "a whole number from 0 to 65535");
+        assert!(shape.find("keys.0.secret").unwrap().secret);
         assert_eq!(shape.find("roles").unwrap().shape, Shape::Map(Box::new(Shape::Text)));
     }
 }

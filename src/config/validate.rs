@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::fault::{Fault, Faults, Origin};
 use super::{Config, drain, limits, rooms};
 use crate::telemetry;
+use crate::transport::websocket;
 
 /// Collects faults and looks up where each key came from.
 pub(super) struct Judge<'a> {
@@ -25,6 +26,10 @@ pub(super) fn faults(config: &Config, origins: &BTreeMap<String, Origin>) -> Fau
     let mut judge = Judge { origins, faults: Faults::default() };
     limits(&config.limits, &mut judge);
     rooms(&config.rooms, &mut judge);
+    for (key, message) in config.hub.faults() {
+        judge.demand(false, &format!("hub.{key}"), message);
+    }
+    websocket(&config.websocket, &mut judge);
     drain(&config.drain, &mut judge);
     if let Some(id) = &config.node.id {
         judge.demand(
@@ -51,6 +56,17 @@ fn limits(limits: &limits::Config, judge: &mut Judge<'_>) {
     ] {
         judge.demand(value > 0, key, "it must be at least 1");
     }
+}
+
+fn websocket(websocket: &websocket::Config, judge: &mut Judge<'_>) {
+    judge.demand(websocket.message_bytes_max >= 1_024, "websocket.message_bytes_max", "it must be at least 1024, or no token fits");
+    for (key, path) in [("websocket.path", &websocket.path), ("websocket.echo_path", &websocket.echo_path)] {
+        let plain = path.starts_with('/') && !path.contains(['{', '}', '?', '#']);
+        judge.demand(plain || (path.is_empty() && key.ends_with("echo_path")), key, "a path such as /ws is expected");
+    }
+    judge.demand(websocket.path != websocket.echo_path, "websocket.echo_path", "it must differ from websocket.path");
+    let cookie = websocket.token_cookie.is_empty() || !websocket.allowed_origins.is_empty();
+    judge.demand(cookie, "websocket.token_cookie", "it needs websocket.allowed_origins: browsers send cookies along from any page");
 }
 
 fn rooms(rooms: &rooms::Config, judge: &mut Judge<'_>) {

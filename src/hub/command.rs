@@ -43,13 +43,19 @@ pub struct Subscribe {
     pub since: Option<Position>,
     /// Sent when done, with the position filled in; before anything that the subscriptions bring.
     pub answer: Answer,
+    pub handled: Handled,
 }
 
 pub struct Unsubscribe {
     pub slot: Slot,
     pub patterns: Vec<Pattern>,
     pub answer: Option<Answer>,
+    pub handled: Handled,
 }
+
+/// Dropped once a command is carried out or put off: the session goes on with its next one only then, so that answers come in
+/// the order of commands.
+pub type Handled = Option<oneshot::Sender<()>>;
 
 /// One session's way to its org's task. The session ends it with [`OrgLink::detach`].
 #[derive(Debug, Clone)]
@@ -65,12 +71,14 @@ impl OrgLink {
     }
 
     pub async fn subscribe(&self, grants: Vec<Grant>, since: Option<Position>, answer: Answer) -> Result<(), OrgGone> {
-        self.send(OrgCommand::Subscribe(Subscribe { slot: self.slot, grants, since, answer })).await
+        let slot = self.slot;
+        self.settle(|handled| OrgCommand::Subscribe(Subscribe { slot, grants, since, answer, handled })).await
     }
 
     /// Ends subscriptions; `answer` is `None` when the server does so by itself.
     pub async fn unsubscribe(&self, patterns: Vec<Pattern>, answer: Option<Answer>) -> Result<(), OrgGone> {
-        self.send(OrgCommand::Unsubscribe(Unsubscribe { slot: self.slot, patterns, answer })).await
+        let slot = self.slot;
+        self.settle(|handled| OrgCommand::Unsubscribe(Unsubscribe { slot, patterns, answer, handled })).await
     }
 
     pub async fn narrow(&self, principal: Arc<Principal>) -> Result<(), OrgGone> {
@@ -88,6 +96,14 @@ impl OrgLink {
     /// Ends all of the session's subscriptions. An org whose task is gone has forgotten the session already.
     pub async fn detach(self) {
         let _ = self.send(OrgCommand::Detach(self.slot)).await;
+    }
+
+    async fn settle(&self, command: impl FnOnce(Handled) -> OrgCommand) -> Result<(), OrgGone> {
+        let (handled, done) = oneshot::channel();
+        self.send(command(Some(handled))).await?;
+        // The sender is dropped, never used.
+        let _ = done.await;
+        Ok(())
     }
 
     async fn send(&self, command: OrgCommand) -> Result<(), OrgGone> {

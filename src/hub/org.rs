@@ -296,11 +296,12 @@ impl Org {
         self.ahead.remove(&slot);
     }
 
-    fn subscribe(&mut self, command: Subscribe) {
+    fn subscribe(&mut self, mut command: Subscribe) {
         let slot = command.slot;
         let Some(member) = self.members.get_mut(slot as usize) else { return };
         if !member.is_live() && (command.since.is_some() || !member.waiting.is_empty()) {
             if member.waiting.len() < self.limits.subscriptions_max {
+                command.handled = None;
                 member.waiting.push_back(command);
             } else {
                 let fault = Fault::new(Code::RateLimitExceeded, "too many subscribe commands wait for the replay under way");
@@ -373,7 +374,7 @@ impl Org {
         let fault = Fault::new(Code::Unauthorized, "the renewed token no longer grants this");
         let bytes = super::frames::push(member.wire.as_ref(), &Push::Unsubscribed { rooms: &ended, fault: &fault });
         member.queue.push_reply(bytes);
-        self.unsubscribe(Unsubscribe { slot, patterns: ended, answer: None });
+        self.unsubscribe(Unsubscribe { slot, patterns: ended, answer: None, handled: None });
     }
 
     fn tell_position(&mut self, slot: Slot) {

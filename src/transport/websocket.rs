@@ -19,6 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use assembler::{Assembler, Incoming, Limits};
+pub use door::Door;
 pub use frame::{Opcode, Violation};
 pub use handshake::{Accepted, Refused, Rules, Subprotocol, accept};
 

@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails by panicking")]
 
+mod broker_contract;
 mod cli;
 mod docs;
 mod jwks;
+mod redis_broker;
+mod support;
 mod transport_listener;
 mod transport_support;
 mod transport_tls;

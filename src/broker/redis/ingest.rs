@@ -1,0 +1,264 @@
+//! The stream that backends write to, turned into publications.
+//!
+//! One node at a time owns a shard and takes its entries in order: publish, then acknowledge and delete. Whatever dies in between
+//! leaves the entry pending; the next owner claims it and publishes it again under the same idempotency key, so that it is
+//! logged once. What cannot be published goes to the dead letters with its reason; what cannot be published *now* is tried
+//! again until it can. Nothing here is called by sessions or the hub.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::streams::{StreamAutoClaimReply, StreamId, StreamReadReply};
+use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value, cmd};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::RedisBroker;
+use super::config::IngestConfig;
+use super::connection::{Connection, reason, within};
+use super::scripts::Function;
+use crate::broker::{AckLevel, Broker, PublishError, envelope};
+use crate::protocol::{EventName, NewPublication, Priority, RoomSyntax};
+
+/// The consumer group that all nodes are in.
+const GROUP: &str = "roomcast";
+/// How long one read waits for entries; ownership is renewed in between.
+const BLOCK_MS: u64 = 1_000;
+/// How much later than `BLOCK_MS` an answer may come.
+const RESPONSE_MARGIN: Duration = Duration::from_secs(2);
+/// How often a node asks for a shard that is another's.
+const OWNER_POLL: Duration = Duration::from_millis(500);
+/// Longest idempotency key of an entry, as the publish function has it.
+const KEY_BYTES_MAX: usize = 256;
+
+/// The consumers of one node. Dropping it abandons them at once, which loses nothing.
+pub struct Ingest {
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl Ingest {
+    /// Lets the consumers finish the entry they are at and give their shards up.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+impl RedisBroker {
+    /// Starts to consume the ingest streams, one task per shard; none when the configuration says so.
+    pub fn spawn_ingest(self: &Arc<Self>) -> Ingest {
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        if self.config.ingest.enabled {
+            for shard in 0..self.config.ingest.shards {
+                let consumer = Consumer {
+                    broker: Arc::clone(self),
+                    config: self.config.ingest.clone(),
+                    shard,
+                    stream: self.keys.ingest(shard),
+                    stop: stop.clone(),
+                };
+                tasks.spawn(async move { consumer.run().await });
+            }
+        }
+        Ingest { stop, tasks }
+    }
+}
+
+/// Whether a shard is this node's to consume.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ownership {
+    Other,
+    Kept,
+    New,
+}
+
+struct Consumer {
+    broker: Arc<RedisBroker>,
+    config: IngestConfig,
+    shard: u32,
+    stream: String,
+    stop: CancellationToken,
+}
+
+impl Consumer {
+    async fn run(&self) {
+        let mut pause = self.broker.link.pause();
+        while !self.stop.is_cancelled() {
+            let wait = match self.consume().await {
+                Ok(()) => {
+                    pause = self.broker.link.pause();
+                    self.stop.run_until_cancelled(tokio::time::sleep(OWNER_POLL)).await
+                }
+                Err(error) => {
+                    tracing::debug!(shard = self.shard, reason = reason(&error), "ingest is interrupted and will be tried again");
+                    self.stop.run_until_cancelled(pause.wait()).await
+                }
+            };
+            if wait.is_none() {
+                break;
+            }
+        }
+        let _ = self.own(0).await;
+    }
+
+    /// Consumes for as long as the shard is this node's, Redis answers, and nobody says stop.
+    async fn consume(&self) -> RedisResult<()> {
+        if self.own(self.config.owner_lease_ms).await? == Ownership::Other {
+            return Ok(());
+        }
+        let timeout = Duration::from_millis(BLOCK_MS) + RESPONSE_MARGIN;
+        let mut connection = self.broker.link.endpoint.connect(timeout, None).await?;
+        self.create_group(&mut connection).await?;
+        let mut claim = true;
+        while !self.stop.is_cancelled() {
+            match self.own(self.config.owner_lease_ms).await? {
+                Ownership::Other => return Ok(()),
+                Ownership::New => claim = true,
+                Ownership::Kept => {}
+            }
+            if claim {
+                // Entries that an earlier owner left come first, so that order holds.
+                claim = self.take_over(&mut connection).await?;
+                continue;
+            }
+            for entry in self.read(&mut connection).await? {
+                self.handle(&mut connection, &entry).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn own(&self, lease_ms: u64) -> RedisResult<Ownership> {
+        let key = self.broker.keys.ingest_owner(self.shard);
+        let lease = lease_ms.to_string();
+        let args = [self.broker.node_id.as_bytes(), lease.as_bytes()];
+        Ok(match self.broker.link.call::<u8>(Function::Own, &key, &args).await? {
+            1 => Ownership::Kept,
+            2 => Ownership::New,
+            _ => Ownership::Other,
+        })
+    }
+
+    async fn create_group(&self, connection: &mut Connection) -> RedisResult<()> {
+        let mut command = cmd("XGROUP");
+        command.arg("CREATE").arg(&self.stream).arg(GROUP).arg("0").arg("MKSTREAM");
+        match connection.query::<Value>(&command).await {
+            Err(error) if error.code() != Some("BUSYGROUP") => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Handles one batch of what is pending, whoever holds it: there is no other owner, and were one still at it, the idempotency
+    /// keys keep the log right. The answer is whether more may be pending.
+    async fn take_over(&self, connection: &mut Connection) -> RedisResult<bool> {
+        let mut command = cmd("XAUTOCLAIM");
+        command.arg(&self.stream).arg(GROUP).arg(&*self.broker.node_id).arg(0).arg("0-0").arg("COUNT").arg(self.config.batch.max(1));
+        let claimed: StreamAutoClaimReply = connection.query(&command).await?;
+        for entry in &claimed.claimed {
+            self.handle(connection, entry).await?;
+        }
+        Ok(!claimed.claimed.is_empty())
+    }
+
+    async fn read(&self, connection: &mut Connection) -> RedisResult<Vec<StreamId>> {
+        let mut command = cmd("XREADGROUP");
+        command.arg("GROUP").arg(GROUP).arg(&*self.broker.node_id).arg("COUNT").arg(self.config.batch.max(1));
+        command.arg("BLOCK").arg(BLOCK_MS).arg("STREAMS").arg(&self.stream).arg(">");
+        let limit = Duration::from_millis(BLOCK_MS) + RESPONSE_MARGIN;
+        let reply: Option<StreamReadReply> = within(limit, connection.query(&command)).await?;
+        Ok(reply.unwrap_or_default().keys.into_iter().flat_map(|key| key.ids).collect())
+    }
+
+    /// Publishes one entry and acknowledges it. An error leaves it pending; it is claimed again before anything later is read.
+    async fn handle(&self, connection: &mut Connection, entry: &StreamId) -> RedisResult<()> {
+        let refused = match publication(&entry.map, &self.broker.syntax, self.broker.config.data_bytes_max) {
+            Ok(mut publication) => {
+                publication.idempotency_key.get_or_insert_with(|| format!("ingest:{}:{}", self.shard, entry.id).into());
+                match self.broker.publish(&publication, AckLevel::Primary).await {
+                    Ok(_) => None,
+                    Err(PublishError::Refused(why)) => Some(why),
+                    Err(PublishError::Unavailable(why)) => {
+                        return Err(RedisError::from((ErrorKind::Server(ServerErrorKind::TryAgain), "publish", why)));
+                    }
+                }
+            }
+            Err(why) => Some(why),
+        };
+        if let Some(why) = refused {
+            self.bury(connection, entry, &why).await?;
+        }
+        connection.query::<u64>(cmd("XACK").arg(&self.stream).arg(GROUP).arg(&entry.id)).await?;
+        connection.query::<u64>(cmd("XDEL").arg(&self.stream).arg(&entry.id)).await?;
+        Ok(())
+    }
+
+    /// Keeps a refused entry for people to look at: why, where it came from, and its fields as they were.
+    async fn bury(&self, connection: &mut Connection, entry: &StreamId, why: &str) -> RedisResult<()> {
+        metrics::counter!("roomcast_ingest_dead_total").increment(1);
+        let mut command = cmd("XADD");
+        command.arg(self.broker.keys.ingest_dead()).arg("MAXLEN").arg("~").arg(self.config.dead_max.max(1)).arg("*");
+        command.arg("reason").arg(why).arg("stream").arg(&self.stream).arg("id").arg(&entry.id);
+        for (name, value) in &entry.map {
+            if let Value::BulkString(value) = value {
+                command.arg(format!("field:{name}")).arg(value);
+            }
+        }
+        connection.query::<String>(&command).await.map(|_| ())
+    }
+}
+
+/// Reads an entry's fields: `room`, `event`, `data`, and options by the names that the publish function knows.
+fn publication(fields: &HashMap<String, Value>, syntax: &RoomSyntax, data_bytes_max: usize) -> Result<NewPublication, String> {
+    let text = |name: &str| match fields.get(name) {
+        Some(Value::BulkString(value)) => std::str::from_utf8(value).map(Some).map_err(|_| format!("{name} is not UTF-8")),
+        _ => Ok(None),
+    };
+    let required = |name: &str| text(name)?.ok_or_else(|| format!("{name} is missing"));
+    for name in fields.keys() {
+        const KNOWN: [&str; 11] =
+            ["room", "event", "data", "priority", "idempotency_key", "ttl_ms", "cascade", "requires_ack", "log", "headers", "sessions"];
+        if !KNOWN.contains(&name.as_str()) {
+            return Err(format!("there is no such field: {}", name.chars().take(64).collect::<String>()));
+        }
+    }
+    let room = syntax.room(required("room")?).map_err(|fault| fault.message.into_owned())?;
+    let event = EventName::parse(required("event")?).map_err(|fault| fault.message.into_owned())?;
+    let data = required("data")?;
+    if data.len() > data_bytes_max || !envelope::is_json(data.as_bytes()) {
+        return Err(format!("data is one JSON value of at most {data_bytes_max} bytes"));
+    }
+    let flag = |name: &str, default: bool| match text(name)? {
+        None => Ok(default),
+        Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(_) => Err(format!("{name} is 0 or 1")),
+    };
+    let mut publication = NewPublication::new(room, event, data.to_owned());
+    if let Some(priority) = text("priority")? {
+        publication.priority = Priority::parse(priority).ok_or("priority is low, medium, high or urgent")?;
+    }
+    publication.log = flag("log", true)?;
+    publication.cascade = flag("cascade", false)?;
+    publication.requires_ack = flag("requires_ack", false)?;
+    if let Some(ttl_ms) = text("ttl_ms")? {
+        publication.ttl_ms = Some(ttl_ms.parse().map_err(|_| "ttl_ms is a whole number of milliseconds")?);
+    }
+    if let Some(headers) = text("headers")? {
+        serde_json::from_str::<HashMap<String, String>>(headers).map_err(|_| "headers is a JSON object of strings")?;
+        publication.headers = Some(headers.into());
+    }
+    if let Some(sessions) = text("sessions")? {
+        publication.sessions =
+            sessions.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|_| "sessions is a list of session ids")?;
+    }
+    if let Some(key) = text("idempotency_key")? {
+        if key.is_empty() || key.len() > KEY_BYTES_MAX || key.chars().any(char::is_control) {
+            return Err("an idempotency key is 1 to 256 bytes without control characters".into());
+        }
+        publication.idempotency_key = Some(key.into());
+    }
+    Ok(publication)
+}

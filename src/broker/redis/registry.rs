@@ -1,0 +1,204 @@
+//! What the cluster knows of its nodes: leases on their presence and their connections, notes between them, revocations.
+//!
+//! Everything is kept under a lease by Redis' own clock, so that a killed node leaves no ghosts. What a node holds it knows
+//! by itself and asserts again with every renewal, so that Redis may lose it.
+
+use std::collections::HashMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use parking_lot::Mutex;
+use redis::streams::StreamRangeReply;
+use redis::{RedisError, cmd};
+
+use super::connection::Link;
+use super::keys::Keys;
+use super::log::{odd_answer, read_error};
+use super::scripts::Function;
+use crate::broker::{ControlMessage, LeaseOutcome, NodeInfo, ReadError, Revocation, RevocationTarget};
+use crate::protocol::OrgId;
+
+/// Renewals of connection counts that run at once.
+const RENEWALS_MAX: usize = 64;
+/// Revocations fetched at once.
+const REVOCATIONS_PAGE: usize = 1_000;
+
+/// The connections that this node holds, per org.
+pub(super) struct Counts {
+    held: Mutex<Held>,
+}
+
+struct Held {
+    by_org: HashMap<OrgId, u64>,
+    /// Orders what this node says of itself, also across a restart under the same id.
+    version: u64,
+}
+
+/// A count as it stood at one moment.
+struct Count {
+    held: u64,
+    version: u64,
+}
+
+impl Counts {
+    pub(super) fn new() -> Self {
+        let version = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0));
+        Self { held: Mutex::new(Held { by_org: HashMap::new(), version }) }
+    }
+
+    /// One more, unless this node alone holds `max`.
+    fn take(&self, org: &OrgId, max: u64) -> Option<Count> {
+        let mut held = self.held.lock();
+        let count = held.by_org.get(org).copied().unwrap_or(0);
+        if max > 0 && count >= max {
+            return None;
+        }
+        held.by_org.insert(org.clone(), count + 1);
+        Some(held.stamp(count + 1))
+    }
+
+    fn give_back(&self, org: &OrgId) -> Count {
+        let mut held = self.held.lock();
+        let count = held.by_org.get(org).copied().unwrap_or(0).saturating_sub(1);
+        if count == 0 {
+            held.by_org.remove(org);
+        } else {
+            held.by_org.insert(org.clone(), count);
+        }
+        held.stamp(count)
+    }
+
+    fn current(&self, org: &OrgId) -> Count {
+        let mut held = self.held.lock();
+        let count = held.by_org.get(org).copied().unwrap_or(0);
+        held.stamp(count)
+    }
+
+    fn orgs(&self) -> Vec<OrgId> {
+        self.held.lock().by_org.keys().cloned().collect()
+    }
+}
+
+impl Held {
+    fn stamp(&mut self, held: u64) -> Count {
+        self.version += 1;
+        Count { held, version: self.version }
+    }
+}
+
+/// The registry as one node uses it.
+pub(super) struct Registry<'a> {
+    pub(super) link: &'a Link,
+    pub(super) keys: &'a Keys,
+    pub(super) counts: &'a Counts,
+    pub(super) node: &'a str,
+    pub(super) lease_ms: u64,
+}
+
+impl Registry<'_> {
+    pub(super) async fn lease(&self, org: &OrgId, max: u64) -> LeaseOutcome {
+        let Some(count) = self.counts.take(org, max) else {
+            return LeaseOutcome::Full;
+        };
+        // Only a clear "no" refuses: limits are not worth refusing everybody while Redis is away.
+        if let Ok(false) = self.assert(org, &count, max).await {
+            self.counts.give_back(org);
+            return LeaseOutcome::Full;
+        }
+        LeaseOutcome::Granted
+    }
+
+    pub(super) async fn release(&self, org: &OrgId) {
+        let count = self.counts.give_back(org);
+        // What Redis does not hear now it hears with the next renewal, or forgets with the lease.
+        let _ = self.assert(org, &count, 0).await;
+    }
+
+    async fn assert(&self, org: &OrgId, count: &Count, max: u64) -> Result<bool, RedisError> {
+        let [version, held, max, lease] = [count.version, count.held, max, self.lease_ms].map(|number| number.to_string());
+        let args = [self.node.as_bytes(), version.as_bytes(), held.as_bytes(), max.as_bytes(), lease.as_bytes()];
+        self.link.call::<u8>(Function::Lease, &self.keys.connections(org), &args).await.map(|answer| answer == 1)
+    }
+
+    pub(super) async fn renew(&self, node: &NodeInfo) -> Result<(), ReadError> {
+        let info = serde_json::to_string(node).map_err(|_| odd_answer())?;
+        let lease = self.lease_ms.to_string();
+        let args = [node.id.as_bytes(), lease.as_bytes(), info.as_bytes()];
+        self.link.call::<u64>(Function::Register, &self.keys.nodes(), &args).await.map_err(|error| read_error(&error))?;
+        stream::iter(self.counts.orgs())
+            .for_each_concurrent(RENEWALS_MAX, |org| async move {
+                let count = self.counts.current(&org);
+                // A lost renewal is made good by the next one, well within the lease.
+                let _ = self.assert(&org, &count, 0).await;
+            })
+            .await;
+        Ok(())
+    }
+
+    pub(super) async fn resign(&self, node_id: &str) {
+        let args = [node_id.as_bytes(), b"0", b""];
+        // Without Redis the lease runs out by itself.
+        let _ = self.link.call::<u64>(Function::Register, &self.keys.nodes(), &args).await;
+        for org in self.counts.orgs() {
+            let count = Count { held: 0, version: self.counts.current(&org).version };
+            let _ = self.assert(&org, &count, 0).await;
+        }
+    }
+
+    pub(super) async fn nodes(&self) -> Result<Vec<NodeInfo>, ReadError> {
+        let infos: Vec<String> = self.link.call(Function::Nodes, &self.keys.nodes(), &[]).await.map_err(|error| read_error(&error))?;
+        Ok(infos.iter().filter_map(|info| serde_json::from_str(info).ok()).collect())
+    }
+
+    pub(super) async fn send_control(&self, to: Option<&str>, message: &ControlMessage) -> Result<(), ReadError> {
+        let mut command = cmd("PUBLISH");
+        command.arg(self.keys.control(to)).arg(&message.0[..]);
+        self.link.query::<u64>(&command).await.map(|_| ()).map_err(|error| read_error(&error))
+    }
+
+    pub(super) async fn revoke(&self, target: RevocationTarget, kept_max: usize, age_max_s: u64) -> Result<Revocation, ReadError> {
+        let text = serde_json::to_string(&target).map_err(|_| odd_answer())?;
+        let (kept, age_ms) = (kept_max.max(1).to_string(), (age_max_s * 1_000).to_string());
+        let args = [text.as_bytes(), kept.as_bytes(), age_ms.as_bytes()];
+        let at_ms: String = self.link.call(Function::Revoke, &self.keys.revocations(), &args).await.map_err(|error| read_error(&error))?;
+        Ok(Revocation { at_ms: at_ms.parse().map_err(|_| odd_answer())?, target })
+    }
+
+    /// The cursor is the id of the last one seen. When Redis has lost that one and counts lower, all are new.
+    pub(super) async fn revocations(&self, cursor: &str) -> Result<(Vec<Revocation>, String), ReadError> {
+        let key = self.keys.revocations();
+        let newest = self.range(cmd("XREVRANGE").arg(&key).arg("+").arg("-").arg("COUNT").arg(1)).await?;
+        let Some(newest) = newest.ids.first().map(|entry| entry.id.clone()) else {
+            return Ok((Vec::new(), String::new()));
+        };
+        let mut cursor = if stream_id(cursor) > stream_id(&newest) { String::new() } else { cursor.to_owned() };
+        let mut found = Vec::new();
+        loop {
+            let from = if stream_id(&cursor).is_some() { format!("({cursor}") } else { "-".to_owned() };
+            let page = self.range(cmd("XRANGE").arg(&key).arg(from).arg("+").arg("COUNT").arg(REVOCATIONS_PAGE)).await?;
+            let full = page.ids.len() == REVOCATIONS_PAGE;
+            for entry in page.ids {
+                let read = |name: &str| entry.get::<String>(name);
+                let target = read("target").and_then(|target| serde_json::from_str(&target).ok());
+                if let (Some(at_ms), Some(target)) = (read("at_ms").and_then(|at| at.parse().ok()), target) {
+                    found.push(Revocation { at_ms, target });
+                }
+                cursor = entry.id;
+            }
+            if !full {
+                return Ok((found, cursor));
+            }
+        }
+    }
+
+    async fn range(&self, command: &redis::Cmd) -> Result<StreamRangeReply, ReadError> {
+        self.link.query(command).await.map_err(|error| read_error(&error))
+    }
+}
+
+/// `ms-seq` as numbers, which compare as Redis does.
+fn stream_id(id: &str) -> Option<(u64, u64)> {
+    let (ms, seq) = id.split_once('-')?;
+    Some((ms.parse().ok()?, seq.parse().ok()?))
+}

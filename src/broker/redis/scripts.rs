@@ -1,0 +1,96 @@
+//! The Lua bodies as Redis takes them: one function library, or one script per function where functions are not to be had.
+//!
+//! `connection` loads and calls them. Nothing here talks to Redis.
+
+use sha1::{Digest, Sha1};
+
+use super::config::{Config, Mode};
+
+const BODY: &str = concat!(include_str!("scripts/roomcast.lua"), include_str!("scripts/leases.lua"));
+
+/// A function of the library.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Function {
+    Publish,
+    Open,
+    State,
+    Read,
+    Trim,
+    Lease,
+    Register,
+    Nodes,
+    Revoke,
+    Own,
+}
+
+impl Function {
+    const ALL: [Self; 10] =
+        [Self::Publish, Self::Open, Self::State, Self::Read, Self::Trim, Self::Lease, Self::Register, Self::Nodes, Self::Revoke, Self::Own];
+
+    /// Its name in Lua.
+    fn local(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Open => "open",
+            Self::State => "state",
+            Self::Read => "read",
+            Self::Trim => "trim",
+            Self::Lease => "lease",
+            Self::Register => "register",
+            Self::Nodes => "nodes",
+            Self::Revoke => "revoke",
+            Self::Own => "own",
+        }
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Its name for FCALL.
+    pub(super) fn name(self) -> String {
+        format!("roomcast_{}", self.local())
+    }
+}
+
+/// One function as a script for EVAL.
+#[derive(Clone, Debug)]
+pub(super) struct Script {
+    pub(super) source: String,
+    /// What EVALSHA calls it by: the SHA-1 of the source as hex.
+    pub(super) sha: String,
+}
+
+/// Everything to load, filled in from the configuration.
+#[derive(Clone, Debug)]
+pub(super) struct Scripts {
+    /// For FUNCTION LOAD REPLACE.
+    pub(super) library: String,
+    scripts: Vec<Script>,
+}
+
+impl Scripts {
+    pub(super) fn new(config: &Config) -> Self {
+        let publish = if config.mode == Mode::Cluster { "SPUBLISH" } else { "PUBLISH" };
+        let body = BODY
+            .replace("@DATA_BYTES_MAX@", &config.data_bytes_max.to_string())
+            .replace("@ENTRIES_MAX@", &config.entries_max.max(1).to_string())
+            .replace("@IDLE_MS@", &(config.idle_max_s.max(1) * 1_000).to_string())
+            .replace("@IDEMPOTENCY_MS@", &(config.idempotency_window_s.max(1) * 1_000).to_string())
+            .replace("@PUBLISH@", publish);
+        let mut library = format!("#!lua name=roomcast\n{body}\n");
+        for function in Function::ALL {
+            library.push_str(&format!("redis.register_function('{}', {})\n", function.name(), function.local()));
+        }
+        let scripts = Function::ALL.map(|function| {
+            let source = format!("{body}\nreturn {}(KEYS, ARGV)\n", function.local());
+            let sha = Sha1::digest(&source).iter().map(|byte| format!("{byte:02x}")).collect();
+            Script { source, sha }
+        });
+        Self { library, scripts: scripts.to_vec() }
+    }
+
+    pub(super) fn script(&self, function: Function) -> &Script {
+        &self.scripts[function.index()]
+    }
+}

@@ -1,0 +1,77 @@
+
+-- A node's count of connections of one org, kept until its lease runs out. KEYS: the org's counts. ARGV: node, version, count,
+-- most over all nodes (0: no limit), lease in ms. A later version of the same node's count is not overwritten by an earlier one.
+local function lease(keys, args)
+  local key, node, version, count, most = keys[1], args[1], tonumber(args[2]), tonumber(args[3]), tonumber(args[4])
+  local at_ms = now_ms()
+  local total, newer = count, false
+  local fields = redis.call('HGETALL', key)
+  for index = 1, #fields, 2 do
+    local held, expires, held_version = string.match(fields[index + 1], '^(%d+):(%d+):(%d+)$')
+    if not held or tonumber(expires) < at_ms then
+      redis.call('HDEL', key, fields[index])
+    elseif fields[index] == node then
+      newer = tonumber(held_version) > version
+    else
+      total = total + tonumber(held)
+    end
+  end
+  if most > 0 and total > most then
+    return 0
+  end
+  if not newer then
+    if count == 0 then
+      redis.call('HDEL', key, node)
+    else
+      redis.call('HSET', key, node, args[3] .. ':' .. whole(at_ms + tonumber(args[5])) .. ':' .. args[2])
+      redis.call('PEXPIRE', key, tonumber(args[5]) * 2)
+    end
+  end
+  return 1
+end
+
+-- KEYS: the registry. ARGV: node, lease in ms, what the node says of itself; a lease of 0 leaves.
+local function register(keys, args)
+  if args[2] == '0' then
+    return redis.call('HDEL', keys[1], args[1])
+  end
+  return redis.call('HSET', keys[1], args[1], whole(now_ms() + tonumber(args[2])) .. ' ' .. args[3])
+end
+
+-- KEYS: the registry. Answers what the nodes with a running lease say of themselves.
+local function nodes(keys)
+  local at_ms, out = now_ms(), {}
+  local fields = redis.call('HGETALL', keys[1])
+  for index = 1, #fields, 2 do
+    local expires, info = string.match(fields[index + 1], '^(%d+) (.*)$')
+    if expires and tonumber(expires) >= at_ms then
+      out[#out + 1] = info
+    else
+      redis.call('HDEL', keys[1], fields[index])
+    end
+  end
+  return out
+end
+
+-- KEYS: the revocations. ARGV: target as JSON, entries at most, age at most in ms. Answers the time in Unix ms.
+local function revoke(keys, args)
+  local at_ms = now_ms()
+  redis.call('XADD', keys[1], 'MAXLEN', '~', args[2], '*', 'at_ms', whole(at_ms), 'target', args[1])
+  redis.call('XTRIM', keys[1], 'MINID', '~', whole(math.max(0, at_ms - tonumber(args[3]))) .. '-0')
+  return whole(at_ms)
+end
+
+-- Takes or renews a lease on something that one node at a time may do. KEYS: the lease. ARGV: node, lease in ms (0: give up).
+-- Answers 1 to the holder who had it before, 2 to a new holder, 0 to everyone else.
+local function own(keys, args)
+  local holder = redis.call('GET', keys[1])
+  if holder and holder ~= args[1] then
+    return 0
+  end
+  if args[2] == '0' then
+    redis.call('DEL', keys[1])
+    return 0
+  end
+  redis.call('SET', keys[1], args[1], 'PX', args[2])
+  return holder and 1 or 2
+end

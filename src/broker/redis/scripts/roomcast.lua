@@ -1,0 +1,402 @@
+-- Everything that roomcast does to an org's log, atomically: one body, loaded as the function library "roomcast" and, where
+-- functions are not to be had, as scripts (docs/publishing.md is the contract with publishers).
+-- Words between @ signs are filled in from the node's configuration when it loads this.
+
+local DATA_BYTES_MAX = @DATA_BYTES_MAX@
+local ENTRIES_MAX = @ENTRIES_MAX@
+local IDLE_MS = @IDLE_MS@
+local IDEMPOTENCY_MS = @IDEMPOTENCY_MS@
+local PUBLISH = '@PUBLISH@'
+local OPTION_BYTES_MAX = 8192
+local KEY_BYTES_MAX = 256
+local READ_BATCH = 16
+local TRIM_BATCH = 64
+local TRIM_ROUNDS = 4
+local SEQ_MAX = '18446744073709551615'
+local PRIORITIES = { low = true, medium = true, high = true, urgent = true }
+local RESERVED = { org = true, dept = true, queue = true }
+
+local function refuse(why)
+  return redis.error_reply('REFUSED ' .. why)
+end
+
+local function whole(number)
+  return string.format('%.0f', number)
+end
+
+local function now_us()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000000 + tonumber(time[2])
+end
+
+local function now_ms()
+  return math.floor(now_us() / 1000)
+end
+
+-- Names the history that this server's data comes from. It changes when a replica is promoted, and when a server without an
+-- append-only file restarts; 'none' means that a restart keeps everything and no promotion has happened.
+local function lineage()
+  local replication = redis.call('INFO', 'replication')
+  local replid2 = string.match(replication, 'master_replid2:(%x+)')
+  local offset = string.match(replication, 'second_repl_offset:(%-?%d+)')
+  local parts = {}
+  if replid2 and string.find(replid2, '[^0]') and tonumber(offset) >= 0 then
+    parts[#parts + 1] = 'p:' .. replid2 .. ':' .. offset
+  end
+  if string.find(redis.call('INFO', 'persistence'), 'aof_enabled:0', 1, true) then
+    parts[#parts + 1] = 'r:' .. string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+  end
+  if #parts == 0 then
+    return 'none'
+  end
+  return table.concat(parts, '/')
+end
+
+-- Puts the log's expiry off once a tenth of the idle time has passed, so that most publishes write nothing for it.
+local function keep_alive(base)
+  if redis.call('PTTL', base .. ':log') > IDLE_MS * 0.9 then
+    return
+  end
+  redis.call('PEXPIRE', base .. ':log', IDLE_MS)
+  redis.call('PEXPIRE', base .. ':epoch', IDLE_MS)
+  redis.call('PEXPIRE', base .. ':lineage', IDLE_MS)
+end
+
+-- Begins the log anew. The entry numbered 0 is added and removed at once, so that the stream exists and counts from 1.
+local function begin(base, at_us)
+  -- First what may be refused: nothing is written when INFO is forbidden.
+  local history = lineage()
+  local epoch = math.floor(at_us / 1000)
+  local old = tonumber(redis.call('GET', base .. ':epoch') or '0') or 0
+  if old >= epoch then
+    epoch = old + 1
+  end
+  epoch = whole(epoch)
+  redis.call('DEL', base .. ':log')
+  redis.call('XADD', base .. ':log', epoch .. '-0', 'h', '')
+  redis.call('XDEL', base .. ':log', epoch .. '-0')
+  redis.call('SET', base .. ':epoch', epoch)
+  redis.call('SET', base .. ':lineage', history)
+  return epoch
+end
+
+local function add(base, epoch, header, data)
+  return redis.pcall('XADD', base .. ':log', 'NOMKSTREAM', 'MAXLEN', '~', ENTRIES_MAX, epoch .. '-*', 'h', header, 'd', data)
+end
+
+-- Appends and fans out. A missing log is begun; so is one whose numbers an XADD past this script has used up.
+local function append(base, rest, data)
+  local at_us = now_us()
+  local header = string.format('%x', at_us) .. ' ' .. rest
+  local epoch = redis.call('GET', base .. ':epoch')
+  local id = epoch and add(base, epoch, header, data)
+  if type(id) == 'table' and not string.find(id.err, 'equal or smaller', 1, true) then
+    return nil, id
+  end
+  if type(id) ~= 'string' then
+    epoch = begin(base, at_us)
+    id = add(base, epoch, header, data)
+    if type(id) ~= 'string' then
+      return nil, id or refuse('the log cannot be begun')
+    end
+  end
+  local place = string.format('%x-%x', tonumber(epoch), tonumber(string.match(id, '%-(%d+)$')))
+  keep_alive(base)
+  redis.call(PUBLISH, base .. ':bus', place .. ' ' .. header .. '\n' .. data)
+  return place .. '-' .. string.format('%x', at_us)
+end
+
+local function check_room(room, org)
+  local count, channel, owner = 0, '', ''
+  if #room > 8 * 65 then
+    return 'the room name is too long'
+  end
+  for segment in string.gmatch(room .. ':', '([^:]*):') do
+    count = count + 1
+    if #segment == 0 or #segment > 64 or string.find(segment, '[^%w_.@-]') then
+      return 'a segment of the room is empty, longer than 64 bytes, or has other characters than letters, digits and _ . @ -'
+    end
+    if count == 1 then
+      channel = segment
+    elseif RESERVED[segment] then
+      return 'org, dept and queue are reserved words: give the room in its short form, as in kpi:acme:sales:support'
+    elseif count == 2 then
+      owner = segment
+    end
+  end
+  if count < 2 or count > 8 then
+    return 'a room is channel:org[:dept[:queue]], as in kpi:acme:sales:support'
+  end
+  if owner ~= org then
+    return 'the room belongs to another org than the key'
+  end
+  if (channel == 'org' and count ~= 2) or (channel == 'user' and count ~= 3) then
+    return 'the forms are org:<org> and user:<org>:<user>'
+  end
+end
+
+local function flag(name)
+  return function(value)
+    if value ~= '0' and value ~= '1' then
+      return name .. ' is 0 or 1'
+    end
+  end
+end
+
+-- What each option demands of its value; the answer is what is wrong with it.
+local CHECKS = {
+  priority = function(value)
+    if not PRIORITIES[value] then
+      return 'priority is low, medium, high or urgent'
+    end
+  end,
+  idempotency_key = function(value)
+    if #value == 0 or #value > KEY_BYTES_MAX or string.find(value, '%c') then
+      return 'an idempotency key is 1 to 256 bytes without control characters'
+    end
+  end,
+  ttl_ms = function(value)
+    if #value > 15 or not string.find(value, '^%d+$') then
+      return 'ttl_ms is a whole number of milliseconds'
+    end
+  end,
+  sessions = function(value)
+    if #value == 0 or #value > OPTION_BYTES_MAX or string.find(value, '[^%x,-]') then
+      return 'sessions is a list of session ids with commas between'
+    end
+  end,
+  headers = function(value)
+    if #value > OPTION_BYTES_MAX or string.find(value, '%c') or string.sub(value, 1, 1) ~= '{' then
+      return 'headers is a JSON object of strings, at most 8192 bytes, on one line'
+    end
+  end,
+  cascade = flag('cascade'),
+  requires_ack = flag('requires_ack'),
+  log = flag('log'),
+  checked = flag('checked'),
+}
+local function read_options(args)
+  local options = {}
+  if #args % 2 == 0 then
+    return nil, 'options come in pairs of name and value'
+  end
+  for index = 4, #args, 2 do
+    local name, value = args[index], args[index + 1]
+    local check = CHECKS[name]
+    if not check then
+      return nil, 'there is no such option; options are priority, idempotency_key, ttl_ms, cascade, requires_ack, log, headers, sessions, checked'
+    end
+    local wrong = check(value)
+    if wrong then
+      return nil, wrong
+    end
+    options[name] = value
+  end
+  return options
+end
+
+-- The header line without time: room, event and what differs from the defaults; headers last, because they may hold spaces.
+local function header_of(room, event, options)
+  local parts = { room, event }
+  if options.priority and options.priority ~= 'medium' then
+    parts[#parts + 1] = 'p=' .. options.priority
+  end
+  if options.cascade == '1' then
+    parts[#parts + 1] = 'c'
+  end
+  if options.requires_ack == '1' then
+    parts[#parts + 1] = 'a'
+  end
+  if options.ttl_ms then
+    parts[#parts + 1] = 't=' .. options.ttl_ms
+  end
+  if options.sessions then
+    parts[#parts + 1] = 's=' .. options.sessions
+  end
+  if options.headers then
+    parts[#parts + 1] = 'h=' .. options.headers
+  end
+  return table.concat(parts, ' ')
+end
+
+local function check_publication(base, args)
+  local room, event, data = args[1], args[2], args[3]
+  local org = string.match(base, '{([%w_.@-]+)}$')
+  if not org then
+    return 'the key ends with the org in braces, as in rc:{acme}'
+  end
+  if not data then
+    return 'the arguments are room, event, data and options'
+  end
+  local wrong = check_room(room, org)
+  if wrong then
+    return wrong
+  end
+  if #event == 0 or #event > 128 or string.find(event, '[^%w_.:-]') then
+    return 'an event name is 1 to 128 characters of letters, digits and _ . : -'
+  end
+  if #data == 0 or #data > DATA_BYTES_MAX then
+    return 'data is one JSON value of at most ' .. DATA_BYTES_MAX .. ' bytes'
+  end
+end
+
+-- KEYS: the org's base key. ARGV: room, event, data, then options as pairs. Answers [position, duplicate]; an ephemeral
+-- publication has the position "".
+local function publish(keys, args)
+  local base = keys[1]
+  local wrong = check_publication(base, args)
+  if wrong then
+    return refuse(wrong)
+  end
+  local options, bad_option = read_options(args)
+  if not options then
+    return refuse(bad_option)
+  end
+  if options.checked ~= '1' then
+    if not pcall(cjson.decode, args[3]) then
+      return refuse('data is not one JSON value')
+    end
+    if options.headers and not pcall(cjson.decode, options.headers) then
+      return refuse('headers is not a JSON object')
+    end
+  end
+  local rest = header_of(args[1], args[2], options)
+  if options.log == '0' then
+    redis.call(PUBLISH, base .. ':bus', '- ' .. string.format('%x', now_us()) .. ' ' .. rest .. '\n' .. args[3])
+    return { '', 0 }
+  end
+  local memory = options.idempotency_key and base .. ':idem:' .. options.idempotency_key
+  local earlier = memory and redis.call('GET', memory)
+  if earlier then
+    -- The write gives WAIT something to wait for that comes after the first publish.
+    redis.call('PEXPIRE', base .. ':epoch', IDLE_MS)
+    return { earlier, 1 }
+  end
+  local position, failure = append(base, rest, args[3])
+  if not position then
+    return failure
+  end
+  if memory then
+    redis.call('SET', memory, position, 'PX', IDEMPOTENCY_MS)
+  end
+  return { position, 0 }
+end
+
+local function seq_of(id)
+  return string.match(id, '%-(%d+)$')
+end
+
+-- [epoch, last number, last check as hex, first number], or false without a log.
+local function state(keys)
+  local base = keys[1]
+  local epoch = redis.call('GET', base .. ':epoch')
+  if not epoch or redis.call('EXISTS', base .. ':log') == 0 then
+    return false
+  end
+  local last = redis.call('XREVRANGE', base .. ':log', '+', '-', 'COUNT', 1)[1]
+  if not last then
+    local info = redis.call('XINFO', 'STREAM', base .. ':log')
+    for index = 1, #info, 2 do
+      if info[index] == 'last-generated-id' then
+        local seq = tonumber(seq_of(info[index + 1]))
+        return { epoch, whole(seq), '0', whole(seq + 1) }
+      end
+    end
+    return false
+  end
+  local first = redis.call('XRANGE', base .. ':log', '-', '+', 'COUNT', 1)[1]
+  return { epoch, seq_of(last[1]), string.match(last[2][2] or '', '^(%x+) ') or '0', seq_of(first[1]) }
+end
+
+-- Begins a missing log; puts a fence into one whose history was replaced, once (docs/adr/0003-fence-after-promotion.md).
+local function open(keys)
+  local base = keys[1]
+  local found = state(keys)
+  if not found then
+    begin(base, now_us())
+  else
+    local current = lineage()
+    local stored = redis.call('GET', base .. ':lineage')
+    if stored ~= current then
+      redis.call('SET', base .. ':lineage', current)
+      if current ~= 'none' and tonumber(found[2]) > 0 then
+        local position, failure = append(base, '! fork', '')
+        if not position then
+          return failure
+        end
+      end
+    end
+  end
+  keep_alive(base)
+  return state(keys)
+end
+
+-- ARGV: first number, entries at most, bytes at most. Answers [epoch, 1 at the end of the log, [number, header, data, …]].
+local function read(keys, args)
+  local base, next_seq = keys[1], args[1]
+  local entries_max, bytes_max = tonumber(args[2]), tonumber(args[3])
+  local epoch = redis.call('GET', base .. ':epoch')
+  if not epoch or redis.call('EXISTS', base .. ':log') == 0 then
+    return redis.error_reply('NOLOG the log has not been opened')
+  end
+  local out, bytes, count = {}, 0, 0
+  local upper = epoch .. '-' .. SEQ_MAX
+  while true do
+    -- One more than wanted tells whether the log goes on.
+    local batch = math.min(READ_BATCH, entries_max - count + 1)
+    local entries = redis.call('XRANGE', base .. ':log', epoch .. '-' .. next_seq, upper, 'COUNT', batch)
+    for _, entry in ipairs(entries) do
+      local fields = {}
+      for index = 1, #entry[2], 2 do
+        fields[entry[2][index]] = entry[2][index + 1]
+      end
+      local header, data = fields.h or '', fields.d or ''
+      bytes = bytes + #header + #data
+      if count == entries_max or (count > 0 and bytes > bytes_max) then
+        return { epoch, 0, out }
+      end
+      local seq = seq_of(entry[1])
+      out[#out + 1] = seq
+      out[#out + 1] = header
+      out[#out + 1] = data
+      count = count + 1
+      next_seq = whole(tonumber(seq) + 1)
+    end
+    if #entries < batch then
+      return { epoch, 1, out }
+    end
+  end
+end
+
+-- Retention by bytes and age, a bounded step at a time. ARGV: bytes at most, age at most in ms. The newest entry stays.
+local function trim(keys, args)
+  local log = keys[1] .. ':log'
+  local length = redis.call('XLEN', log)
+  if length <= 1 then
+    return 0
+  end
+  local removed = 0
+  local usage = redis.call('MEMORY', 'USAGE', log) or 0
+  local bytes_max = tonumber(args[1])
+  if usage > bytes_max then
+    local keep = math.max(1, math.floor(length * bytes_max / usage * 0.95))
+    removed = redis.call('XTRIM', log, 'MAXLEN', '~', keep, 'LIMIT', 10000)
+  end
+  local oldest_us = now_us() - tonumber(args[2]) * 1000
+  for _ = 1, TRIM_ROUNDS do
+    local stale = 0
+    local entries = redis.call('XRANGE', log, '-', '+', 'COUNT', TRIM_BATCH + 1)
+    for index, entry in ipairs(entries) do
+      local check = string.match(entry[2][2] or '', '^(%x+) ')
+      if index == #entries or not check or tonumber(check, 16) >= oldest_us then
+        break
+      end
+      stale = index
+    end
+    if stale == 0 then
+      break
+    end
+    removed = removed + redis.call('XTRIM', log, 'MINID', '=', entries[stale + 1][1])
+  end
+  return removed
+end

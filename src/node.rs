@@ -1,0 +1,268 @@
+//! One gateway process: wires the parts, serves, drains.
+//!
+//! `cli::serve` and the tests start nodes; nothing else does. All that runs beside the connections is spawned here.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::auth::{ConfigFault, Verifier};
+use crate::broker::memory::MemoryBroker;
+use crate::broker::redis::{self, Ingest, RedisBroker};
+use crate::broker::{Broker, NodeInfo};
+use crate::config::Config;
+use crate::config::broker::Kind;
+use crate::hub::{self, Hub};
+use crate::limit::Rate;
+use crate::protocol::{Close, CloseCode, SessionId};
+use crate::session::{self, Registry, machine::Rules};
+use crate::telemetry::metrics;
+use crate::transport::listener::{self, BindError, Listener};
+use crate::transport::websocket::Door;
+use crate::transport::websocket::origin::NotAnOrigin;
+
+/// Sessions closed at once while draining.
+const DRAIN_STEP_MS: u64 = 50;
+
+/// A running node.
+pub struct Node {
+    config: Config,
+    info: NodeInfo,
+    address: SocketAddr,
+    internal_address: SocketAddr,
+    door: Arc<Door>,
+    registry: Arc<Registry>,
+    broker: Arc<dyn Broker>,
+    ingest: Option<Ingest>,
+    draining: Arc<AtomicBool>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Why a node did not start, for people.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("auth: {0}")]
+    Auth(#[from] ConfigFault),
+    #[error("broker.redis: {0}")]
+    Redis(#[from] redis::ConfigError),
+    #[error("websocket.allowed_origins: {0}")]
+    Origin(#[from] NotAnOrigin),
+    #[error("{address} can be reached from elsewhere, and no key is configured: set auth.secret, auth.keys or auth.jwks.url")]
+    NoKeys { address: SocketAddr },
+    #[error("the operating system gives no randomness for a development key")]
+    NoRandomness,
+}
+
+impl Node {
+    /// Binds, wires and serves. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`], before anything is served.
+    pub async fn start(mut config: Config, id: String) -> Result<Self, StartError> {
+        provide_keys(&mut config)?;
+        let public = Listener::bind(config.server.clone())?;
+        let internal = Listener::bind(listener::Config { address: config.internal.listen, ..listener::Config::default() })?;
+        let (address, internal_address) = (public.local_addr(), internal.local_addr());
+        let info = NodeInfo {
+            id,
+            address: address.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at_ms: unix_ms(),
+            sessions: 0,
+        };
+        let (broker, ingest) = start_broker(&config, &info.id)?;
+        let limits = hub::Limits {
+            subscriptions_max: config.limits.subscriptions_per_session_max + OWN_ROOMS,
+            room_members_max: config.limits.members_per_room_max,
+        };
+        let hub = Arc::new(Hub::new(config.hub.clone(), limits, Arc::clone(&broker)));
+        let registry = Arc::<Registry>::default();
+        let verifier = Arc::new(Verifier::new(&config.auth, config.rooms.syntax())?);
+        let parts = Arc::new(session::Parts {
+            hub: Arc::clone(&hub),
+            broker: Arc::clone(&broker),
+            verifier,
+            registry: Arc::clone(&registry),
+            rules: Arc::new(Rules { syntax: config.rooms.syntax(), events: config.rooms.event_rules() }),
+            settings: settings(&config),
+            started: Instant::now(),
+        });
+        let door = Door::new(config.websocket.clone(), parts, config.limits.connections_per_node_max)?;
+        let node = Self {
+            config,
+            info,
+            address,
+            internal_address,
+            door,
+            registry,
+            broker,
+            ingest,
+            draining: Arc::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        node.spawn_keepers(hub);
+        node.tasks.spawn(public.serve(node.door.router(), node.stop.clone()));
+        node.tasks.spawn(internal.serve(Router::new(), node.stop.clone()));
+        Ok(node)
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where probes and metrics are.
+    pub fn internal_address(&self) -> SocketAddr {
+        self.internal_address
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The planned shutdown: goes unready, serves on until load balancers have noticed, then sends the sessions away one after
+    /// another, each with a wait of its own, and stops (SPEC P6).
+    pub async fn drain(self) {
+        let drain = self.config.drain.clone();
+        self.draining.store(true, Ordering::Release);
+        tracing::info!(sessions = self.registry.len(), "draining");
+        let whole = async {
+            tokio::time::sleep(Duration::from_millis(drain.announce_ms)).await;
+            self.door.close();
+            self.send_away(drain.spread_ms, drain.retry_after_ms_max).await;
+            self.door.emptied().await;
+        };
+        if tokio::time::timeout(Duration::from_millis(drain.deadline_ms), whole).await.is_err() {
+            tracing::warn!(sessions = self.registry.len(), "the drain ran out of time");
+        }
+        if let Some(ingest) = self.ingest {
+            ingest.stop().await;
+        }
+        self.broker.resign(&self.info.id).await;
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        tracing::info!("stopped");
+    }
+
+    /// Spreads the closes evenly over `spread_ms`.
+    async fn send_away(&self, spread_ms: u64, retry_after_ms_max: u64) {
+        let steps = (spread_ms / DRAIN_STEP_MS).max(1);
+        let per_step = self.registry.len().div_ceil(usize::try_from(steps).unwrap_or(usize::MAX)).max(1);
+        let mut after: Option<SessionId> = None;
+        loop {
+            let sessions = self.registry.list(after, per_step, |_| true);
+            let Some(last) = sessions.last() else { return };
+            after = Some(last.id);
+            for session in &sessions {
+                let wait_ms = rand::random_range(0..=retry_after_ms_max);
+                session.queue.close(Close::new(CloseCode::Drain).retry_after_ms(wait_ms));
+            }
+            tokio::time::sleep(Duration::from_millis(DRAIN_STEP_MS)).await;
+        }
+    }
+
+    fn spawn_keepers(&self, hub: Arc<Hub>) {
+        let (broker, registry) = (Arc::clone(&self.broker), Arc::clone(&self.registry));
+        self.spawn(async move { hub.probe().await });
+        let interval = Duration::from_millis(self.config.session.revocation_interval_ms);
+        self.spawn(follow_revocations(Arc::clone(&broker), Arc::clone(&registry), interval));
+        self.spawn(keep_registered(broker, registry, self.info.clone()));
+        self.spawn(metrics::upkeep());
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = task => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+}
+
+/// Every session's own subscriptions, to its org and its user, do not count against the limit.
+const OWN_ROOMS: usize = 2;
+/// How often a node renews its leases: a third of how long they last.
+const RENEW_INTERVAL: Duration = Duration::from_millis(3_000);
+
+/// Without any key a node makes one up, but only where nobody else can reach it.
+fn provide_keys(config: &mut Config) -> Result<(), StartError> {
+    if config.auth.has_keys() {
+        return Ok(());
+    }
+    let address = config.server.address;
+    if !address.ip().is_loopback() && !config.node.dev {
+        return Err(StartError::NoKeys { address });
+    }
+    let development = crate::auth::Config::development().map_err(|_| StartError::NoRandomness)?;
+    config.auth.secret = development.secret;
+    config.node.dev = true;
+    Ok(())
+}
+
+/// The configured broker, and with Redis the consumers of the ingest stream.
+fn start_broker(config: &Config, node_id: &str) -> Result<(Arc<dyn Broker>, Option<Ingest>), StartError> {
+    match config.broker.kind {
+        Kind::Memory => Ok((Arc::new(MemoryBroker::new(config.broker.memory.clone())), None)),
+        Kind::Redis => {
+            let broker = RedisBroker::start(config.broker.redis.clone(), config.rooms.syntax(), node_id)?;
+            let ingest = broker.spawn_ingest();
+            Ok((broker, Some(ingest)))
+        }
+    }
+}
+
+fn settings(config: &Config) -> session::Settings {
+    let limits = &config.limits;
+    session::Settings {
+        config: config.session.clone(),
+        rate: Rate { per_s: limits.commands_per_s, burst: limits.commands_burst },
+        auth_timeout_ms: limits.auth_timeout_ms,
+        ping_interval_ms: limits.ping_interval_ms,
+        stale_after_ms: limits.stale_after_ms,
+        org_connections_max: limits.connections_per_org_max,
+    }
+}
+
+/// Reads new revocations over and over. One that was missed while the broker was away is read when it is back, because the
+/// cursor only moves with what was read.
+async fn follow_revocations(broker: Arc<dyn Broker>, registry: Arc<Registry>, interval: Duration) {
+    let mut cursor = String::new();
+    loop {
+        if let Ok((revocations, next)) = broker.revocations(&cursor).await {
+            let closed = registry.revoke(&revocations);
+            if closed > 0 {
+                tracing::info!(sessions = closed, "closed revoked sessions");
+            }
+            cursor = next;
+        }
+        tokio::time::sleep(interval).await;
+    }
+}
+
+async fn keep_registered(broker: Arc<dyn Broker>, registry: Arc<Registry>, mut info: NodeInfo) {
+    let mut interval = tokio::time::interval(RENEW_INTERVAL);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        info.sessions = registry.len() as u64;
+        // The broker reports its own health; the lease is renewed when it is back.
+        let _ = broker.renew(&info).await;
+    }
+}
+
+fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

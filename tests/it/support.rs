@@ -1,0 +1,24 @@
+//! What tests start and wait with.
+
+pub mod redis;
+
+use std::time::Duration;
+
+/// How long anything may take before a test fails.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Asks again and again until `answer` is something.
+///
+/// # Panics
+/// When the deadline passes.
+pub async fn eventually<T>(what: &str, mut answer: impl AsyncFnMut() -> Option<T>) -> T {
+    let asking = async {
+        loop {
+            if let Some(found) = answer().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, asking).await.unwrap_or_else(|_| panic!("{what}: not within {DEADLINE:?}"))
+}

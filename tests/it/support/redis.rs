@@ -1,0 +1,250 @@
+//! Real Redis servers for tests: each on a free port of loopback, in a directory of its own, killed when dropped.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener as AsyncListener, TcpStream};
+use tokio::sync::watch;
+
+use super::eventually;
+
+/// One server process.
+pub struct Redis {
+    pub port: u16,
+    directory: TempDir,
+    args: Vec<String>,
+    process: Option<Child>,
+}
+
+/// A port that was free a moment ago, low enough that Cluster's bus port (10,000 higher) exists too.
+pub fn free_port() -> u16 {
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        let port = listener.local_addr().expect("a bound socket has an address").port();
+        if port < 55_000 {
+            return port;
+        }
+    }
+}
+
+impl Redis {
+    /// Starts a server without persistence, plus `args`, and waits until it answers.
+    pub async fn start(args: &[&str]) -> Self {
+        let directory = TempDir::new().expect("a temporary directory");
+        let mut redis = Self { port: free_port(), directory, args: args.iter().map(ToString::to_string).collect(), process: None };
+        redis.run().await;
+        redis
+    }
+
+    /// Starts a replica of `primary` and waits until it is in step.
+    pub async fn start_replica(primary: &Self) -> Self {
+        let port = primary.port.to_string();
+        let replica = Self::start(&["--replicaof", "127.0.0.1", &port, "--repl-diskless-sync-delay", "0"]).await;
+        eventually("the replica is in step", || async {
+            let info: String = replica.try_ask(redis::cmd("INFO").arg("replication")).await?;
+            info.contains("master_link_status:up").then_some(())
+        })
+        .await;
+        replica
+    }
+
+    /// Starts a Sentinel that watches `primary` as "mymaster", alone (quorum 1).
+    pub async fn start_sentinel(primary: &Self) -> Self {
+        let directory = TempDir::new().expect("a temporary directory");
+        let config = format!(
+            "sentinel monitor mymaster 127.0.0.1 {} 1\nsentinel down-after-milliseconds mymaster 1000\nsentinel failover-timeout mymaster 5000\n",
+            primary.port
+        );
+        std::fs::write(directory.path().join("sentinel.conf"), config).expect("the directory is ours");
+        let mut sentinel = Self { port: free_port(), directory, args: vec!["--sentinel".into()], process: None };
+        sentinel.run().await;
+        sentinel
+    }
+
+    async fn run(&mut self) {
+        let mut command = Command::new("redis-server");
+        if self.args.iter().any(|arg| arg == "--sentinel") {
+            command.arg(self.directory.path().join("sentinel.conf"));
+        }
+        command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"]).arg(self.path());
+        command.args(&self.args).stdout(Stdio::null()).stderr(Stdio::null());
+        self.process = Some(command.spawn().expect("redis-server is installed"));
+        eventually("redis-server answers", || async { self.answers().then_some(()) }).await;
+    }
+
+    /// Whether it has loaded its data. A server that wants a password says so, which is an answer too.
+    fn answers(&self) -> bool {
+        let answer = self.cli(&["PING"]);
+        answer == "PONG" || answer.starts_with("NOAUTH")
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Runs a command on a connection of its own; `None` on any failure.
+    pub async fn try_ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Option<T> {
+        let client = redis::Client::open(self.url()).expect("our URL is well-formed");
+        let asking = async {
+            let mut connection = client.get_multiplexed_async_connection().await.ok()?;
+            command.query_async(&mut connection).await.ok()
+        };
+        tokio::time::timeout(Duration::from_secs(5), asking).await.ok()?
+    }
+
+    /// Runs a command that must succeed.
+    pub async fn ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> T {
+        let client = redis::Client::open(self.url()).expect("our URL is well-formed");
+        let mut connection = client.get_multiplexed_async_connection().await.expect("the test's Redis is up");
+        command.query_async(&mut connection).await.expect("the command succeeds")
+    }
+
+    /// Runs redis-cli against this server, as a person would.
+    pub fn cli(&self, args: &[&str]) -> String {
+        let output = Command::new("redis-cli").args(["-p", &self.port.to_string()]).args(args).output().expect("redis-cli is installed");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    /// SIGSTOP: connections stay open, nothing answers.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.process.as_ref().expect("the server runs").id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().expect("kill is installed").success());
+    }
+
+    pub async fn restart(&mut self) {
+        self.kill();
+        self.run().await;
+    }
+
+    /// Starts again with nothing of what was there.
+    pub async fn restart_empty(&mut self) {
+        self.kill();
+        self.directory = TempDir::new().expect("a temporary directory");
+        self.run().await;
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A Cluster of three primaries.
+pub struct Cluster {
+    pub servers: Vec<Redis>,
+}
+
+impl Cluster {
+    pub async fn start() -> Self {
+        let mut servers = Vec::new();
+        for _ in 0..3 {
+            servers.push(Redis::start(&["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]).await);
+        }
+        let mut create = Command::new("redis-cli");
+        create.args(["--cluster", "create"]);
+        for server in &servers {
+            create.arg(format!("127.0.0.1:{}", server.port));
+        }
+        let output = create.args(["--cluster-replicas", "0", "--cluster-yes"]).output().expect("redis-cli is installed");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        for server in &servers {
+            eventually("the Cluster is up", || async {
+                let info: String = server.try_ask(redis::cmd("CLUSTER").arg("INFO")).await?;
+                info.contains("cluster_state:ok").then_some(())
+            })
+            .await;
+        }
+        Self { servers }
+    }
+
+    /// Which server has the slot of `key`.
+    pub fn owner_of(&self, key: &str) -> usize {
+        self.servers.iter().position(|server| !server.cli(&["GET", key]).starts_with("MOVED")).expect("some server has the slot")
+    }
+
+    /// Moves the slot of `key` to the next server, with its keys, as a rebalancing does.
+    pub fn move_slot_of(&self, key: &str) {
+        let slot = self.servers[0].cli(&["CLUSTER", "KEYSLOT", key]);
+        let from = self.owner_of(key);
+        let to = (from + 1) % self.servers.len();
+        let (source, target) = (&self.servers[from], &self.servers[to]);
+        let (source_id, target_id) = (source.cli(&["CLUSTER", "MYID"]), target.cli(&["CLUSTER", "MYID"]));
+        target.cli(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &source_id]);
+        source.cli(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &target_id]);
+        let keys = source.cli(&["CLUSTER", "GETKEYSINSLOT", &slot, "100"]);
+        let port = target.port.to_string();
+        for key in keys.lines() {
+            source.cli(&["MIGRATE", "127.0.0.1", &port, key, "0", "5000"]);
+        }
+        for server in [target, source, &self.servers[(from + 2) % 3]] {
+            server.cli(&["CLUSTER", "SETSLOT", &slot, "NODE", &target_id]);
+        }
+    }
+
+    pub fn urls(&self) -> Vec<String> {
+        self.servers.iter().map(Redis::url).collect()
+    }
+}
+
+/// A forwarding port: what stands behind one address can change, as with a failover behind a service name.
+pub struct Proxy {
+    pub port: u16,
+    target: watch::Sender<u16>,
+}
+
+impl Proxy {
+    pub async fn start(target: u16) -> Self {
+        let listener = AsyncListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let port = listener.local_addr().expect("a bound socket has an address").port();
+        let (sender, receiver) = watch::channel(target);
+        tokio::spawn(async move {
+            while let Ok((mut inbound, _)) = listener.accept().await {
+                let mut receiver = receiver.clone();
+                tokio::spawn(async move {
+                    let target = *receiver.borrow_and_update();
+                    let Ok(mut outbound) = TcpStream::connect(("127.0.0.1", target)).await else { return };
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut inbound, &mut outbound) => {}
+                        _ = receiver.changed() => {}
+                    }
+                });
+            }
+        });
+        Self { port, target: sender }
+    }
+
+    /// Cuts every connection and leads new ones to another port.
+    pub fn lead_to(&self, port: u16) {
+        self.target.send_replace(port);
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+}

@@ -22,6 +22,8 @@ socketUrl.hash = '';
 
 const journal = new Journal();
 const strip = new Strip();
+/** A room and an event that are known to reach this page: what is published meanwhile goes there. */
+let reached = null;
 const counts = { received: 0, replayed: 0, published: 0, duplicates: 0, reconnects: 0, gaps: 0 };
 const list = new MessageList(journal);
 const link = new Link(socketUrl.href, hear);
@@ -39,7 +41,7 @@ const HEAR = {
   lost({ why, wasConnected, unanswered, waitMs }) {
     if (wasConnected) strip.cut();
     const fate = unanswered > 0 ? ` ${unanswered} publications were not answered: whether they were logged is not known.` : '';
-    note(unanswered > 0 ? 'fault' : 'note', `Connection lost (${why}); next attempt in ${(waitMs / 1_000).toFixed(1)} s.${fate}`);
+    note(unanswered > 0 ? 'fault' : 'note', `Connection lost (${why}); attempt ${connection.failures} in ${(waitMs / 1_000).toFixed(1)} s.${fate}`);
   },
   refused({ code, message }) {
     note('fault', `Refused: ${code}: ${message}`);
@@ -54,6 +56,7 @@ const HEAR = {
   publication({ publication }) {
     counts.received += 1;
     counts.replayed += publication.replayed ? 1 : 0;
+    reached = { room: publication.room, event: publication.event };
     strip.received(publication.id, publication.replayed);
     journal.write('publication', { publication });
   },
@@ -144,6 +147,7 @@ on('sign-out', 'click', () => {
   sessionStorage.removeItem(TOKEN_KEY);
   byId('token').value = '';
   strip.reset();
+  reached = null;
   link.run('signOut');
 });
 on('retry', 'click', () => link.run('retry'));
@@ -169,8 +173,8 @@ on('filter', 'input', () => list.setFilter(byId('filter').value));
 addEventListener('online', () => link.run('retry'));
 
 function publishMeanwhile() {
-  const [room, event] = [byId('publish-room').value.trim(), byId('publish-event').value.trim()];
-  const publications = Array.from({ length: MEANWHILE }, (_, index) => ({ room, event, data: { meanwhile: index + 1, of: MEANWHILE } }));
+  const where = reached ?? { room: byId('publish-room').value.trim(), event: byId('publish-event').value.trim() };
+  const publications = Array.from({ length: MEANWHILE }, (_, index) => ({ ...where, data: { meanwhile: index + 1, of: MEANWHILE } }));
   publishElsewhere(socketUrl.href, connection.token, publications, (news) => {
     if (news.what === 'published' || news.what === 'fault') hear(news);
   });

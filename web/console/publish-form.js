@@ -20,7 +20,7 @@ export function readPublication() {
 export function renderCommand(id) {
   const data = byId('publish-data');
   try {
-    setText(byId('command'), JSON.stringify({ event: 'publish', id, data: readPublication() }, null, 1).replace(/\n\s*/g, ' '));
+    setText(byId('command'), JSON.stringify({ event: 'publish', id, data: readPublication() }));
     data.removeAttribute('aria-invalid');
   } catch (error) {
     setText(byId('command'), `The data is no JSON: ${error.message}`);

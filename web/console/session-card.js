@@ -21,9 +21,8 @@ export function renderState(connection, now) {
 }
 
 /** The countdown stands apart from the state's text, which is announced whenever it changes. */
-function countdown({ retryAt, failures }, now) {
-  const seconds = Math.max(0, (retryAt - now) / 1_000).toFixed(1);
-  return `attempt ${failures} in ${seconds} s`;
+function countdown({ retryAt }, now) {
+  return `in ${Math.max(0, (retryAt - now) / 1_000).toFixed(1)} s`;
 }
 
 function latency(phase, latencyMs) {

@@ -87,7 +87,7 @@ fn etag(file: &EmbeddedFile) -> HeaderValue {
 /// Whether the client holds this very content (RFC 9110 section 13.1.2, compared weakly).
 fn is_known(asked: &HeaderMap, etag: &HeaderValue) -> bool {
     let lists = asked.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let mut tags = lists.flat_map(|list| list.split(',')).map(|tag| tag.trim());
+    let mut tags = lists.flat_map(|list| list.split(',')).map(str::trim);
     tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == etag.as_bytes())
 }
 
@@ -143,7 +143,9 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_else_is_served() {
-        for path in ["/console/none.js", "/console/connection.test.js", "/console/../package.json", "/console/..%2fpackage.json", "/console/x/"] {
+        for path in
+            ["/console/none.js", "/console/connection.test.js", "/console/../package.json", "/console/..%2fpackage.json", "/console/x/"]
+        {
             let response = get(path, None).await;
             assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
         }

@@ -41,7 +41,8 @@ const HEAR = {
   lost({ why, wasConnected, unanswered, waitMs }) {
     if (wasConnected) strip.cut();
     const fate = unanswered > 0 ? ` ${unanswered} publications were not answered: whether they were logged is not known.` : '';
-    note(unanswered > 0 ? 'fault' : 'note', `Connection lost (${why}); attempt ${connection.failures} in ${(waitMs / 1_000).toFixed(1)} s.${fate}`);
+    const what = wasConnected ? 'Connection lost' : 'No connection';
+    note(unanswered > 0 ? 'fault' : 'note', `${what} (${why}); attempt ${connection.failures} in ${(waitMs / 1_000).toFixed(1)} s.${fate}`);
   },
   refused({ code, message }) {
     note('fault', `Refused: ${code}: ${message}`);
@@ -73,7 +74,7 @@ const HEAR = {
   gap({ gap }) {
     counts.gaps += 1;
     strip.gap(gap);
-    note('gap', `Gap (${gap.reason}): what came after ${place(gap.from)} up to ${place(gap.to)} may be missing.`);
+    note('gap', gapText(gap));
   },
   fault({ command, code, message }) {
     const alert = { subscribe: 'rooms-alert', unsubscribe: 'rooms-alert', publish: 'publish-alert', authenticate: 'session-alert' }[command];
@@ -95,6 +96,13 @@ function note(kind, text) {
 function place(position) {
   const at = peek(position);
   return at ? `#${at.seq}` : 'an unknown place';
+}
+
+/** An admitted loss for people. Numbers of different logs do not compare, so then only both ends are named. */
+function gapText({ from, to, reason }) {
+  const same = peek(from)?.epoch === peek(to)?.epoch;
+  const range = same ? `what came after ${place(from)}, up to ${place(to)},` : `what came after ${place(from)} in the log before`;
+  return `Gap (${reason}): ${range} may be missing.${same ? '' : ` This log goes on after ${place(to)}.`}`;
 }
 
 /** Fills the forms with rooms of the org, where the newcomer has not written anything yet. */

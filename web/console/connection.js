@@ -91,7 +91,8 @@ export class Connection {
   closed(code, reason, now) {
     const detail = parsed(reason) ?? {};
     if (code >= FATAL_CLOSE.from && code <= FATAL_CLOSE.to) return this.#refused(code, detail);
-    const why = detail.code ?? (code === 1006 ? 'no connection' : `closed with ${code}`);
+    const broken = this.phase === 'connecting' ? 'the server cannot be reached' : 'it broke off';
+    const why = detail.code ?? (code === 1006 ? broken : `closed with ${code}`);
     return this.#lost({ awayMs: detail.retry_after_ms ?? 0, why }, now);
   }
 

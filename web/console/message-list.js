@@ -33,7 +33,7 @@ export class MessageList {
 
   render() {
     const fresh = this.journal.after(this.shown);
-    setText(byId('pause'), this.paused ? `Continue${fresh.length > 0 ? ` (${fresh.length} new)` : ''}` : 'Pause');
+    setText(byId('pause'), this.paused ? `Continue${fresh.length > 0 ? ` (${fresh.length})` : ''}` : 'Pause');
     setHidden(byId('empty'), this.journal.entries.length > 0);
     if (this.paused || fresh.length === 0) return;
     this.shown = this.journal.written;

@@ -24,7 +24,7 @@ export function watchStrip(onResize) {
 export function renderStrip(strip, connection, gaps) {
   const nodes = byId('strip').children;
   // A full strip moves on by whole rows, so that cells keep their place while a row fills.
-  const all = strip.newest(Number.MAX_SAFE_INTEGER);
+  const all = strip.newest(Infinity);
   const skipped = columns * Math.max(0, Math.ceil(all.length / Math.max(1, columns)) - ROWS);
   const cells = all.slice(skipped);
   for (let index = 0; index < nodes.length; index += 1) draw(nodes[index], cells[index]);
@@ -50,7 +50,7 @@ function renderVerdict({ totals }, gaps) {
     return;
   }
   const replayed = totals.replayed > 0 ? `, ${totals.replayed} of them replayed` : '';
-  const holes = gaps === 0 ? 'no hole' : `${gaps} ${gaps === 1 ? 'gap' : 'gaps'} admitted`;
+  const loss = gaps === 0 ? 'no gap' : `${gaps} ${gaps === 1 ? 'gap' : 'gaps'} admitted`;
   node.dataset.verdict = gaps === 0 ? 'whole' : 'gap';
-  setText(node, `${received} received${replayed}: ${holes}.`);
+  setText(node, `${received} received${replayed}: ${loss}.`);
 }

@@ -20,11 +20,10 @@ export class Strip {
   }
 
   reset() {
-    this.epoch = null;
-    this.last = null;
-    this.cells = new Map();
-    this.cuts = new Set();
     this.totals = { live: 0, replayed: 0, missing: 0 };
+    /** Cells of logs that another one has replaced. */
+    this.past = [];
+    this.#begin(null, null);
   }
 
   /** A publication arrived. */
@@ -61,18 +60,25 @@ export class Strip {
 
   /** The newest `count` cells, oldest first: `{seq, kind, cut}`. */
   newest(count) {
-    const seqs = [...this.cells.keys()].sort((a, b) => a - b).slice(-count);
-    return seqs.map((seq) => ({ seq, kind: this.cells.get(seq), cut: this.cuts.has(seq) }));
+    const seqs = [...this.cells.keys()].sort((a, b) => a - b);
+    const present = seqs.map((seq) => ({ seq, kind: this.cells.get(seq), cut: this.cuts.has(seq) }));
+    return [...this.past, ...present].slice(-count);
   }
 
-  /** Notes the log that the position belongs to; another log begins a new strip. */
+  #begin(epoch, last) {
+    this.epoch = epoch;
+    this.last = last;
+    this.cells = new Map();
+    this.cuts = new Set();
+  }
+
+  /** Notes the log that the position belongs to; another log goes on where the last one ended, with numbers of its own. */
   #enter(position) {
     const at = peek(position);
     if (at === null) return null;
     if (this.epoch !== at.epoch) {
-      const totals = this.totals;
-      this.reset();
-      Object.assign(this, { epoch: at.epoch, last: at.seq, totals });
+      this.past = this.newest(CELLS_MAX);
+      this.#begin(at.epoch, at.seq);
     }
     return at;
   }

@@ -42,12 +42,12 @@ test('a gap marks what may be missing', () => {
   assert.equal(strip.totals.missing, 3);
 });
 
-test('another log begins a new strip', () => {
+test('another log goes on where the last one ended', () => {
   const strip = new Strip();
   strip.received(at(7), false);
   strip.gap({ from: at(7), to: at(0, 'e2'), reason: 'log_lost' });
   strip.received(at(1, 'e2'), false);
-  assert.equal(kinds(strip), '0:missing 1:live');
+  assert.equal(kinds(strip), '7:live 0:missing 1:live');
 });
 
 test('it is bounded, also under a leap', () => {

@@ -17,6 +17,8 @@ pub mod session;
 pub mod transport;
 pub mod web;
 
+pub mod api;
+
 pub mod config;
 
 pub mod node;

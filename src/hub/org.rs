@@ -485,9 +485,9 @@ impl Org {
         }
     }
 
-    /// Where the loss that a fence admits may have begun; `before` is the entry before the fence.
-    pub(super) fn doubted_from(&self, before: Position) -> Position {
-        self.doubted.map_or(before, |(position, _)| position)
+    /// Where the loss that a fence admits may have begun for sessions that were live all along.
+    pub(super) fn doubted_from(&self) -> Option<Position> {
+        self.doubted.map(|(position, _)| position)
     }
 
     fn subscriptions(&self, sessions: &[SessionId]) -> Vec<(SessionId, Vec<Pattern>)> {

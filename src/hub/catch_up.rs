@@ -100,7 +100,8 @@ impl Org {
     /// Serves everyone who waits for older entries from one page of the log, read from `from_seq`.
     pub(super) async fn serve_page(&mut self, page: &Page, from_seq: u64) {
         let Some(tail) = &self.tail else { return };
-        if page.epoch != tail.last().epoch {
+        if !tail.agrees_with(page, from_seq) {
+            // The log is no longer the one that is known here; whoever waits is served once that is mended.
             self.doubt();
             return;
         }

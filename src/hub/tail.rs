@@ -119,6 +119,13 @@ impl Tail {
         if known { Admission::Known } else { Admission::Doubtful }
     }
 
+    /// Whether a page read from `from_seq` belongs to the history that is known here, as far as the two overlap.
+    pub fn agrees_with(&self, page: &Page, from_seq: u64) -> bool {
+        let same = |position: Position| self.check_of(position.seq).is_none_or(|check| check == position.check);
+        let reaches = page.entries.last().map_or(from_seq > self.last.seq, |newest| newest.position.seq >= self.last.seq);
+        page.epoch == self.last.epoch && page.entries.iter().all(|entry| same(entry.position)) && (reaches || !page.end)
+    }
+
     /// Whether the log, as a probe found it, holds something that is not known here.
     pub fn differs_from(&self, found: Position) -> bool {
         found.epoch != self.last.epoch || found.seq < self.last.seq || (found.seq == self.last.seq && found.check != self.last.check)
@@ -251,9 +258,9 @@ impl Tail {
         let known = if since.seq == self.last.seq { Some(self.last.check) } else { self.check_of(since.seq) };
         match known {
             Some(check) if check == since.check || since.check == 0 || check == 0 => Resumption::From(since),
-            Some(_) => self.forked(since),
             None if since.seq + 1 == self.first_seq() && since.check == 0 => Resumption::From(since),
-            None => Resumption::Ask,
+            // Either the reader's history was replaced or the one known here, and only the log can tell.
+            Some(_) | None => Resumption::Ask,
         }
     }
 
@@ -424,7 +431,7 @@ mod tests {
         assert_eq!(tail.admit(&entry(5, 50)), Admission::Next);
         assert_eq!(tail.first_seq(), 5);
         assert_eq!(tail.resume(entry(5, 50).position), Resumption::From(entry(5, 50).position));
-        assert!(matches!(tail.resume(entry(5, 51).position), Resumption::Gap(gap) if gap.reason == GapReason::Fork));
+        assert_eq!(tail.resume(entry(5, 51).position), Resumption::Ask);
         assert_eq!(tail.resume(entry(2, 20).position), Resumption::Ask);
         assert_eq!(tail.resume(entry(9, 90).position), Resumption::Ask);
         let since = entry(2, 20).position;

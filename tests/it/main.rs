@@ -5,6 +5,7 @@
 mod broker_contract;
 mod cli;
 mod docs;
+mod fixtures;
 mod jwks;
 mod redis_broker;
 mod support;

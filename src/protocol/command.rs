@@ -229,7 +229,8 @@ impl Selector {
         }
         let org = self.organization_id.as_deref().unwrap_or(own.as_str());
         for channel in &self.channels {
-            patterns.push(syntax.pattern(&address(channel, org, self.department_id.as_deref(), self.queue_name.as_deref(), "*"))?);
+            let address = address(channel, org, self.department_id.as_deref(), self.queue_name.as_deref(), "*")?;
+            patterns.push(syntax.pattern(&address)?);
         }
         let mut seen = std::collections::HashSet::new();
         patterns.retain(|pattern| seen.insert(pattern.clone()));
@@ -255,19 +256,25 @@ impl Address<'_> {
             (Some(room), _) => syntax.room(room),
             (None, Some(channel)) => {
                 let org = self.organization_id.unwrap_or(own.as_str());
-                syntax.room(&address(channel, org, self.department_id, self.queue_name, super::room::NO_DEPARTMENT))
+                syntax.room(&address(channel, org, self.department_id, self.queue_name, super::room::NO_DEPARTMENT)?)
             }
             (None, None) => Err(Fault::new(Code::InvalidMessage, "name the room, or the channel, to publish into")),
         }
     }
 }
 
-fn address(channel: &str, org: &str, department: Option<&str>, queue: Option<&str>, no_department: &str) -> String {
-    match (department, queue) {
+/// Puts a room or pattern together. Each part is one segment: a colon inside would move the others, the org among them.
+fn address(channel: &str, org: &str, department: Option<&str>, queue: Option<&str>, no_department: &str) -> Result<String, Fault> {
+    for part in [Some(channel), Some(org), department, queue].into_iter().flatten() {
+        if part.contains(':') {
+            return Err(super::room::invalid(part, "a channel, organization, department or queue is one segment, without colons"));
+        }
+    }
+    Ok(match (department, queue) {
         (None, None) => format!("{channel}:{org}"),
         (Some(department), None) => format!("{channel}:{org}:{department}"),
         (department, Some(queue)) => format!("{channel}:{org}:{}:{queue}", department.unwrap_or(no_department)),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -297,6 +304,22 @@ mod tests {
         assert_eq!(serde_json::to_string(&command.id).unwrap(), "1.50");
         let broken = Command::parse(br#"{"event":"nope","id":"x"}"#).unwrap_err();
         assert_eq!(broken.id.unwrap().as_json(), "\"x\"");
+    }
+
+    #[test]
+    fn a_part_of_an_address_cannot_move_the_others() {
+        let (syntax, own) = (RoomSyntax::new(4, ["kpi"]), OrgId::parse("acme").unwrap());
+        let good = Address { channel: Some("kpi"), department_id: Some("a"), queue_name: Some("b"), ..Address::default() };
+        assert_eq!(good.room(&syntax, &own).unwrap().as_str(), "kpi:acme:a:b");
+        let bad = [
+            Address { channel: Some("kpi:other"), ..good },
+            Address { organization_id: Some("other:x"), department_id: None, ..good },
+            Address { department_id: Some("a:b"), queue_name: None, ..good },
+            Address { queue_name: Some("b:"), ..good },
+        ];
+        for address in bad {
+            assert_eq!(address.room(&syntax, &own).unwrap_err().code, Code::InvalidRoom, "{address:?}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod broker_contract;
 mod cli;
 mod docs;
 mod fixtures;
+mod hostile;
 mod jwks;
 mod redis_broker;
 mod support;

@@ -10,7 +10,7 @@ pub mod memory;
 pub mod redis;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::protocol::{GapReason, NewPublication, OrgId, Position, Publication};
+use crate::telemetry::metrics;
 
 pub use feed::Feed;
 
@@ -228,4 +229,16 @@ pub trait Broker: Send + Sync + 'static {
     async fn ping(&self) -> Result<Duration, ReadError>;
 
     fn health(&self) -> Health;
+}
+
+/// Publishes, and counts what the broker acknowledges: the way in for sessions and REST.
+///
+/// # Errors
+/// As [`Broker::publish`].
+pub async fn submit(broker: &dyn Broker, publication: &NewPublication, ack: AckLevel) -> Result<Published, PublishError> {
+    let begun = Instant::now();
+    let published = broker.publish(publication, ack).await?;
+    metrics::publish_seconds().record(begun.elapsed().as_secs_f64());
+    metrics::published().increment(1);
+    Ok(published)
 }

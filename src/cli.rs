@@ -44,6 +44,8 @@ enum Command {
     Tail(tail::Args),
     /// Publish one publication over REST.
     Publish(publish::Args),
+    /// Make a token to try things with, or show what one says.
+    Token(token::Args),
     /// Check, explain and list the configuration.
     Config(config::Args),
     /// Ask a running node whether it is ready; made for container health checks.
@@ -62,6 +64,7 @@ impl Cli {
             Command::Serve(args) => serve::run(args.load()?.config)?,
             Command::Tail(args) => return runtime()?.block_on(tail::run(args)),
             Command::Publish(args) => return runtime()?.block_on(publish::run(args)),
+            Command::Token(args) => return runtime()?.block_on(token::run(args)),
             Command::Config(args) => return config::run(&args),
             Command::Health(args) => return runtime()?.block_on(health::run(args)),
             Command::Completions(args) => completions::run(&args),

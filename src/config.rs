@@ -34,6 +34,8 @@ pub struct Config {
     pub server: crate::transport::listener::Config,
     /// The WebSocket door.
     pub websocket: crate::transport::websocket::Config,
+    /// The REST API.
+    pub api: crate::api::Config,
     /// Who may connect.
     pub auth: crate::auth::Config,
     /// Probes and metrics, on an address that clients do not reach.

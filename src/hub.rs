@@ -15,11 +15,13 @@ pub mod router;
 pub mod send_queue;
 pub mod tail;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 use tokio::sync::{mpsc, oneshot};
 
 pub use command::{OrgGone, OrgLink};
@@ -28,6 +30,7 @@ pub use send_queue::{SendQueue, Sink};
 
 use crate::broker::{Broker, feed};
 use crate::protocol::{OrgId, Pattern, SessionId, Wire};
+use crate::telemetry::counters::Counters;
 use command::OrgCommand;
 use org::Org;
 
@@ -39,14 +42,19 @@ pub struct Hub {
     config: Arc<Config>,
     limits: Limits,
     broker: Arc<dyn Broker>,
+    counters: Arc<Counters>,
     orgs: Arc<Orgs>,
+    seeds: Mutex<SmallRng>,
 }
 
-type Orgs = Mutex<HashMap<OrgId, mpsc::Sender<OrgCommand>>>;
+/// In the order of their names, so that whoever goes through them does so alike each time.
+type Orgs = Mutex<BTreeMap<OrgId, mpsc::Sender<OrgCommand>>>;
 
 impl Hub {
-    pub fn new(config: Config, limits: Limits, broker: Arc<dyn Broker>) -> Self {
-        Self { config: Arc::new(config), limits, broker, orgs: Arc::default() }
+    /// `seed` makes the jitter of retries: different on every node, the same in a simulation that is run again.
+    pub fn new(config: Config, limits: Limits, broker: Arc<dyn Broker>, counters: Arc<Counters>, seed: u64) -> Self {
+        let seeds = Mutex::new(SmallRng::seed_from_u64(seed));
+        Self { config: Arc::new(config), limits, broker, counters, orgs: Arc::default(), seeds }
     }
 
     pub fn config(&self) -> &Config {
@@ -79,7 +87,14 @@ impl Hub {
             return commands.clone();
         }
         let (commands, inbox) = mpsc::channel(self.config.commands_max);
-        let task = Org::new(org.clone(), Arc::clone(&self.config), self.limits, Arc::clone(&self.broker));
+        let task = Org::new(
+            org.clone(),
+            Arc::clone(&self.config),
+            self.limits,
+            Arc::clone(&self.broker),
+            Arc::clone(&self.counters),
+            self.seeds.lock().random(),
+        );
         tokio::spawn(task.run(inbox, feed::channel(self.config.events_max), Arc::clone(&self.orgs)));
         orgs.insert(org.clone(), commands.clone());
         commands
@@ -99,6 +114,16 @@ impl Hub {
             }
         }
         rooms
+    }
+
+    /// What sessions of one org are subscribed to; those that are not on this node are left out.
+    pub async fn subscriptions(&self, org: &OrgId, sessions: Vec<SessionId>) -> Vec<(SessionId, Vec<Pattern>)> {
+        let Some(commands) = self.orgs.lock().get(org).cloned() else { return Vec::new() };
+        let (reply, answer) = oneshot::channel();
+        if commands.send(OrgCommand::Subscriptions { sessions, reply }).await.is_err() {
+            return Vec::new();
+        }
+        answer.await.unwrap_or_default()
     }
 
     /// Orgs with a task on this node.

@@ -16,6 +16,8 @@ pub mod hub;
 pub mod session;
 pub mod transport;
 
+pub mod api;
+
 pub mod config;
 
 pub mod node;

@@ -4,24 +4,24 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::Router;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::{ConfigFault, Verifier};
+use crate::api::{self, Cluster, Phase};
+use crate::auth::{Authenticator, ConfigFault, Verifier};
 use crate::broker::memory::MemoryBroker;
 use crate::broker::redis::{self, Ingest, RedisBroker};
-use crate::broker::{Broker, NodeInfo};
+use crate::broker::{Broker, Health, NodeInfo};
 use crate::config::Config;
 use crate::config::broker::Kind;
 use crate::hub::{self, Hub};
 use crate::limit::Rate;
 use crate::protocol::{Close, CloseCode, SessionId};
 use crate::session::{self, Registry, machine::Rules};
+use crate::telemetry::counters::Counters;
 use crate::telemetry::metrics;
 use crate::transport::listener::{self, BindError, Listener};
 use crate::transport::websocket::Door;
@@ -40,7 +40,7 @@ pub struct Node {
     registry: Arc<Registry>,
     broker: Arc<dyn Broker>,
     ingest: Option<Ingest>,
-    draining: Arc<AtomicBool>,
+    phase: Arc<Phase>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -56,6 +56,8 @@ pub enum StartError {
     Redis(#[from] redis::ConfigError),
     #[error("websocket.allowed_origins: {0}")]
     Origin(#[from] NotAnOrigin),
+    #[error("api.allowed_origins: {0}")]
+    ApiOrigin(NotAnOrigin),
     #[error("{address} can be reached from elsewhere, and no key is configured: set auth.secret, auth.keys or auth.jwks.url")]
     NoKeys { address: SocketAddr },
     #[error("the operating system gives no randomness for a development key")]
@@ -80,21 +82,39 @@ impl Node {
             sessions: 0,
         };
         let (broker, ingest) = start_broker(&config, &info.id)?;
+        let counters = Arc::<Counters>::default();
         let limits = hub::Limits {
             subscriptions_max: config.limits.subscriptions_per_session_max + OWN_ROOMS,
             room_members_max: config.limits.members_per_room_max,
         };
-        let hub = Arc::new(Hub::new(config.hub.clone(), limits, Arc::clone(&broker)));
+        let hub = Arc::new(Hub::new(config.hub.clone(), limits, Arc::clone(&broker), Arc::clone(&counters), rand::random()));
         let registry = Arc::<Registry>::default();
         let verifier = Arc::new(Verifier::new(&config.auth, config.rooms.syntax())?);
+        let rules = Arc::new(Rules { syntax: config.rooms.syntax(), events: config.rooms.event_rules() });
+        let started = Instant::now();
         let parts = Arc::new(session::Parts {
             hub: Arc::clone(&hub),
             broker: Arc::clone(&broker),
-            verifier,
+            verifier: Arc::clone(&verifier),
             registry: Arc::clone(&registry),
-            rules: Arc::new(Rules { syntax: config.rooms.syntax(), events: config.rooms.event_rules() }),
+            rules: Arc::clone(&rules),
             settings: settings(&config),
-            started: Instant::now(),
+            counters: Arc::clone(&counters),
+            started,
+        });
+        let phase = Arc::<Phase>::default();
+        let api = Arc::new(api::Parts {
+            node: info.clone(),
+            config: config.api.clone(),
+            hub: Arc::clone(&hub),
+            broker: Arc::clone(&broker),
+            registry: Arc::clone(&registry),
+            rules,
+            authenticator: Arc::new(Authenticator::new(&config.auth.api_keys, Arc::clone(&verifier))?),
+            counters,
+            cluster: Cluster::default(),
+            phase: Arc::clone(&phase),
+            started,
         });
         let door = Door::new(config.websocket.clone(), parts, config.limits.connections_per_node_max)?;
         let node = Self {
@@ -106,13 +126,16 @@ impl Node {
             registry,
             broker,
             ingest,
-            draining: Arc::default(),
+            phase: Arc::clone(&phase),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
         node.spawn_keepers(hub);
-        node.tasks.spawn(public.serve(node.door.router(), node.stop.clone()));
-        node.tasks.spawn(internal.serve(Router::new(), node.stop.clone()));
+        let routes = node.door.router().merge(api::router(Arc::clone(&api)).map_err(StartError::ApiOrigin)?);
+        node.tasks.spawn(public.serve(routes, node.stop.clone()));
+        node.tasks.spawn(internal.serve(api::internal_router(Arc::clone(&api)), node.stop.clone()));
+        node.spawn(api::cluster::answer_notes(api));
+        phase.note_started();
         Ok(node)
     }
 
@@ -134,7 +157,7 @@ impl Node {
     /// another, each with a wait of its own, and stops (SPEC P6).
     pub async fn drain(self) {
         let drain = self.config.drain.clone();
-        self.draining.store(true, Ordering::Release);
+        self.phase.note_draining();
         tracing::info!(sessions = self.registry.len(), "draining");
         let whole = async {
             tokio::time::sleep(Duration::from_millis(drain.announce_ms)).await;
@@ -258,6 +281,9 @@ async fn keep_registered(broker: Arc<dyn Broker>, registry: Arc<Registry>, mut i
     loop {
         interval.tick().await;
         info.sessions = registry.len() as u64;
+        let waiting: usize = registry.list(None, usize::MAX, |_| true).iter().map(|entry| entry.queue.bytes()).sum();
+        metrics::send_queue_bytes().set(waiting as f64);
+        metrics::broker_ready().set(if broker.health() == Health::Ready { 1.0 } else { 0.0 });
         // The broker reports its own health; the lease is renewed when it is back.
         let _ = broker.renew(&info).await;
     }

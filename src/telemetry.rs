@@ -3,6 +3,7 @@
 //! `cli::serve` starts it before anything else and shuts it down last; every module logs through `tracing` and counts through
 //! [`metrics`], and none knows where that goes.
 
+pub mod counters;
 pub mod log;
 pub mod metrics;
 pub mod otlp;

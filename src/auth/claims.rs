@@ -100,7 +100,9 @@ impl ClaimRules {
             return Err(AuthError::ClaimMissing(self.names.org.as_str().into()));
         }
         let token_id = optional_text(claims, "jti")?.map(Box::from);
-        Ok(Caller { name: name.into(), scopes, org, issued_at_s: times.issued_at_s, token_id })
+        // A token that does not say when it was issued counts as issued before every revocation.
+        let issued_at_s = Some(times.issued_at_s.unwrap_or(0));
+        Ok(Caller { name: name.into(), scopes, org, issued_at_s, token_id })
     }
 
     fn check(&self, claims: &Claims, now_s: u64) -> Result<Times, AuthError> {

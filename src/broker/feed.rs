@@ -64,7 +64,8 @@ impl FeedReceiver {
         count > 0
     }
 
-    fn drain(&mut self, events: &mut Vec<OrgEvent>, max: usize) {
+    /// As [`FeedReceiver::recv_many`], but takes only what is there already.
+    pub fn drain(&mut self, events: &mut Vec<OrgEvent>, max: usize) {
         while events.len() < max {
             match self.receiver.try_recv() {
                 Ok(event) => events.push(event),

@@ -5,9 +5,12 @@
 
 mod config;
 mod connection;
+mod endpoint;
 mod ingest;
 mod keys;
+mod link;
 mod log;
+mod members;
 mod pubsub;
 mod registry;
 mod scripts;
@@ -21,10 +24,11 @@ use redis::cmd;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use self::connection::Link;
 use self::keys::Keys;
+use self::link::Link;
 use self::log::read_error;
-use self::pubsub::{Members, Subscriber};
+use self::members::Members;
+use self::pubsub::Subscriber;
 use self::registry::{Counts, Registry};
 use self::scripts::Function;
 use super::{
@@ -34,7 +38,7 @@ use super::{
 use crate::protocol::{NewPublication, OrgId, RoomSyntax};
 
 pub use self::config::{Config, IngestConfig, Mode};
-pub use self::connection::ConfigError;
+pub use self::endpoint::ConfigError;
 pub use self::ingest::Ingest;
 
 /// Notes to this node that wait to be read.

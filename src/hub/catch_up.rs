@@ -4,10 +4,9 @@
 //! are read once for all who wait, as fast as its send queue empties; at the tail's end it is live again. The task is the only
 //! one that moves the tail, so there is neither hole nor double at that seam.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use bytes::Bytes;
 
+use super::fan_out::unix_us;
 use super::frames::{self, Replays};
 use super::member::{Delivery, Member};
 use super::org::Org;
@@ -16,7 +15,8 @@ use super::send_queue::Pushed;
 use super::tail::Resumption;
 use crate::broker::{Body, Entry, Page};
 use crate::protocol::push::Gap;
-use crate::protocol::{Position, Publication, Push};
+use crate::protocol::{GapReason, Position, Publication, Push};
+use crate::telemetry::metrics::{self, CatchUpSource};
 
 /// Entries looked at for one session before its queue is looked at again.
 const ENTRIES_AT_ONCE: usize = 1_024;
@@ -63,8 +63,11 @@ impl Org {
             } else if cursor.seq + 1 < tail.first_seq() {
                 self.cold.insert(slot);
                 return;
-            } else if feed(member, tail.after(cursor.seq), &mut self.replays) == Served::Full {
-                return;
+            } else {
+                metrics::catch_up_reads(CatchUpSource::Tail).increment(1);
+                if feed(member, tail.after(cursor.seq), &mut self.replays) == Served::Full {
+                    return;
+                }
             }
         }
     }
@@ -76,8 +79,7 @@ impl Org {
         if tell_pending_gap(member) == Served::Full {
             return false;
         }
-        member.delivery = Delivery::Live;
-        member.subscriptions.iter_mut().for_each(|subscription| subscription.fresh = false);
+        member.go_live();
         while let Some(member) = self.members.get_mut(slot as usize) {
             if !member.is_live() {
                 return true;
@@ -95,6 +97,7 @@ impl Org {
             self.doubt();
             return;
         }
+        metrics::catch_up_reads(CatchUpSource::Log).increment(1);
         let waiting: Vec<Slot> = std::mem::take(&mut self.cold).into_iter().collect();
         for slots in waiting.chunks(SESSIONS_AT_ONCE) {
             for slot in slots {
@@ -118,7 +121,7 @@ impl Org {
         match tail.resume_by_log(catch_up.cursor, first) {
             Resumption::From(cursor) => (catch_up.cursor, catch_up.verified) = (cursor, true),
             Resumption::Gap(mut gap) => {
-                if gap.reason == crate::protocol::GapReason::Trimmed {
+                if gap.reason == GapReason::Trimmed {
                     gap.reason = catch_up.trimmed;
                 }
                 catch_up.skip(gap);
@@ -176,8 +179,9 @@ fn take_piece<'a>(
     room: usize,
     replays: &mut Replays,
 ) -> (Position, Option<Bytes>) {
-    let now_us = now_us();
-    let seam_seq = member.catch_up().map_or(0, |catch_up| catch_up.seam_seq);
+    let now_us = unix_us();
+    let (origin, seam_seq) = member.catch_up().map_or((before, 0), |catch_up| (catch_up.origin, catch_up.seam_seq));
+    let mut gaps = false;
     let (mut cursor, mut parts, mut frames, mut bytes) = (before, Vec::new(), Vec::new(), 0);
     for entry in entries.take(ENTRIES_AT_ONCE) {
         let seq = entry.position.seq;
@@ -186,7 +190,10 @@ fn take_piece<'a>(
                 Some(replays.frame(member.wire.as_ref(), seq, seq <= seam_seq, publication))
             }
             Body::Fence(reason) => {
-                let gap = Gap { from: Some(cursor), to: entry.position, reason: *reason };
+                // The loss may have begun anywhere after the place from which the session comes.
+                let gap = Gap { from: Some(origin), to: entry.position, reason: *reason };
+                metrics::gaps(*reason).increment(1);
+                gaps = true;
                 Some(frames::push(member.wire.as_ref(), &Push::Gap(&gap)))
             }
             Body::Publication(_) | Body::Malformed => None,
@@ -202,7 +209,16 @@ fn take_piece<'a>(
         }
     }
     member.told_seq = cursor.seq;
-    let piece = if frames.is_empty() { None } else { Some(replays.group(member.wire.as_ref(), parts, &frames)) };
+    metrics::delivered().increment(frames.len() as u64);
+    if let Some(catch_up) = member.catch_up() {
+        catch_up.told_gap |= gaps;
+    }
+    let piece = match frames.as_slice() {
+        [] => None,
+        // A gap is told in each session's own terms.
+        frames if gaps => Some(Bytes::from(frames.concat())),
+        frames => Some(replays.group(member.wire.as_ref(), parts, frames)),
+    };
     (cursor, piece)
 }
 
@@ -214,12 +230,10 @@ fn tell_pending_gap(member: &mut Member) -> Served {
     let wire = std::sync::Arc::clone(&member.wire);
     let Some(catch_up) = member.catch_up() else { return Served::All };
     let Some(gap) = catch_up.gap.take() else { return Served::All };
+    metrics::gaps(gap.reason).increment(1);
+    catch_up.told_gap = true;
     let bytes = frames::push(wire.as_ref(), &Push::Gap(&gap));
     // A gap is small and comes once per catch-up, so it goes with the replies, which are never dropped.
     member.queue.push_reply(bytes);
     if member.queue.is_closed() { Served::Full } else { Served::All }
-}
-
-fn now_us() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }

@@ -34,6 +34,11 @@ pub enum OrgCommand {
     /// What a probe of the log found.
     Probed(LogState),
     Rooms(oneshot::Sender<Vec<(Pattern, usize)>>),
+    /// What these sessions are subscribed to; those that are not here are left out.
+    Subscriptions {
+        sessions: Vec<SessionId>,
+        reply: oneshot::Sender<Vec<(SessionId, Vec<Pattern>)>>,
+    },
 }
 
 /// New subscriptions, and perhaps an older position to replay from.

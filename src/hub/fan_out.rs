@@ -4,15 +4,17 @@
 //! is one write each (DESIGN section 5). Nothing here allocates, parses or formats per delivery.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::frames;
-use super::member::{CatchUp, Delivery};
+use super::member::CatchUp;
 use super::org::Org;
 use super::router::Slot;
 use super::send_queue::Pushed;
 use crate::broker::{Body, Entry};
 use crate::protocol::push::Gap;
 use crate::protocol::{Position, Publication, Push};
+use crate::telemetry::metrics::{self, DropReason};
 
 /// Publications in one batch: as many as a mask has bits.
 pub const BATCH_MAX: usize = 64;
@@ -33,10 +35,14 @@ impl Org {
                 }
                 Body::Fence(reason) => {
                     self.fan_out(&batch, Some(start), before.seq).await;
-                    self.tell_gap(&Gap { from: Some(before), to: entry.position, reason: *reason }, before);
+                    let from = self.doubted_from(before);
+                    self.tell_gap(&Gap { from: Some(from), to: entry.position, reason: *reason }, before);
                     batch.clear();
                 }
-                Body::Malformed => tracing::debug!(position = %entry.position, "skipped an entry that is no publication"),
+                Body::Malformed => {
+                    metrics::malformed().increment(1);
+                    tracing::debug!(position = %entry.position, "skipped an entry that is no publication");
+                }
             }
             before = entry.position;
             if batch.len() == BATCH_MAX || bytes > BATCH_BYTES_MAX {
@@ -60,6 +66,8 @@ impl Org {
         if batch.is_empty() {
             return;
         }
+        self.reached.clear();
+        self.reached.resize(batch.len(), 0);
         self.mark(batch);
         self.batch.reset(batch.len());
         let touched = std::mem::take(&mut self.touched);
@@ -73,11 +81,23 @@ impl Org {
         }
         self.touched = touched;
         self.touched.clear();
+        self.count(batch);
+    }
+
+    /// Once per batch, not per delivery.
+    fn count(&self, batch: &[Arc<Publication>]) {
+        let now_us = unix_us();
+        for (publication, sessions) in batch.iter().zip(&self.reached) {
+            self.counters.delivered(publication.event.as_str(), *sessions, publication.time_us, now_us);
+            if *sessions > 0 {
+                metrics::delivery_seconds().record(seconds_since(publication.time_us, now_us));
+            }
+        }
     }
 
     /// Notes in `marks` which publications reach whom, and in `touched` who is reached at all.
     fn mark(&mut self, batch: &[Arc<Publication>]) {
-        let (marks, touched) = (&mut self.marks, &mut self.touched);
+        let (marks, touched, reached) = (&mut self.marks, &mut self.touched, &mut self.reached);
         for (index, publication) in batch.iter().enumerate() {
             let bit = 1u64 << index;
             let mut reach = |slot: Slot| {
@@ -85,6 +105,7 @@ impl Org {
                 if *mark == 0 {
                     touched.push(slot);
                 }
+                reached[index] += u64::from(*mark & bit == 0);
                 *mark |= bit;
             };
             if publication.sessions.is_empty() {
@@ -99,6 +120,8 @@ impl Org {
         let mask = std::mem::take(&mut self.marks[slot as usize]);
         let Some(member) = self.members.get_mut(slot as usize) else { return };
         if !member.is_live() {
+            // It gets these on its way through the log, and is counted there.
+            self.reached.iter_mut().enumerate().for_each(|(index, reached)| *reached -= mask >> index & 1);
             return;
         }
         member.told_seq = member.told_seq.max(last_seq);
@@ -110,6 +133,7 @@ impl Org {
     pub(super) fn tell_gap(&mut self, gap: &Gap, before: Position) {
         let live: Vec<Slot> =
             self.members.iter().filter(|(_, member)| member.is_live()).filter_map(|(slot, _)| Slot::try_from(slot).ok()).collect();
+        metrics::gaps(gap.reason).increment(live.len() as u64);
         for slot in live {
             let bytes = frames::push(self.members[slot as usize].wire.as_ref(), &Push::Gap(gap));
             self.push(slot, &bytes, Some(before));
@@ -120,8 +144,17 @@ impl Org {
     pub(super) fn push(&mut self, slot: Slot, bytes: &bytes::Bytes, before: Option<Position>) {
         let Some(member) = self.members.get_mut(slot as usize) else { return };
         if let Pushed::Overflowed(cursor) = member.queue.push_log(bytes, before) {
-            member.delivery = Delivery::CatchUp(Box::new(CatchUp::lagging(cursor)));
+            metrics::dropped(DropReason::Overflow).increment(1);
+            member.start_catch_up(CatchUp::lagging(cursor));
             self.serve(slot);
         }
     }
+}
+
+pub(super) fn seconds_since(time_us: u64, now_us: u64) -> f64 {
+    Duration::from_micros(now_us.saturating_sub(time_us)).as_secs_f64()
+}
+
+pub(super) fn unix_us() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }

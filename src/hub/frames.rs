@@ -28,10 +28,10 @@ impl Batch {
     /// The publications whose bits are set in `mask`, one after another, as bytes for `wire`.
     pub fn group(&mut self, mask: u64, wire: &dyn Wire, publications: &[Arc<Publication>]) -> Bytes {
         let key = (mask, wire.kind());
-        if let Some((recent, bytes)) = &self.recent {
-            if *recent == key {
-                return bytes.clone();
-            }
+        if let Some((recent, bytes)) = &self.recent
+            && *recent == key
+        {
+            return bytes.clone();
         }
         let bytes = match self.groups.get(&key) {
             Some(bytes) => bytes.clone(),

@@ -1,6 +1,6 @@
 //! A session as its org's task knows it: subscriptions, and where it stands in the log.
 //!
-//! Pure but for the send queue that it holds. What a session gets is decided here for catch-up, and by the router for live
+//! Pure but for the send queue that it holds and the metrics that it counts. What a session gets is decided here for catch-up, and by the router for live
 //! delivery; both follow the same rule.
 
 use std::collections::VecDeque;
@@ -10,6 +10,7 @@ use super::command::Subscribe;
 use super::send_queue::SendQueue;
 use crate::protocol::push::Gap;
 use crate::protocol::{GapReason, Pattern, Position, Publication, SessionId, Wire};
+use crate::telemetry::metrics::{self, ResumeOutcome};
 
 /// One session of the org on this node.
 pub struct Member {
@@ -41,6 +42,8 @@ pub enum Delivery {
 
 /// A session on its way from an older position to the tail's end.
 pub struct CatchUp {
+    /// Where it began.
+    pub origin: Position,
     /// It has everything up to here.
     pub cursor: Position,
     /// Whether the cursor is known to be a place in the present log.
@@ -51,17 +54,19 @@ pub struct CatchUp {
     pub gap: Option<Gap>,
     /// What a gap is called when the log no longer has what comes after the cursor.
     pub trimmed: GapReason,
+    /// Whether the session was told of any gap on the way.
+    pub told_gap: bool,
 }
 
 impl CatchUp {
     /// After an overflow: the cursor is a place in the present log, and nothing is replayed for new subscriptions.
     pub fn lagging(cursor: Position) -> Self {
-        Self { cursor, verified: true, seam_seq: cursor.seq, gap: None, trimmed: GapReason::Evicted }
+        Self { origin: cursor, cursor, verified: true, seam_seq: cursor.seq, gap: None, trimmed: GapReason::Evicted, told_gap: false }
     }
 
     /// For subscriptions made with a position, while everything up to `seam_seq` was served to the others.
     pub fn since(cursor: Position, seam_seq: u64) -> Self {
-        Self { cursor, verified: false, seam_seq, gap: None, trimmed: GapReason::Trimmed }
+        Self { origin: cursor, cursor, verified: false, seam_seq, gap: None, trimmed: GapReason::Trimmed, told_gap: false }
     }
 
     /// Goes on after the gap; gaps that follow each other without a delivery between are one.
@@ -81,6 +86,21 @@ impl Member {
             Delivery::CatchUp(catch_up) => Some(catch_up),
             Delivery::Live => None,
         }
+    }
+
+    pub fn start_catch_up(&mut self, catch_up: CatchUp) {
+        metrics::sessions_lagging().increment(1.0);
+        self.delivery = Delivery::CatchUp(Box::new(catch_up));
+    }
+
+    /// The session has everything up to the tail's end.
+    pub fn go_live(&mut self) {
+        if let Delivery::CatchUp(done) = std::mem::replace(&mut self.delivery, Delivery::Live) {
+            metrics::sessions_lagging().decrement(1.0);
+            let outcome = if done.told_gap { ResumeOutcome::Gap } else { ResumeOutcome::Complete };
+            metrics::resumes(outcome).increment(1);
+        }
+        self.subscriptions.iter_mut().for_each(|subscription| subscription.fresh = false);
     }
 
     pub fn is_live(&self) -> bool {
@@ -113,6 +133,15 @@ impl Member {
         if let Some(catch_up) = self.catch_up() {
             catch_up.verified = false;
             catch_up.seam_seq = catch_up.seam_seq.min(base_seq);
+        }
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        if !self.is_live() {
+            metrics::sessions_lagging().decrement(1.0);
+            metrics::resumes(ResumeOutcome::Failed).increment(1);
         }
     }
 }

@@ -7,13 +7,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 use slab::Slab;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::Orgs;
 use super::command::{OrgCommand, Subscribe, Unsubscribe};
 use super::config::{Config, Limits};
-use super::fan_out::BATCH_MAX;
+use super::fan_out::{BATCH_MAX, seconds_since, unix_us};
 use super::frames::{Batch, Replays};
 use super::member::{CatchUp, Delivery, Member, Subscription};
 use super::router::{Router, Slot};
@@ -24,15 +27,20 @@ use crate::broker::{Broker, LogState, OrgEvent, Page, PageLimit, ReadError};
 use crate::protocol::push::{Answer, Reply};
 use crate::protocol::room::SYSTEM_CHANNELS;
 use crate::protocol::{Close, CloseCode, Code, Fault, OrgId, Pattern, Position, Push, SessionId};
+use crate::telemetry::counters::Counters;
+use crate::telemetry::metrics;
 
 /// Commands handled before the feed gets its turn.
 const COMMANDS_AT_ONCE: usize = 256;
+/// Doubts closer together than this are one: a lost connection is noticed in several ways, and a fence comes with the last.
+const DOUBT_LASTS: Duration = Duration::from_secs(30);
 /// The longest pause between attempts to read a log that cannot be read.
 const RETRY_MAX_MS: u64 = 2_000;
 
 pub(super) struct Org {
     name: OrgId,
     broker: Arc<dyn Broker>,
+    pub(super) counters: Arc<Counters>,
     config: Arc<Config>,
     limits: Limits,
     /// `None` until the log was opened.
@@ -45,15 +53,23 @@ pub(super) struct Org {
     /// Per slot, which publications of the batch in hand reach it.
     pub(super) marks: Vec<u64>,
     pub(super) touched: Vec<Slot>,
+    /// Per publication of the batch in hand, how many sessions it reaches.
+    pub(super) reached: Vec<u64>,
     /// Members whose next entries are not in memory.
     pub(super) cold: BTreeSet<Slot>,
     /// Members that came from a node which knew more of the log than this one yet does.
     pub(super) ahead: BTreeSet<Slot>,
     /// Where to read the log from, because something may be missing. The feed waits meanwhile.
     repair: Option<u64>,
+    /// How far the log was known when the way to it was last in doubt, and since when: what a fence admits to have lost came
+    /// after this.
+    doubted: Option<(Position, Instant)>,
     /// What the last probe found beyond the tail's end: still missing at the next one, it is lost.
     suspect: Option<Position>,
     failures: u32,
+    jitter: SmallRng,
+    /// What this org contributes to the gauge of rooms.
+    rooms_counted: usize,
 }
 
 /// A read of the log under way; there is never more than one per org.
@@ -71,10 +87,18 @@ enum Purpose {
 }
 
 impl Org {
-    pub(super) fn new(name: OrgId, config: Arc<Config>, limits: Limits, broker: Arc<dyn Broker>) -> Self {
+    pub(super) fn new(
+        name: OrgId,
+        config: Arc<Config>,
+        limits: Limits,
+        broker: Arc<dyn Broker>,
+        counters: Arc<Counters>,
+        seed: u64,
+    ) -> Self {
         Self {
             name,
             broker,
+            counters,
             config,
             limits,
             tail: None,
@@ -85,19 +109,25 @@ impl Org {
             replays: Replays::default(),
             marks: Vec::new(),
             touched: Vec::new(),
+            reached: Vec::new(),
             cold: BTreeSet::new(),
             ahead: BTreeSet::new(),
             repair: None,
+            doubted: None,
             suspect: None,
             failures: 0,
+            jitter: SmallRng::seed_from_u64(seed),
+            rooms_counted: 0,
         }
     }
 
     pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<OrgCommand>, feed: (Feed, FeedReceiver), orgs: Arc<Orgs>) {
         let (feed, mut events_in) = feed;
+        metrics::orgs().increment(1.0);
         self.broker.join(&self.name, feed.clone()).await;
         let (mut commands, mut events) = (Vec::new(), Vec::new());
         let mut reading: Option<Reading> = None;
+        let mut idle_since: Option<Instant> = None;
         loop {
             if reading.is_none() {
                 reading = self.next_reading();
@@ -105,25 +135,35 @@ impl Org {
             // Sessions wait for the first attempt to open the log; while it cannot be opened they are told so.
             let serving = self.tail.is_some() || self.failures > 0;
             let feeding = self.tail.is_some() && self.repair.is_none();
-            let idle = self.members.is_empty() && serving;
+            idle_since = if self.members.is_empty() && serving { idle_since.or_else(|| Some(Instant::now())) } else { None };
+            let retire_at = idle_since.map(|since| since + Duration::from_millis(self.config.linger_ms));
             tokio::select! {
-                _ = inbox.recv_many(&mut commands, COMMANDS_AT_ONCE), if serving => {
-                    for command in commands.drain(..) {
-                        self.handle(command).await;
-                    }
-                    self.replays.clear();
-                }
-                _ = events_in.recv_many(&mut events, BATCH_MAX), if feeding => self.take_in(&mut events).await,
+                biased;
                 outcome = async { reading.as_mut().expect("guarded by the condition").await }, if reading.is_some() => {
                     reading = None;
                     self.finish(outcome).await;
                 }
-                () = tokio::time::sleep(Duration::from_millis(self.config.linger_ms)), if idle => {
+                _ = inbox.recv_many(&mut commands, COMMANDS_AT_ONCE), if serving => {
+                    for command in commands.drain(..) {
+                        self.handle(command);
+                    }
+                    self.replays.clear();
+                    self.count_rooms();
+                    // However many commands come, the feed has its turn after each round of them.
+                    if feeding {
+                        events_in.drain(&mut events, BATCH_MAX);
+                        self.take_in(&mut events).await;
+                    }
+                }
+                _ = events_in.recv_many(&mut events, BATCH_MAX), if feeding => self.take_in(&mut events).await,
+                () = async { tokio::time::sleep_until(retire_at.expect("guarded by the condition")).await }, if retire_at.is_some() => {
                     self.broker.leave(&self.name).await;
                     if Self::retire(&self.name, &inbox, &orgs) {
+                        metrics::orgs().decrement(1.0);
                         return;
                     }
                     self.broker.join(&self.name, feed.clone()).await;
+                    idle_since = None;
                 }
             }
         }
@@ -139,7 +179,7 @@ impl Org {
         retired
     }
 
-    fn next_reading(&self) -> Option<Reading> {
+    fn next_reading(&mut self) -> Option<Reading> {
         let pause = self.pause();
         let (broker, name) = (Arc::clone(&self.broker), self.name.clone());
         let Some(tail) = &self.tail else {
@@ -159,17 +199,23 @@ impl Org {
         let limit = PageLimit { entries: self.config.page_entries_max, bytes: self.config.page_bytes_max };
         Some(Box::pin(async move {
             tokio::time::sleep(pause).await;
-            Outcome::Read { purpose, from_seq, page: broker.read(&name, from_seq, limit).await }
+            // Whatever raised the doubt may have replaced the log's history, and opening it puts the fence that says so first.
+            let opened = if purpose == Purpose::Repair { broker.open(&name).await.map(|_| ()) } else { Ok(()) };
+            let page = match opened {
+                Ok(()) => broker.read(&name, from_seq, limit).await,
+                Err(error) => Err(error),
+            };
+            Outcome::Read { purpose, from_seq, page }
         }))
     }
 
     /// Grows with the failures in a row, with jitter, so that a broker that comes back is not overrun.
-    fn pause(&self) -> Duration {
+    fn pause(&mut self) -> Duration {
         if self.failures == 0 {
             return Duration::ZERO;
         }
         let ceiling = (50u64 << self.failures.min(6)).min(RETRY_MAX_MS);
-        Duration::from_millis(rand::random_range(ceiling / 2..=ceiling))
+        Duration::from_millis(self.jitter.random_range(ceiling / 2..=ceiling))
     }
 
     async fn finish(&mut self, outcome: Outcome) {
@@ -198,19 +244,28 @@ impl Org {
     async fn take_in(&mut self, events: &mut Vec<OrgEvent>) {
         let Some(tail) = &mut self.tail else { return };
         let before = tail.last();
-        let (mut entries, mut ephemeral) = (Vec::new(), Vec::new());
+        let (mut entries, mut ephemeral, mut in_doubt) = (Vec::new(), Vec::new(), false);
         for event in events.drain(..) {
             match event {
-                OrgEvent::Entry(entry) if self.repair.is_none() => match tail.admit(&entry) {
+                OrgEvent::Entry(entry) if !in_doubt => match tail.admit(&entry) {
                     Admission::Next => entries.push(entry),
                     Admission::Known => {}
-                    Admission::Doubtful => self.repair = Some(tail.repair_from_seq()),
+                    Admission::Doubtful => in_doubt = true,
                 },
                 // The repair will find it in the log.
                 OrgEvent::Entry(_) => {}
                 OrgEvent::Ephemeral(publication) => ephemeral.push(publication),
-                OrgEvent::Interrupted => self.repair = Some(tail.repair_from_seq()),
+                OrgEvent::Interrupted => {
+                    metrics::interruptions().increment(1);
+                    in_doubt = true;
+                }
             }
+        }
+        if let Some(newest) = entries.last() {
+            metrics::lag_seconds().record(seconds_since(newest.position.check, unix_us()));
+        }
+        if in_doubt {
+            self.doubt();
         }
         self.deliver(&entries, before).await;
         self.deliver_ephemeral(&ephemeral).await;
@@ -241,13 +296,19 @@ impl Org {
         }
     }
 
+    fn count_rooms(&mut self) {
+        let rooms = self.router.patterns();
+        metrics::rooms().increment(rooms as f64 - self.rooms_counted as f64);
+        self.rooms_counted = rooms;
+    }
+
     fn serve_ahead(&mut self) {
         for slot in std::mem::take(&mut self.ahead) {
             self.serve(slot);
         }
     }
 
-    async fn handle(&mut self, command: OrgCommand) {
+    fn handle(&mut self, command: OrgCommand) {
         match command {
             OrgCommand::Attach { session, queue, wire, slot } => {
                 let member = Member {
@@ -270,6 +331,9 @@ impl Org {
             OrgCommand::Probed(state) => self.compare(state),
             OrgCommand::Rooms(reply) => {
                 let _ = reply.send(self.rooms());
+            }
+            OrgCommand::Subscriptions { sessions, reply } => {
+                let _ = reply.send(self.subscriptions(&sessions));
             }
         }
     }
@@ -305,7 +369,7 @@ impl Org {
                 member.waiting.push_back(command);
             } else {
                 let fault = Fault::new(Code::RateLimitExceeded, "too many subscribe commands wait for the replay under way");
-                answer(member, Answer::error(command.answer.id, fault));
+                answer(member, &Answer::error(command.answer.id, fault));
             }
             return;
         }
@@ -333,9 +397,9 @@ impl Org {
             }
         }
         let position = command.since.or(member.is_live().then_some(last));
-        answer(member, placed(command.answer, position));
+        answer(member, &placed(command.answer, position));
         if let Some(since) = replay {
-            member.delivery = Delivery::CatchUp(Box::new(CatchUp::since(since, last.seq)));
+            member.start_catch_up(CatchUp::since(since, last.seq));
         }
     }
 
@@ -356,8 +420,8 @@ impl Org {
             ended |= waiting.grants.len() != before;
         }
         match command.answer {
-            Some(done) if ended => answer(member, done),
-            Some(done) => answer(member, Answer::error(done.id, Fault::new(Code::RoomNotFound, "there was no such subscription"))),
+            Some(done) if ended => answer(member, &done),
+            Some(done) => answer(member, &Answer::error(done.id, Fault::new(Code::RoomNotFound, "there was no such subscription"))),
             None => {}
         }
     }
@@ -382,7 +446,7 @@ impl Org {
         let last = tail.last();
         if member.is_live() && member.told_seq != last.seq {
             let bytes = super::frames::push(member.wire.as_ref(), &Push::Position(last));
-            let _ = self.push(slot, &bytes, Some(last));
+            self.push(slot, &bytes, Some(last));
             if let Some(member) = self.members.get_mut(slot as usize) {
                 member.told_seq = last.seq;
             }
@@ -403,9 +467,23 @@ impl Org {
 
     /// Has the log read before anything else is delivered.
     pub(super) fn doubt(&mut self) {
-        if let Some(tail) = &self.tail {
-            self.repair.get_or_insert(tail.repair_from_seq());
+        let Some(tail) = &self.tail else { return };
+        self.repair.get_or_insert(tail.repair_from_seq());
+        let now = Instant::now();
+        if self.doubted.is_none_or(|(_, since)| now.duration_since(since) > DOUBT_LASTS) {
+            self.doubted = Some((tail.last(), now));
         }
+    }
+
+    /// Where the loss that a fence admits may have begun; `before` is the entry before the fence.
+    pub(super) fn doubted_from(&self, before: Position) -> Position {
+        self.doubted.map_or(before, |(position, _)| position)
+    }
+
+    fn subscriptions(&self, sessions: &[SessionId]) -> Vec<(SessionId, Vec<Pattern>)> {
+        let here = sessions.iter().filter_map(|session| self.by_session.get(session)).filter_map(|slot| self.members.get(*slot as usize));
+        here.map(|member| (member.session, member.subscriptions.iter().map(|subscription| subscription.pattern.clone()).collect()))
+            .collect()
     }
 
     fn rooms(&self) -> Vec<(Pattern, usize)> {
@@ -433,9 +511,9 @@ fn refusal(member: &Member, command: &Subscribe, router: &Router, limits: Limits
     Some(Fault::new(Code::RoomFull, format!("{full} has its full number of sessions on this node")).retry_after_ms(5_000))
 }
 
-fn answer(member: &Member, answer: Answer) {
+fn answer(member: &Member, answer: &Answer) {
     let mut out = bytes::BytesMut::new();
-    member.wire.answer(&answer, &mut out);
+    member.wire.answer(answer, &mut out);
     member.queue.push_reply(out.freeze());
 }
 
@@ -444,7 +522,7 @@ fn refuse(member: &Member, command: Answer, fault: Option<Fault>) {
     let fault = fault.unwrap_or_else(|| Fault::new(Code::InternalError, "the subscription failed"));
     let useless = matches!(command.reply, Reply::Authenticated(_)) && member.subscriptions.is_empty();
     let (reason, retry_after_ms) = (fault.code, fault.retry_after_ms);
-    answer(member, Answer::error(command.id, fault));
+    answer(member, &Answer::error(command.id, fault));
     if useless {
         let code = match reason {
             Code::BrokerUnavailable => CloseCode::BrokerUnavailable,

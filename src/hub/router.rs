@@ -19,6 +19,7 @@ const INDEXED_ABOVE: usize = 64;
 pub struct Router {
     root: Node,
     subscriptions: usize,
+    patterns: usize,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +51,7 @@ impl Router {
         }
         let added = node.members(pattern).insert(slot);
         self.subscriptions += usize::from(added);
+        self.patterns += usize::from(added && node.members(pattern).slots.len() == 1);
         added
     }
 
@@ -58,6 +60,7 @@ impl Router {
         let steps: Vec<Step<'_>> = routed(pattern).map(|(_, step)| step).collect();
         if self.root.remove(&steps, pattern, slot) {
             self.subscriptions -= 1;
+            self.patterns -= usize::from(self.members(pattern) == 0);
         }
     }
 
@@ -90,15 +93,20 @@ impl Router {
         if let Some(node) = self.root.named.get(channel) {
             node.walk(segments.clone(), cascade, visit);
         }
-        if let Some(node) = self.root.any.as_deref() {
-            if step_takes(0, Step::Any, channel) {
-                node.walk(segments, cascade, visit);
-            }
+        if let Some(node) = self.root.any.as_deref()
+            && step_takes(0, Step::Any, channel)
+        {
+            node.walk(segments, cascade, visit);
         }
     }
 
     pub fn subscriptions(&self) -> usize {
         self.subscriptions
+    }
+
+    /// Different patterns with a subscription.
+    pub fn patterns(&self) -> usize {
+        self.patterns
     }
 }
 
@@ -270,6 +278,7 @@ mod tests {
                 }
             }
             prop_assert_eq!(router.subscriptions(), model.len());
+            prop_assert_eq!(router.patterns(), model.iter().map(|(pattern, _)| pattern).collect::<BTreeSet<_>>().len());
             for (room, cascade) in rooms {
                 let mut reached = BTreeSet::new();
                 router.visit(&room, cascade, &mut |slot| { reached.insert(slot); });

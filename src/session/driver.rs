@@ -14,14 +14,15 @@ use bytes::BytesMut;
 use tokio::time::Instant;
 
 use super::config::Settings;
-use super::machine::{Action, Machine, Now, Rules};
+use super::machine::{Action, Machine, Now, Rules, Terms};
 use super::registry::{Entry, Registry};
 use crate::auth::{Grant, Principal, Verifier};
-use crate::broker::{AckLevel, Broker, LeaseOutcome, PublishError, Published};
+use crate::broker::{AckLevel, Broker, LeaseOutcome, PublishError, Published, submit};
 use crate::hub::{Hub, OrgGone, OrgLink, SendQueue, Sink, send_queue};
 use crate::protocol::command::{CommandId, Subscribe, Unreadable};
 use crate::protocol::push::{Answer, Reply};
 use crate::protocol::{Close, CloseCode, Code, Command, Fault, OrgId, Position, Push, SessionId, Wire};
+use crate::telemetry::counters::Counters;
 
 /// What every session of a node shares.
 pub struct Parts {
@@ -31,13 +32,18 @@ pub struct Parts {
     pub registry: Arc<Registry>,
     pub rules: Arc<Rules>,
     pub settings: Settings,
+    pub counters: Arc<Counters>,
     /// The zero of the sessions' clock.
     pub started: Instant,
 }
 
 impl Parts {
+    fn terms(&self) -> Terms<'_> {
+        Terms { rules: &self.rules, settings: &self.settings }
+    }
+
     pub fn now(&self) -> Now {
-        let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| millis(since));
+        let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis);
         Now { mono_ms: millis(self.started.elapsed()), unix_ms }
     }
 }
@@ -62,9 +68,15 @@ pub struct Session {
 
 /// The outcome of something that took time.
 enum Done {
-    Verified { id: Option<CommandId>, subscribe: Subscribe, verdict: Result<Principal, Fault> },
+    Verified(Box<Verified>),
     Opened { org: OrgId, outcome: Result<OrgLink, Refusal> },
     Published { id: Option<CommandId>, outcome: Result<Published, PublishError> },
+}
+
+struct Verified {
+    id: Option<CommandId>,
+    subscribe: Subscribe,
+    verdict: Result<Principal, Fault>,
 }
 
 /// Why a session did not get into its org.
@@ -123,7 +135,7 @@ impl Session {
             && let Some(link) = &self.link
         {
             let outcome = link.drained().await;
-            self.check(outcome);
+            self.check(&outcome);
         }
     }
 
@@ -145,7 +157,7 @@ impl Session {
             }
             let mut actions = Vec::new();
             let parts = Arc::clone(&self.parts);
-            self.machine.on_command(command, &parts.rules, &parts.settings, parts.now(), &mut actions);
+            self.machine.on_command(command, &parts.terms(), parts.now(), &mut actions);
             self.perform(actions).await;
         } else {
             let wake = self.machine.timeout_ms(&self.parts.settings).map(|at_ms| self.parts.started + Duration::from_millis(at_ms));
@@ -188,19 +200,19 @@ impl Session {
                 Action::Subscribe { grants, since, answer } => {
                     if let Some(link) = &self.link {
                         let outcome = link.subscribe(grants, since, answer).await;
-                        self.check(outcome);
+                        self.check(&outcome);
                     }
                 }
                 Action::Unsubscribe { patterns, answer } => {
                     if let Some(link) = &self.link {
                         let outcome = link.unsubscribe(patterns, Some(answer)).await;
-                        self.check(outcome);
+                        self.check(&outcome);
                     }
                 }
                 Action::Publish { id, publication } => {
                     let broker = Arc::clone(&self.parts.broker);
                     self.pending = Some(Box::pin(async move {
-                        let outcome = broker.publish(&publication, AckLevel::Primary).await;
+                        let outcome = submit(broker.as_ref(), &publication, AckLevel::Primary).await;
                         Done::Published { id, outcome }
                     }));
                 }
@@ -215,7 +227,7 @@ impl Session {
         let parts = Arc::clone(&self.parts);
         self.pending = Some(Box::pin(async move {
             let verdict = parts.verifier.verify(&token, parts.now().unix_ms / 1_000).await.map_err(Fault::from);
-            Done::Verified { id, subscribe, verdict }
+            Done::Verified(Box::new(Verified { id, subscribe, verdict }))
         }));
     }
 
@@ -250,15 +262,16 @@ impl Session {
             Ok(()) => link.subscribe(grants, since, answer).await,
             gone => gone,
         };
-        self.check(outcome);
+        self.check(&outcome);
     }
 
     async fn finish(&mut self, done: Done) {
         match done {
-            Done::Verified { id, subscribe, verdict } => {
+            Done::Verified(verified) => {
+                let Verified { id, subscribe, verdict } = *verified;
                 let mut actions = Vec::new();
                 let parts = Arc::clone(&self.parts);
-                self.machine.on_verified(id, &subscribe, verdict, &parts.rules, &parts.settings, parts.now(), &mut actions);
+                self.machine.on_verified(id, &subscribe, verdict, &parts.terms(), parts.now(), &mut actions);
                 self.perform(actions).await;
             }
             Done::Opened { org, outcome } => self.opened(org, outcome),
@@ -303,17 +316,20 @@ impl Session {
         }
         if let Some(link) = &self.link {
             let outcome = link.heartbeat().await;
-            self.check(outcome);
+            self.check(&outcome);
         }
     }
 
-    fn check(&self, outcome: Result<(), OrgGone>) {
+    fn check(&self, outcome: &Result<(), OrgGone>) {
         if outcome.is_err() {
             self.entry.queue.close(Close::because(CloseCode::InternalError, Code::InternalError));
         }
     }
 
     fn answer(&self, answer: &Answer) {
+        if let Reply::Error(fault) = &answer.reply {
+            self.parts.counters.error(fault.code);
+        }
         let mut out = BytesMut::new();
         self.wire.answer(answer, &mut out);
         self.entry.queue.push_reply(out.freeze());

@@ -24,6 +24,13 @@ pub struct Rules {
     pub events: EventRules,
 }
 
+/// What a session is held to.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    pub rules: &'a Rules,
+    pub settings: &'a Settings,
+}
+
 /// A moment, by both clocks that matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
@@ -118,24 +125,17 @@ impl Machine {
         self.heard_ms = now.mono_ms;
     }
 
-    pub fn on_command(
-        &mut self,
-        command: Result<Command, Unreadable>,
-        rules: &Rules,
-        settings: &Settings,
-        now: Now,
-        actions: &mut Vec<Action>,
-    ) {
+    pub fn on_command(&mut self, command: Result<Command, Unreadable>, terms: &Terms<'_>, now: Now, actions: &mut Vec<Action>) {
         if matches!(self.phase, Phase::Closed) {
             return;
         }
         let (id, outcome) = match command {
-            Ok(command) => (command.id.clone(), self.decide(command, rules, settings, now)),
-            Err(unreadable) => (unreadable.id, self.spend(settings, now).and(Err(unreadable.fault))),
+            Ok(command) => (command.id.clone(), self.decide(command, terms, now)),
+            Err(unreadable) => (unreadable.id, self.spend(terms.settings, now).and(Err(unreadable.fault))),
         };
         match outcome {
             Ok(action) => actions.push(action),
-            Err(fault) => self.refuse(id, fault, settings, actions),
+            Err(fault) => self.refuse(id, fault, terms.settings, actions),
         }
     }
 
@@ -145,16 +145,15 @@ impl Machine {
         id: Option<CommandId>,
         subscribe: &Subscribe,
         verdict: Result<Principal, Fault>,
-        rules: &Rules,
-        settings: &Settings,
+        terms: &Terms<'_>,
         now: Now,
         actions: &mut Vec<Action>,
     ) {
-        match verdict.and_then(|principal| self.admit(principal, id.clone(), subscribe, rules, settings, now)) {
+        match verdict.and_then(|principal| self.admit(principal, id.clone(), subscribe, terms, now)) {
             Ok(action) => actions.push(action),
             Err(fault) => {
                 let close = matches!(self.phase, Phase::Anonymous { .. }).then(|| close_for(&fault));
-                self.refuse(id, fault, settings, actions);
+                self.refuse(id, fault, terms.settings, actions);
                 if let Some(close) = close {
                     self.close(close, actions);
                 }
@@ -200,7 +199,8 @@ impl Machine {
         }
     }
 
-    fn decide(&mut self, command: Command, rules: &Rules, settings: &Settings, now: Now) -> Result<Action, Fault> {
+    fn decide(&mut self, command: Command, terms: &Terms<'_>, now: Now) -> Result<Action, Fault> {
+        let Terms { rules, settings } = *terms;
         self.spend(settings, now)?;
         let Command { id, action } = command;
         match action {
@@ -243,10 +243,10 @@ impl Machine {
         principal: Principal,
         id: Option<CommandId>,
         subscribe: &Subscribe,
-        rules: &Rules,
-        settings: &Settings,
+        terms: &Terms<'_>,
         now: Now,
     ) -> Result<Action, Fault> {
+        let Terms { rules, settings } = *terms;
         let earlier = self.principal().ok().cloned();
         if let Some(earlier) = &earlier
             && (earlier.org() != principal.org() || earlier.sub() != principal.sub())

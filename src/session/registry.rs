@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::auth::Principal;
+use crate::auth::{Caller, Principal};
 use crate::broker::{Revocation, RevocationTarget};
 use crate::hub::SendQueue;
 use crate::protocol::{Close, CloseCode, Code, Fault, SessionId};
@@ -79,6 +79,16 @@ impl From<&RevocationTarget> for RevocationKey {
     }
 }
 
+impl Revoked {
+    /// Whether any of these was revoked, users and orgs not before `issued_ms`.
+    fn holds(&self, keys: impl IntoIterator<Item = Option<RevocationKey>>, issued_ms: u64) -> bool {
+        keys.into_iter().flatten().any(|key| {
+            let lasting = matches!(key, RevocationKey::Session(_) | RevocationKey::Token(_));
+            self.since_ms.get(&key).is_some_and(|since_ms| lasting || issued_ms <= *since_ms)
+        })
+    }
+}
+
 impl Registry {
     pub fn enter(&self, entry: Arc<Entry>) {
         self.sessions.lock().insert(entry.id, entry);
@@ -108,6 +118,11 @@ impl Registry {
         sessions.range((from, Unbounded)).map(|(_, entry)| entry).filter(|entry| keep(entry)).take(limit).cloned().collect()
     }
 
+    /// Shows every session to `look`, for counting. New sessions wait meanwhile.
+    pub fn visit(&self, look: impl FnMut(&Entry)) {
+        self.sessions.lock().values().map(AsRef::as_ref).for_each(look);
+    }
+
     /// Notes who the session is, unless that has been revoked.
     ///
     /// # Errors
@@ -132,10 +147,23 @@ impl Registry {
         ];
         // Tokens name whole seconds: one issued within the second of the revocation counts as issued before it.
         let issued_ms = principal.issued_at_s().map_or(0, |issued_s| issued_s.saturating_mul(1_000));
-        keys.into_iter().flatten().any(|key| {
-            let lasting = matches!(key, RevocationKey::Session(_) | RevocationKey::Token(_));
-            revoked.since_ms.get(&key).is_some_and(|since_ms| lasting || issued_ms <= *since_ms)
-        })
+        revoked.holds(keys, issued_ms)
+    }
+
+    /// Lets a caller of REST pass unless its token, its user or its org has been revoked. API keys are not revoked but removed.
+    ///
+    /// # Errors
+    /// `AUTH_FAILED` when the token has been revoked.
+    pub fn admit(&self, caller: &Caller) -> Result<(), Fault> {
+        let Some(issued_s) = caller.issued_at_s else { return Ok(()) };
+        let org = caller.org.as_ref().map(|org| org.as_str().to_owned());
+        let user = org.clone().map(|org| RevocationKey::User(org, caller.name.to_string()));
+        let token = caller.token_id.as_ref().map(|token| RevocationKey::Token(token.to_string()));
+        let keys = [token, user, org.map(RevocationKey::Org)];
+        if self.revoked.lock().holds(keys, issued_s.saturating_mul(1_000)) {
+            return Err(Fault::new(Code::AuthFailed, "the token has been revoked"));
+        }
+        Ok(())
     }
 
     /// Remembers the revocations and closes the sessions they concern; how many those were.

@@ -101,7 +101,10 @@ plain! {
     interruptions: Counter = counter!(INTERRUPTIONS);
     redis_round_trip_seconds: Histogram = histogram!(REDIS_ROUND_TRIP_SECONDS);
     redis_reconnects: Counter = counter!(REDIS_RECONNECTS);
+    bus_unreadable: Counter = counter!(BUS_UNREADABLE);
+    malformed: Counter = counter!(MALFORMED);
     broker_ready: Gauge = gauge!(BROKER_READY);
+    notes_ignored: Counter = counter!(NOTES_IGNORED);
 }
 
 /// How a resume ended.
@@ -212,7 +215,17 @@ mod tests {
         for gauge in [sessions(), sessions_lagging(), orgs(), rooms(), send_queue_bytes(), broker_ready()] {
             gauge.set(1.0);
         }
-        for counter in [sessions_opened(), published(), delivered(), delivered_bytes(), interruptions(), redis_reconnects()] {
+        for counter in [
+            sessions_opened(),
+            published(),
+            delivered(),
+            delivered_bytes(),
+            interruptions(),
+            redis_reconnects(),
+            bus_unreadable(),
+            malformed(),
+            notes_ignored(),
+        ] {
             counter.increment(1);
         }
         for histogram in [publish_seconds(), delivery_seconds(), lag_seconds(), redis_round_trip_seconds()] {

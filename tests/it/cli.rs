@@ -71,7 +71,7 @@ fn the_printed_defaults_check_out() {
 
 #[test]
 fn variables_and_schema_are_printed() {
-    assert!(text(&roomcast(&["config", "env"], &[]).stdout).contains("ROOMCAST_LIMITS__MESSAGE_BYTES_MAX\n"));
+    assert!(text(&roomcast(&["config", "env"], &[]).stdout).contains("ROOMCAST_WEBSOCKET__MESSAGE_BYTES_MAX\n"));
     let schema: serde_json::Value = serde_json::from_slice(&roomcast(&["config", "schema"], &[]).stdout).unwrap();
     assert!(schema["properties"]["limits"].is_object());
 }
@@ -79,9 +79,25 @@ fn variables_and_schema_are_printed() {
 #[test]
 fn help_is_what_the_snapshots_say() {
     insta::assert_snapshot!("help", text(&roomcast(&["--help"], &[]).stdout));
-    for command in ["serve", "tail", "publish", "config", "health", "completions"] {
+    for command in ["serve", "tail", "publish", "token", "config", "health", "completions"] {
         insta::assert_snapshot!(format!("help_{command}"), text(&roomcast(&[command, "--help"], &[]).stdout));
     }
+}
+
+#[test]
+fn a_minted_token_is_accepted_by_the_configuration_that_made_it_and_by_no_other() {
+    let env = [("ROOMCAST_AUTH__SECRET", "a-secret-of-at-least-thirty-two-bytes")];
+    let mint = ["token", "mint", "--sub", "alice", "--org", "acme", "--grant", "kpi:acme:**=subscribe,publish", "--scope", "read"];
+    let minted = text(&roomcast(&mint, &env).stdout);
+    let (here, elsewhere) = (("ROOMCAST_TOKEN", minted.trim()), ("ROOMCAST_AUTH__SECRET", "another-secret-of-thirty-two-bytes!!"));
+    let accepted = roomcast(&["token", "inspect"], &[env[0], here]);
+    assert!(accepted.status.success(), "{}", text(&accepted.stderr));
+    let shown = text(&accepted.stdout);
+    assert!(shown.contains("subscribe:kpi:acme:**") && shown.contains("roomcast:read") && shown.contains("\"verified\": false"), "{shown}");
+    let refused = roomcast(&["token", "inspect"], &[elsewhere, here]);
+    assert!(!refused.status.success() && text(&refused.stdout).contains("signature does not fit"));
+    let mistaken = roomcast(&["token", "mint", "--sub", "a", "--org", "acme", "--grant", "kpi:acme=read"], &env);
+    assert!(text(&mistaken.stderr).contains("the rights are subscribe, publish, presence, history"));
 }
 
 #[test]

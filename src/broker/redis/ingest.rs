@@ -1,6 +1,6 @@
 //! The stream that backends write to, turned into publications.
 //!
-//! One node at a time owns a shard and takes its entries in order: publish, then acknowledge and delete. Whatever dies in between
+//! One node at a time owns a shard and takes its entries in order: publish, then delete and acknowledge. Whatever dies in between
 //! leaves the entry pending; the next owner claims it and publishes it again under the same idempotency key, so that it is
 //! logged once. What cannot be published goes to the dead letters with its reason; what cannot be published *now* is tried
 //! again until it can. Nothing here is called by sessions or the hub.
@@ -20,9 +20,12 @@ use super::connection::{Connection, reason, within};
 use super::scripts::Function;
 use crate::broker::{AckLevel, Broker, PublishError, envelope};
 use crate::protocol::{EventName, NewPublication, Priority, RoomSyntax};
+use crate::telemetry::metrics::{self, IngestOutcome};
 
 /// The consumer group that all nodes are in.
 const GROUP: &str = "roomcast";
+/// Where a stream begins, and what XAUTOCLAIM answers when there is nothing further.
+const FIRST_ID: &str = "0-0";
 /// How long one read waits for entries; ownership is renewed in between.
 const BLOCK_MS: u64 = 1_000;
 /// How much later than `BLOCK_MS` an answer may come.
@@ -112,16 +115,17 @@ impl Consumer {
         let timeout = Duration::from_millis(BLOCK_MS) + RESPONSE_MARGIN;
         let mut connection = self.broker.link.endpoint.connect(timeout, None).await?;
         self.create_group(&mut connection).await?;
-        let mut claim = true;
+        // Where claiming what others left goes on; nothing when there is no more.
+        let mut claim = Some(FIRST_ID.to_owned());
         while !self.stop.is_cancelled() {
             match self.own(self.config.owner_lease_ms).await? {
                 Ownership::Other => return Ok(()),
-                Ownership::New => claim = true,
+                Ownership::New => claim = Some(FIRST_ID.to_owned()),
                 Ownership::Kept => {}
             }
-            if claim {
+            if let Some(from) = claim {
                 // Entries that an earlier owner left come first, so that order holds.
-                claim = self.take_over(&mut connection).await?;
+                claim = self.take_over(&mut connection, &from).await?;
                 continue;
             }
             for entry in self.read(&mut connection).await? {
@@ -152,15 +156,15 @@ impl Consumer {
     }
 
     /// Handles one batch of what is pending, whoever holds it: there is no other owner, and were one still at it, the idempotency
-    /// keys keep the log right. The answer is whether more may be pending.
-    async fn take_over(&self, connection: &mut Connection) -> RedisResult<bool> {
+    /// keys keep the log right. Redis drops pending entries that have been deleted. The answer is where to go on.
+    async fn take_over(&self, connection: &mut Connection, from: &str) -> RedisResult<Option<String>> {
         let mut command = cmd("XAUTOCLAIM");
-        command.arg(&self.stream).arg(GROUP).arg(&*self.broker.node_id).arg(0).arg("0-0").arg("COUNT").arg(self.config.batch.max(1));
+        command.arg(&self.stream).arg(GROUP).arg(&*self.broker.node_id).arg(0).arg(from).arg("COUNT").arg(self.config.batch.max(1));
         let claimed: StreamAutoClaimReply = connection.query(&command).await?;
         for entry in &claimed.claimed {
             self.handle(connection, entry).await?;
         }
-        Ok(!claimed.claimed.is_empty())
+        Ok((claimed.next_stream_id != FIRST_ID).then_some(claimed.next_stream_id))
     }
 
     async fn read(&self, connection: &mut Connection) -> RedisResult<Vec<StreamId>> {
@@ -172,13 +176,17 @@ impl Consumer {
         Ok(reply.unwrap_or_default().keys.into_iter().flat_map(|key| key.ids).collect())
     }
 
-    /// Publishes one entry and acknowledges it. An error leaves it pending; it is claimed again before anything later is read.
+    /// Publishes one entry, deletes and acknowledges it. An error leaves it pending; it is claimed again before anything later is read.
     async fn handle(&self, connection: &mut Connection, entry: &StreamId) -> RedisResult<()> {
         let refused = match publication(&entry.map, &self.broker.syntax, self.broker.config.data_bytes_max) {
             Ok(mut publication) => {
                 publication.idempotency_key.get_or_insert_with(|| format!("ingest:{}:{}", self.shard, entry.id).into());
                 match self.broker.publish(&publication, AckLevel::Primary).await {
-                    Ok(_) => None,
+                    Ok(published) => {
+                        let outcome = if published.duplicate { IngestOutcome::Duplicate } else { IngestOutcome::Logged };
+                        metrics::ingested(outcome).increment(1);
+                        None
+                    }
                     Err(PublishError::Refused(why)) => Some(why),
                     Err(PublishError::Unavailable(why)) => {
                         return Err(RedisError::from((ErrorKind::Server(ServerErrorKind::TryAgain), "publish", why)));
@@ -190,14 +198,15 @@ impl Consumer {
         if let Some(why) = refused {
             self.bury(connection, entry, &why).await?;
         }
-        connection.query::<u64>(cmd("XACK").arg(&self.stream).arg(GROUP).arg(&entry.id)).await?;
+        // Deleted first: an entry that was acknowledged and then not deleted would stay for ever, the reverse is cleaned up by a claim.
         connection.query::<u64>(cmd("XDEL").arg(&self.stream).arg(&entry.id)).await?;
+        connection.query::<u64>(cmd("XACK").arg(&self.stream).arg(GROUP).arg(&entry.id)).await?;
         Ok(())
     }
 
     /// Keeps a refused entry for people to look at: why, where it came from, and its fields as they were.
     async fn bury(&self, connection: &mut Connection, entry: &StreamId, why: &str) -> RedisResult<()> {
-        metrics::counter!("roomcast_ingest_dead_total").increment(1);
+        metrics::ingested(IngestOutcome::Dead).increment(1);
         let mut command = cmd("XADD");
         command.arg(self.broker.keys.ingest_dead()).arg("MAXLEN").arg("~").arg(self.config.dead_max.max(1)).arg("*");
         command.arg("reason").arg(why).arg("stream").arg(&self.stream).arg("id").arg(&entry.id);

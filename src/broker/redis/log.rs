@@ -7,8 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::{RedisError, Value};
 
-use super::connection::{Link, reason};
+use super::connection::reason;
 use super::keys::Keys;
+use super::link::Link;
 use super::scripts::Function;
 use crate::broker::{AckLevel, LogState, Page, PageLimit, PublishError, Published, ReadError, envelope};
 use crate::protocol::{NewPublication, OrgId, Position, RoomSyntax};

@@ -1,165 +1,27 @@
-//! Who wants to hear of which org, and the supervised connection that brings it.
+//! The supervised connection that brings what happens in orgs.
 //!
-//! Joining and leaving only change what is wanted; the supervisor makes the connection agree with it, over and over. A feed
-//! reads "interrupted" whenever its subscription was lost, and once it is live again and the log has been opened.
+//! [`Members`] says what is wanted; the supervisor makes the connection agree with it, over and over. Logs are opened before their
+//! feeds are told that they are live.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream;
-use parking_lot::Mutex;
 use redis::aio::AsyncPushSender;
 use redis::{ErrorKind, PushInfo, PushKind, RedisError, RedisResult, Value};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
-use super::connection::{Connection, Link, reason, within};
+use super::connection::{Connection, reason, within};
 use super::keys::Keys;
+use super::link::Link;
 use super::log;
-use crate::broker::{ControlMessage, Feed, OrgEvent, envelope};
-use crate::protocol::{OrgId, RoomSyntax};
+use super::members::{BATCH_MAX, Members, Stage};
 
-/// Topics that one round of subscribing takes on.
-const BATCH_MAX: usize = 512;
 /// Calls that run at once while subscriptions are settled.
 const CALLS_MAX: usize = 32;
 /// In a Cluster, every how many probes some live topics are subscribed to again: servers forget them when slots move.
 const HEAL_EVERY: u32 = 2;
-
-/// How far a wanted subscription has come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Stage {
-    Wanted,
-    /// Redis has confirmed it; the log is still to be opened and the feed to be told.
-    Subscribed,
-    Live,
-}
-
-struct Member {
-    org: OrgId,
-    feed: Feed,
-    stage: Stage,
-}
-
-/// What this node wants to hear.
-pub(super) struct Members {
-    by_topic: Mutex<HashMap<String, Member>>,
-    control: Mutex<Option<mpsc::Sender<ControlMessage>>>,
-    changed: Notify,
-    syntax: RoomSyntax,
-    fault: Mutex<Option<String>>,
-}
-
-impl Members {
-    pub(super) fn new(syntax: RoomSyntax) -> Self {
-        Self {
-            by_topic: Mutex::default(),
-            control: Mutex::default(),
-            changed: Notify::new(),
-            syntax,
-            fault: Mutex::new(Some("not subscribed yet".into())),
-        }
-    }
-
-    pub(super) fn join(&self, topic: String, org: &OrgId, feed: Feed) {
-        let mut members = self.by_topic.lock();
-        let stage = match members.get(&topic) {
-            Some(member) if member.stage != Stage::Wanted => Stage::Subscribed,
-            _ => Stage::Wanted,
-        };
-        members.insert(topic, Member { org: org.clone(), feed, stage });
-        drop(members);
-        self.changed.notify_one();
-    }
-
-    pub(super) fn leave(&self, topic: &str) {
-        self.by_topic.lock().remove(topic);
-        self.changed.notify_one();
-    }
-
-    pub(super) fn orgs(&self) -> Vec<OrgId> {
-        self.by_topic.lock().values().map(|member| member.org.clone()).collect()
-    }
-
-    pub(super) fn set_control(&self, sender: mpsc::Sender<ControlMessage>) {
-        *self.control.lock() = Some(sender);
-    }
-
-    /// Why nothing is heard, if so.
-    pub(super) fn fault(&self) -> Option<String> {
-        self.fault.lock().clone()
-    }
-
-    /// The logs have to be opened again, because the commands go over a new connection, perhaps to another server.
-    pub(super) fn reopen(&self) {
-        for member in self.by_topic.lock().values_mut() {
-            if member.stage == Stage::Live {
-                member.stage = Stage::Subscribed;
-            }
-        }
-        self.changed.notify_one();
-    }
-
-    /// All subscriptions are lost.
-    fn interrupt_all(&self) {
-        for member in self.by_topic.lock().values_mut() {
-            member.stage = Stage::Wanted;
-            member.feed.send(OrgEvent::Interrupted);
-        }
-        self.changed.notify_one();
-    }
-
-    /// One subscription is lost, unless it was given up.
-    fn interrupt(&self, topic: &str) {
-        if let Some(member) = self.by_topic.lock().get_mut(topic) {
-            member.stage = Stage::Wanted;
-            member.feed.send(OrgEvent::Interrupted);
-            self.changed.notify_one();
-        }
-    }
-
-    fn deliver(&self, topic: &str, payload: Vec<u8>) {
-        let found = self.by_topic.lock().get(topic).map(|member| (member.org.clone(), member.feed.clone()));
-        let Some((org, feed)) = found else {
-            return self.deliver_control(payload);
-        };
-        match envelope::bus_message(&Bytes::from(payload), &org, &self.syntax) {
-            Ok(event) => feed.send(event),
-            Err(envelope::Unreadable) => {
-                metrics::counter!("roomcast_bus_unreadable_total").increment(1);
-                // It may have been an entry: the log knows.
-                feed.send(OrgEvent::Interrupted);
-            }
-        }
-    }
-
-    fn deliver_control(&self, payload: Vec<u8>) {
-        if let Some(control) = self.control.lock().as_ref() {
-            // Whoever asked counts the answers, so a note that finds no room is a node that did not answer.
-            let _ = control.try_send(ControlMessage(payload.into()));
-        }
-    }
-
-    fn at_stage(&self, stage: Stage) -> Vec<(String, OrgId)> {
-        let members = self.by_topic.lock();
-        let found = members.iter().filter(|(_, member)| member.stage == stage);
-        found.take(BATCH_MAX).map(|(topic, member)| (topic.clone(), member.org.clone())).collect()
-    }
-
-    fn advance(&self, topic: &str, from: Stage, to: Stage) {
-        if let Some(member) = self.by_topic.lock().get_mut(topic).filter(|member| member.stage == from) {
-            member.stage = to;
-            if to == Stage::Live {
-                member.feed.send(OrgEvent::Interrupted);
-            }
-        }
-    }
-
-    fn takes(&self, topic: &str) -> bool {
-        self.by_topic.lock().contains_key(topic)
-    }
-}
 
 /// The parts that the supervisor of subscriptions works with.
 pub(super) struct Subscriber {
@@ -178,7 +40,7 @@ impl Subscriber {
             let lost = Arc::new(Notify::new());
             let error = match self.establish(&lost).await {
                 Ok(connection) => {
-                    *self.members.fault.lock() = None;
+                    self.members.set_fault(None);
                     pause = self.link.pause();
                     let error = self.keep(connection, &lost).await;
                     self.members.interrupt_all();
@@ -186,7 +48,7 @@ impl Subscriber {
                 }
                 Err(error) => error,
             };
-            if self.members.fault.lock().replace(reason(&error)).is_none() {
+            if self.members.set_fault(Some(reason(&error))).is_none() {
                 tracing::warn!(reason = reason(&error), "lost the subscriptions to Redis");
             }
             pause.wait().await;
@@ -245,7 +107,7 @@ impl Subscriber {
                 tracing::debug!(reason = reason(&error), "some topics could not be subscribed to; they will be tried again");
             }
             tokio::select! {
-                () = self.members.changed.notified() => {}
+                () = self.members.changed() => {}
                 () = tokio::time::sleep(self.link.interval()) => {
                     round = round.wrapping_add(1);
                     if self.link.endpoint.is_cluster() && round.is_multiple_of(HEAL_EVERY) {

@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use redis::streams::StreamRangeReply;
 use redis::{RedisError, cmd};
 
-use super::connection::Link;
 use super::keys::Keys;
+use super::link::Link;
 use super::log::{odd_answer, read_error};
 use super::scripts::Function;
 use crate::broker::{ControlMessage, LeaseOutcome, NodeInfo, ReadError, Revocation, RevocationTarget};

@@ -1,6 +1,6 @@
 //! The Lua bodies as Redis takes them: one function library, or one script per function where functions are not to be had.
 //!
-//! `connection` loads and calls them. Nothing here talks to Redis.
+//! `link` loads and calls them. Nothing here talks to Redis.
 
 use sha1::{Digest, Sha1};
 

@@ -58,15 +58,18 @@ metrics! {
     DELIVERY_SECONDS = Histogram "delivery_seconds", "seconds", [], "Time from the append to the log until the write to a socket, by the clocks of both.";
     LAG_SECONDS = Histogram "lag_seconds", "seconds", [], "Time from the append to the log until this node heard of it.";
     SEND_QUEUE_BYTES = Gauge "send_queue_bytes", "bytes", [], "Bytes that wait in send queues.";
-    DROPPED = Counter "dropped_total", "publications", ["reason": "`overflow` (the session catches up from the log), `conflated`, `ephemeral`"], "Publications taken out of a send queue unsent.";
-    RESUMES = Counter "resumes_total", "resumes", ["outcome": "`complete`, `gap`, `failed`"], "Resumes from a position.";
+    DROPPED = Counter "dropped_total", "times", ["reason": "`overflow` (the session catches up from the log), `conflated`, `ephemeral`"], "Times that a send queue had no room and publications were not written from it.";
+    RESUMES = Counter "resumes_total", "resumes", ["outcome": "`complete`, `gap`, `failed`"], "Catch-ups from an older position, of sessions that resumed or were too slow.";
     GAPS = Counter "gaps_total", "gaps", ["reason": "`trimmed`, `fork`, `log_lost`, `evicted`"], "Losses that clients were told.";
     CATCH_UP_READS = Counter "catch_up_reads_total", "reads", ["source": "`tail` (the node's memory) or `log` (the broker)"], "Pages read to catch sessions up.";
     INTERRUPTIONS = Counter "interruptions_total", "interruptions", [], "Times that entries may have been missed and the log was read to make sure.";
     INGESTED = Counter "ingested_total", "entries", ["outcome": "`logged`, `duplicate`, `dead`"], "Entries taken from the ingest stream.";
     REDIS_ROUND_TRIP_SECONDS = Histogram "redis_round_trip_seconds", "seconds", [], "Time of one command to Redis.";
     REDIS_RECONNECTS = Counter "redis_reconnects_total", "connections", [], "Connections to Redis made anew after one was lost.";
+    BUS_UNREADABLE = Counter "bus_unreadable_total", "messages", [], "Pub/sub messages that could not be read; the log was read instead.";
+    MALFORMED = Counter "malformed_total", "entries", [], "Log entries that are no publications of ours and were skipped.";
     BROKER_READY = Gauge "broker_ready", "0 or 1", [], "Whether the way to the broker is in order.";
+    NOTES_IGNORED = Counter "notes_ignored_total", "notes", [], "Notes from other nodes that could not be read, or were too many to answer.";
     BUILD_INFO = Gauge "build_info", "1", ["version": "the version of roomcast"], "Always 1; its label tells what runs.";
 }
 

@@ -209,7 +209,6 @@ impl Connection {
                 let mut out = BytesMut::new();
                 frame::close_echo(code, &mut out);
                 self.say_goodbye(out.freeze()).await;
-                metrics::closed(CloseCode::Normal);
             }
             End::Closing(close) => {
                 let mut out = BytesMut::new();
@@ -217,7 +216,7 @@ impl Connection {
                 metrics::closed(close.code);
                 self.say_goodbye(out.freeze()).await;
             }
-            End::Broken => metrics::closed(CloseCode::Normal),
+            End::Broken => {}
         }
         self.peer.end().await;
     }

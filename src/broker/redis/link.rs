@@ -1,0 +1,254 @@
+//! The supervised connection that all commands share, and the functions that it calls.
+//!
+//! `redis.rs` starts the supervisor; `log`, `registry` and `ingest` call. Functions are loaded by every new connection, so a server
+//! that was restarted or promoted has them before the first call.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind, Value, cmd};
+use tokio::sync::Notify;
+
+use super::config::Config;
+use super::connection::{Connection, Pause, reason};
+use super::endpoint::{ConfigError, Endpoint};
+use super::keys::Keys;
+use super::scripts::{Function, Scripts};
+use crate::telemetry::metrics;
+
+/// The connection that commands share, while there is one.
+pub(super) struct Link {
+    pub(super) endpoint: Endpoint,
+    scripts: Scripts,
+    publish_sha_key: String,
+    timeout: Duration,
+    interval: Duration,
+    pause_max: Duration,
+    connection: Mutex<Option<Connection>>,
+    /// Publishes that wait for replicas block their connection, so they have one to themselves.
+    waiting: Mutex<Option<Connection>>,
+    fault: Mutex<Option<String>>,
+    stale: Notify,
+    by_script: AtomicBool,
+}
+
+impl Link {
+    pub(super) fn new(config: &Config, keys: &Keys) -> Result<Self, ConfigError> {
+        for (field, value) in [
+            ("command_timeout_ms", config.command_timeout_ms),
+            ("connect_timeout_ms", config.connect_timeout_ms),
+            ("watchdog_interval_ms", config.watchdog_interval_ms),
+            ("lease_ms", config.lease_ms),
+            ("trim_interval_s", config.trim_interval_s),
+        ] {
+            if value == 0 {
+                return Err(ConfigError::Zero { field });
+            }
+        }
+        Ok(Self {
+            endpoint: Endpoint::new(config)?,
+            scripts: Scripts::new(config),
+            publish_sha_key: keys.publish_sha(),
+            timeout: Duration::from_millis(config.command_timeout_ms),
+            interval: Duration::from_millis(config.watchdog_interval_ms),
+            pause_max: Duration::from_millis(config.reconnect_pause_max_ms),
+            connection: Mutex::default(),
+            waiting: Mutex::default(),
+            fault: Mutex::new(Some("not connected yet".into())),
+            stale: Notify::new(),
+            by_script: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(super) fn pause(&self) -> Pause {
+        Pause::up_to(self.pause_max)
+    }
+
+    /// Why there is no connection, if there is none.
+    pub(super) fn fault(&self) -> Option<String> {
+        self.fault.lock().clone()
+    }
+
+    /// Keeps the connection up for as long as it is polled. `on_connected` runs after each (re)connection.
+    pub(super) async fn supervise(&self, on_connected: impl Fn()) {
+        let mut pause = self.pause();
+        loop {
+            let lost = match self.establish().await {
+                Ok(mut connection) => {
+                    *self.connection.lock() = Some(connection.clone());
+                    *self.fault.lock() = None;
+                    tracing::info!("connected to Redis");
+                    pause = self.pause();
+                    on_connected();
+                    self.endpoint.watch(&mut connection, self.interval, &self.stale).await
+                }
+                Err(error) => error,
+            };
+            *self.connection.lock() = None;
+            *self.waiting.lock() = None;
+            if self.fault.lock().replace(reason(&lost)).is_none() {
+                metrics::redis_reconnects().increment(1);
+                tracing::warn!(reason = reason(&lost), "lost the connection to Redis");
+            }
+            pause.wait().await;
+        }
+    }
+
+    async fn establish(&self) -> RedisResult<Connection> {
+        let mut connection = self.endpoint.connect(self.timeout, None).await?;
+        self.load(&mut connection).await?;
+        Ok(connection)
+    }
+
+    /// Loads the functions, or the scripts where functions are refused.
+    async fn load(&self, connection: &mut Connection) -> RedisResult<()> {
+        let mut load = cmd("FUNCTION");
+        load.arg("LOAD").arg("REPLACE").arg(&self.scripts.library);
+        match connection.query::<Value>(&load).await {
+            Ok(_) => {
+                self.by_script.store(false, Ordering::Release);
+                Ok(())
+            }
+            Err(error) if no_functions(&error) => {
+                let publish = self.scripts.script(Function::Publish);
+                connection.query::<Value>(cmd("SCRIPT").arg("LOAD").arg(&publish.source)).await?;
+                connection.query::<Value>(cmd("SET").arg(&self.publish_sha_key).arg(&publish.sha)).await?;
+                self.by_script.store(true, Ordering::Release);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Calls a function on one key.
+    pub(super) async fn call<T: FromRedisValue>(&self, function: Function, key: &str, args: &[&[u8]]) -> RedisResult<T> {
+        let mut connection = self.connection()?;
+        let value = self.call_on(&mut connection, function, key, args, None).await?;
+        T::from_redis_value(value).map_err(RedisError::from)
+    }
+
+    /// Calls a function and waits for a replica to have its writes. A connection of its own: WAIT blocks all behind it.
+    pub(super) async fn call_and_wait(&self, function: Function, key: &str, args: &[&[u8]], wait: Duration) -> RedisResult<(Value, u64)> {
+        let known = self.waiting.lock().clone();
+        let mut connection = match known {
+            Some(connection) => connection,
+            None => {
+                let connection = self.endpoint.connect(self.timeout + wait, None).await?;
+                self.waiting.lock().insert(connection).clone()
+            }
+        };
+        let mut wait_command = cmd("WAIT");
+        wait_command.arg(1).arg(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        let answer = self.call_on(&mut connection, function, key, args, Some(&wait_command)).await;
+        if answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Io) {
+            *self.waiting.lock() = None;
+        }
+        let both: Vec<Value> = Vec::from_redis_value(answer?).map_err(RedisError::from)?;
+        let mut both = both.into_iter();
+        let first = both.next().unwrap_or_default().extract_error()?;
+        let replicas = u64::from_redis_value(both.next().unwrap_or_default()).map_err(RedisError::from)?;
+        Ok((first, replicas))
+    }
+
+    /// A function that is missing (a server was flushed, or joined the Cluster) is loaded and called again, once.
+    async fn call_on(
+        &self,
+        connection: &mut Connection,
+        function: Function,
+        key: &str,
+        args: &[&[u8]],
+        then: Option<&Cmd>,
+    ) -> RedisResult<Value> {
+        let begun = Instant::now();
+        let answer = self.attempt(connection, function, key, args, then).await;
+        metrics::redis_round_trip_seconds().record(begun.elapsed().as_secs_f64());
+        let missing = answer.as_ref().is_err_and(is_missing);
+        let answer = if missing {
+            self.load(connection).await?;
+            self.attempt(connection, function, key, args, then).await
+        } else {
+            answer
+        };
+        if let Err(error) = &answer {
+            self.suspect(error);
+        }
+        answer
+    }
+
+    async fn attempt(
+        &self,
+        connection: &mut Connection,
+        function: Function,
+        key: &str,
+        args: &[&[u8]],
+        then: Option<&Cmd>,
+    ) -> RedisResult<Value> {
+        let by_script = self.by_script.load(Ordering::Acquire);
+        let script = self.scripts.script(function);
+        let mut command = if by_script { cmd("EVALSHA") } else { cmd("FCALL") };
+        if by_script {
+            command.arg(&script.sha);
+        } else {
+            command.arg(function.name());
+        }
+        command.arg(1).arg(key).arg(args);
+        let answer = send(connection, &command, key, then).await;
+        if !by_script || !answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)) {
+            return answer;
+        }
+        let mut command = cmd("EVAL");
+        command.arg(&script.source).arg(1).arg(key).arg(args);
+        send(connection, &command, key, then).await
+    }
+
+    /// A plain command.
+    pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
+        let mut connection = self.connection()?;
+        let answer = connection.query(command).await;
+        if let Err(error) = &answer {
+            self.suspect(error);
+        }
+        answer
+    }
+
+    fn connection(&self) -> RedisResult<Connection> {
+        self.connection.lock().clone().ok_or_else(|| RedisError::from((ErrorKind::Io, "not connected")))
+    }
+
+    /// Wakes the supervisor when an error says that the connection leads nowhere, or to a server that is not the primary.
+    fn suspect(&self, error: &RedisError) {
+        let read_only = error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly);
+        if read_only || (error.is_connection_dropped() && !error.is_timeout()) {
+            self.stale.notify_one();
+        }
+    }
+}
+async fn send(connection: &mut Connection, command: &Cmd, key: &str, then: Option<&Cmd>) -> RedisResult<Value> {
+    let Some(then) = then else {
+        return connection.query(command).await;
+    };
+    let answers = connection.query_both(command, then, key).await?;
+    // The first one's error decides whether to load and call again.
+    if let Some(Value::ServerError(error)) = answers.first() {
+        return Err(error.clone().into());
+    }
+    Ok(Value::Array(answers))
+}
+
+fn is_missing(error: &RedisError) -> bool {
+    error.to_string().contains("Function not found")
+}
+
+/// Whether the server has no functions, or does not let us load any.
+fn no_functions(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) || error.to_string().contains("unknown command")
+}

@@ -8,6 +8,7 @@ mod docs;
 mod fixtures;
 mod hostile;
 mod jwks;
+mod protocol_document;
 mod redis_broker;
 mod support;
 mod transport_listener;

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::code::{Code, Fault};
 use super::pattern::Pattern;
 use super::position::Position;
-use super::publication::Priority;
+use super::publication::{DEPTH_MAX, Priority, depth};
 use super::room::{OrgId, RoomName, RoomSyntax};
 
 /// Longest command id, in bytes of its JSON text.
@@ -161,6 +161,10 @@ impl Command {
     pub fn parse(json: &[u8]) -> Result<Self, Unreadable> {
         let unreadable = |fault| Unreadable { id: None, fault };
         let text = str::from_utf8(json).map_err(|_| unreadable(Fault::new(Code::InvalidMessage, "the message is not UTF-8")))?;
+        // The data of a publication is passed on unread, so its nesting is measured here.
+        if depth(json) > DEPTH_MAX {
+            return Err(unreadable(Fault::new(Code::InvalidMessage, "the message is nested deeper than 64 levels")));
+        }
         let message: Message<'_> = object("message", text).map_err(unreadable)?;
         let id = message.id.map_or(Ok(None), CommandId::read).map_err(unreadable)?;
         match Action::parse(&message.event, message.data) {

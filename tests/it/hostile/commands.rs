@@ -30,6 +30,7 @@ fn refused() -> Vec<(String, &'static str, &'static str)> {
             "INVALID_MESSAGE",
             "a deep unknown field",
         ),
+        (publish(&json!({"data": null})).replace("null", &format!("{}{}", "[".repeat(63), "]".repeat(63))), "INVALID_MESSAGE", "65 levels"),
         ("\u{feff}{\"event\":\"client:ping\"}".into(), "INVALID_MESSAGE", "a byte order mark"),
         (r#"{"event":"client:ping",}"#.into(), "INVALID_MESSAGE", "a comma too many"),
         (r"{'event':'client:ping'}".into(), "INVALID_MESSAGE", "single quotes"),

@@ -12,5 +12,6 @@ mod frames;
 mod gateway;
 mod handshake;
 mod limits;
+mod rest;
 mod stage;
 mod tokens;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use roomcast::auth::mint::{MintRequest, SigningKey, mint};
-use roomcast::auth::{Config, Secret};
+use roomcast::auth::{Config, Scope, Secret};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -81,9 +81,17 @@ pub fn token(user: &str, org: &str, grants: Option<&[&str]>) -> String {
     token_for(user, org, grants, 3_600)
 }
 
+/// A token for REST in one org.
+pub fn service_token(org: &str, scopes: &[Scope]) -> String {
+    signed(MintRequest { scopes: scopes.to_vec(), ..request("backend", org, None, 3_600) })
+}
+
 pub fn token_for(user: &str, org: &str, grants: Option<&[&str]>, lifetime_s: u64) -> String {
-    let config = Config { secret: Some(Secret::new(SECRET)), ..Config::default() };
-    let request = MintRequest {
+    signed(request(user, org, grants, lifetime_s))
+}
+
+fn request(user: &str, org: &str, grants: Option<&[&str]>, lifetime_s: u64) -> MintRequest {
+    MintRequest {
         sub: user.into(),
         org: Some(org.into()),
         grants: grants.map(|grants| grants.iter().map(ToString::to_string).collect()),
@@ -91,6 +99,10 @@ pub fn token_for(user: &str, org: &str, grants: Option<&[&str]>, lifetime_s: u64
         token_id: None,
         issued_at_s: now_s(),
         lifetime_s,
-    };
+    }
+}
+
+fn signed(request: MintRequest) -> String {
+    let config = Config { secret: Some(Secret::new(SECRET)), ..Config::default() };
     mint(&request, &config, &SigningKey::of_config(&config).unwrap()).unwrap()
 }

@@ -3,6 +3,7 @@
 //! Every theme runs under a [`stage`]: while the cases abuse the node, an honest client's publications must all arrive, in
 //! order and in time; afterwards the node must not have panicked and must not hold the memory.
 
+mod careless_backend;
 mod client;
 mod commands;
 mod compression;

@@ -163,7 +163,7 @@ impl Client {
         socket2::SockRef::from(&self.socket).set_linger(Some(std::time::Duration::ZERO)).unwrap();
     }
 
-    pub async fn to_the_end(mut self) {
+    pub async fn until_hung_up(mut self) {
         let mut rest = Vec::new();
         let _ = within("the server hangs up", self.socket.read_to_end(&mut rest)).await;
     }

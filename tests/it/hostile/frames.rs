@@ -80,7 +80,7 @@ async fn a_broken_frame_ends_its_connection_with_the_right_code() {
         assert_eq!(closed, code, "{reason}: {why}");
         let expected = if code == 1009 { "MESSAGE_TOO_LARGE" } else { "INVALID_MESSAGE" };
         assert_eq!(why, format!(r#"{{"code":"{expected}"}}"#), "{reason}");
-        client.to_the_end().await;
+        client.until_hung_up().await;
     }
     stage.end().await;
 }

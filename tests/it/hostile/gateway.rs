@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use parking_lot::Mutex;
 use roomcast::auth::mint::{MintRequest, SigningKey, mint};
 use roomcast::auth::{Config, Scope, Secret};
 use serde_json::Value;
@@ -35,13 +36,13 @@ impl Gateway {
         tokio::spawn(async move {
             let mut lines = BufReader::new(stderr).lines();
             while let Ok(Some(line)) = lines.next_line().await {
-                let mut kept = kept.lock().unwrap();
+                let mut kept = kept.lock();
                 kept.push_str(&line);
                 kept.push('\n');
             }
         });
         let address = eventually("the gateway serves", async || {
-            let kept = log.lock().unwrap();
+            let kept = log.lock();
             let mut lines = kept.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
             lines.find(|line| line["message"] == "serving").and_then(|line| line["address"].as_str()?.parse().ok())
         })
@@ -50,7 +51,7 @@ impl Gateway {
     }
 
     pub fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
+        self.log.lock().clone()
     }
 
     /// Resident memory of the process, in bytes.
@@ -83,11 +84,11 @@ pub fn token(user: &str, org: &str, grants: Option<&[&str]>) -> String {
 
 /// A token for REST in one org.
 pub fn service_token(org: &str, scopes: &[Scope]) -> String {
-    signed(MintRequest { scopes: scopes.to_vec(), ..request("backend", org, None, 3_600) })
+    signed(&MintRequest { scopes: scopes.to_vec(), ..request("backend", org, None, 3_600) })
 }
 
 pub fn token_for(user: &str, org: &str, grants: Option<&[&str]>, lifetime_s: u64) -> String {
-    signed(request(user, org, grants, lifetime_s))
+    signed(&request(user, org, grants, lifetime_s))
 }
 
 fn request(user: &str, org: &str, grants: Option<&[&str]>, lifetime_s: u64) -> MintRequest {
@@ -102,7 +103,7 @@ fn request(user: &str, org: &str, grants: Option<&[&str]>, lifetime_s: u64) -> M
     }
 }
 
-fn signed(request: MintRequest) -> String {
+fn signed(request: &MintRequest) -> String {
     let config = Config { secret: Some(Secret::new(SECRET)), ..Config::default() };
-    mint(&request, &config, &SigningKey::of_config(&config).unwrap()).unwrap()
+    mint(request, &config, &SigningKey::of_config(&config).unwrap()).unwrap()
 }

@@ -60,6 +60,8 @@ pub struct Client {
     pub seen: Vec<Seen>,
     pub position: Option<Position>,
     pub node: usize,
+    /// The node could not serve the subscription; the client goes elsewhere.
+    refused: bool,
     connection: Option<Connection>,
 }
 
@@ -71,7 +73,7 @@ struct Connection {
 
 impl Client {
     pub fn new(name: String, org: OrgId, patterns: Vec<Pattern>) -> Self {
-        Self { name, org, patterns, seen: Vec::new(), position: None, node: 0, connection: None }
+        Self { name, org, patterns, seen: Vec::new(), position: None, node: 0, refused: false, connection: None }
     }
 
     pub fn is_connected(&self) -> bool {
@@ -127,6 +129,9 @@ impl Client {
         for line in lines {
             self.note(&serde_json::from_slice(&line).unwrap());
         }
+        if std::mem::take(&mut self.refused) {
+            self.disconnect().await;
+        }
         !taken.is_empty()
     }
 
@@ -137,6 +142,10 @@ impl Client {
     }
 
     fn note(&mut self, message: &Value) {
+        if self.refused {
+            // Not being subscribed, it is entitled to nothing, and what it is told of positions means nothing.
+            return;
+        }
         let position = |value: &Value| value.as_str().map(|text| text.parse::<Position>().unwrap());
         let data = &message["data"];
         let seen = match message["event"].as_str().unwrap() {
@@ -145,7 +154,10 @@ impl Client {
                 Some(Seen::Gap { from, to, reason: data["reason"].as_str().unwrap().to_owned() })
             }
             "position" | "subscribed" => position(&data["position"]).map(Seen::At),
-            "error" => None,
+            "error" => {
+                self.refused = true;
+                None
+            }
             _ => {
                 Some(Seen::Publication { position: position(&message["id"]).unwrap(), room: message["room"].as_str().unwrap().to_owned() })
             }

@@ -223,15 +223,13 @@ impl World {
             self.store.deliver_delayed(node, true);
         }
         tokio::time::sleep(Duration::from_secs(5)).await;
-        for index in 0..self.clients.len() {
-            if !self.clients[index].is_connected() {
-                self.connect(index, index % NODES).await;
-            }
-        }
         for _ in 0..400 {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            for client in &mut self.clients {
-                client.read(usize::MAX).await;
+            for index in 0..self.clients.len() {
+                self.clients[index].read(usize::MAX).await;
+                if !self.clients[index].is_connected() {
+                    self.connect(index, index % NODES).await;
+                }
             }
         }
     }

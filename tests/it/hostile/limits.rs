@@ -120,6 +120,9 @@ async fn an_org_has_its_number_of_connections_over_the_whole_cluster() {
         let (code, reason) = third.closed().await;
         assert!(code == 4003 && reason.contains("CONNECTION_LIMIT") && reason.contains("retry_after_ms"), "{code} {reason}");
     }
+    let mut fourth = Client::open(&one, "/ws", "").await;
+    fourth.command(&json!({"event": "authenticate", "id": "in", "data": {"token": token_of("acme")}})).await;
+    assert_eq!(fourth.answer("in").await["data"]["code"], "CONNECTION_LIMIT");
     Client::session(&one, &token_of("other")).await.assert_alive("another org").await;
     first.assert_alive("within the limit").await;
     second.assert_alive("within the limit").await;

@@ -130,7 +130,7 @@ fn patterns(texts: &[&str]) -> Vec<Pattern> {
     texts.iter().map(|text| syntax().pattern(text).unwrap()).collect()
 }
 
-fn authenticated(rooms: &[&str]) -> Reply {
+fn authenticated(rooms: &[&str], position: Position) -> Reply {
     Reply::Authenticated(Authenticated {
         session_id: "019aa594-b580-7000-8000-000000000001".parse::<SessionId>().unwrap(),
         user_id: "alice".into(),
@@ -138,20 +138,20 @@ fn authenticated(rooms: &[&str]) -> Reply {
         expires_at: 1_763_719_200,
         ping_interval_ms: 25_000,
         rooms: patterns(rooms),
-        position: Some(position()),
+        position: Some(position),
     })
 }
 
 /// What the server says for each file of `replies`.
 fn replies() -> Vec<(&'static str, Answer)> {
-    let next = at(43, TIME_US + 2_000_000);
+    let (earlier, next) = (at(41, TIME_US - 1_000_000), at(43, TIME_US + 2_000_000));
     let invalid = syntax().room("kpi").unwrap_err();
     vec![
-        ("authenticated", Answer::new(id("1"), authenticated(&["kpi:acme:sales", "chat:acme:*:support"]))),
-        ("authenticated-by-handshake", Answer::new(None, authenticated(&[]))),
+        ("authenticated", Answer::new(id("1"), authenticated(&["kpi:acme:sales", "chat:acme:*:support"], position()))),
+        ("authenticated-by-handshake", Answer::new(None, authenticated(&[], earlier))),
         (
             "subscribed",
-            Answer::new(id("2"), Reply::Subscribed { rooms: patterns(&["kpi:acme:sales", "alerts:acme:**"]), position: Some(position()) }),
+            Answer::new(id("2"), Reply::Subscribed { rooms: patterns(&["kpi:acme:sales", "alerts:acme:**"]), position: Some(earlier) }),
         ),
         ("subscribed-catching-up", Answer::new(id("2"), Reply::Subscribed { rooms: patterns(&["kpi:acme:sales"]), position: None })),
         ("unsubscribed", Answer::new(id("7"), Reply::Unsubscribed { rooms: patterns(&["kpi:acme:sales"]) })),
@@ -249,13 +249,14 @@ fn file_of_push(push: &Push<'_>) -> &'static str {
 #[test]
 fn every_push_is_written_as_its_fixture_says() {
     let (publication, alert, ephemeral) = (publication(), alert(), ephemeral());
+    let missed = Publication { position: alert.position, time_us: alert.time_us, ..publication.clone() };
     let fresh_log = Position { epoch: 1_763_715_500_000, seq: 0, check: 0 };
     let gap = |reason| Gap { from: Some(position()), to: if reason == GapReason::LogLost { fresh_log } else { at(49, 0) }, reason };
     let gaps = [GapReason::Trimmed, GapReason::Fork, GapReason::LogLost, GapReason::Evicted].map(gap);
     let (ended, fault) = (patterns(&["kpi:acme:sales"]), Fault::new(Code::Unauthorized, "the renewed token no longer grants this"));
     let mut pushes = vec![
         Push::Publication { publication: &publication, replayed: false },
-        Push::Publication { publication: &publication, replayed: true },
+        Push::Publication { publication: &missed, replayed: true },
         Push::Position(at(50, TIME_US + 9_000_000)),
         Push::TokenExpiring { expires_at: 1_763_719_200 },
         Push::Unsubscribed { rooms: &ended, fault: &fault },

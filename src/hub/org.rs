@@ -527,15 +527,19 @@ fn answer(member: &Member, answer: &Answer) {
     member.queue.push_reply(out.freeze());
 }
 
-/// A session that could not even get its own rooms is of no use, so it is sent away to come back.
+/// A session that could not even get its own rooms is of no use, so it is sent away; one that has them keeps what it has.
 fn refuse(member: &Member, command: Answer, fault: Option<Fault>) {
     let fault = fault.unwrap_or_else(|| Fault::new(Code::InternalError, "the subscription failed"));
-    let authenticating = matches!(command.reply, Reply::Authenticated(_));
+    let useless = matches!(command.reply, Reply::Authenticated(_)) && member.subscriptions.is_empty();
     let (reason, retry_after_ms) = (fault.code, fault.retry_after_ms);
     answer(member, &Answer::error(command.id, fault));
-    if authenticating && reason == Code::BrokerUnavailable {
-        let close = Close::because(CloseCode::BrokerUnavailable, reason);
-        member.queue.close(close.retry_after_ms(retry_after_ms.unwrap_or_default()));
+    if useless {
+        let code = match reason {
+            Code::BrokerUnavailable => CloseCode::BrokerUnavailable,
+            Code::RoomFull => CloseCode::ConnectionLimit,
+            _ => CloseCode::Unauthorized,
+        };
+        member.queue.close(Close { code, reason: Some(reason), retry_after_ms });
     }
 }
 

@@ -37,7 +37,14 @@ pub fn channel(events_max: usize) -> (Feed, FeedReceiver) {
 
 impl Feed {
     /// Hands an event over without waiting.
+    ///
+    /// Entries that come while an interruption has not been read are dropped: taken in before it they could pass for the
+    /// continuation of what is known, though the interruption replaced that. The log is read for them anyway.
     pub fn send(&self, event: OrgEvent) {
+        let interrupted = self.interrupted.flag.load(Ordering::Acquire);
+        if interrupted && matches!(event, OrgEvent::Entry(_)) {
+            return;
+        }
         if event == OrgEvent::Interrupted || self.sender.try_send(event).is_err() {
             self.interrupted.flag.store(true, Ordering::Release);
             self.interrupted.notify.notify_one();
@@ -94,6 +101,14 @@ mod tests {
         let mut events = Vec::new();
         assert!(receiver.recv_many(&mut events, 8).await);
         assert_eq!(events, [event, OrgEvent::Interrupted]);
+        events.clear();
+        feed.send(OrgEvent::Interrupted);
+        feed.send(OrgEvent::Entry(crate::broker::Entry {
+            position: crate::protocol::Position { epoch: 1, seq: 2, check: 2 },
+            body: crate::broker::Body::Malformed,
+        }));
+        assert!(receiver.recv_many(&mut events, 8).await);
+        assert_eq!(events, [OrgEvent::Interrupted]);
         drop(feed);
         events.clear();
         assert!(!receiver.recv_many(&mut events, 8).await || events.is_empty());

@@ -69,6 +69,8 @@ type MakeBody<'a> = Box<dyn FnOnce(Position) -> Body + 'a>;
 struct Way {
     feeds: BTreeMap<OrgId, Feed>,
     cut: bool,
+    /// Its subscription to the old primary is gone and the one to the new not yet there.
+    deaf: bool,
     /// Pub/sub messages under way, in no certain order.
     delayed: Vec<(OrgId, Entry)>,
 }
@@ -137,6 +139,7 @@ impl Store {
 
     /// A replica that lacks the last `count` entries takes over; backends write `early` before any node comes.
     pub fn promote(&self, org: &OrgId, count: usize, early: &[NewPublication]) {
+        self.disconnect_all();
         {
             let mut inner = self.inner.lock();
             inner.begin(org);
@@ -158,6 +161,7 @@ impl Store {
 
     /// The store comes back with nothing.
     pub fn lose(&self, org: &OrgId) {
+        self.disconnect_all();
         {
             let mut inner = self.inner.lock();
             if let Some(log) = inner.logs.get_mut(org) {
@@ -168,11 +172,21 @@ impl Store {
         self.reconnect_all();
     }
 
+    /// The primary is gone: every subscription breaks, and what was under way is lost.
+    fn disconnect_all(&self) {
+        let mut inner = self.inner.lock();
+        for node in 0..inner.nodes.len() {
+            inner.nodes[node].deaf = true;
+            inner.nodes[node].delayed.clear();
+            inner.interrupt(node);
+        }
+    }
+
     fn reconnect_all(&self) {
         let nodes = self.inner.lock().nodes.len();
         for node in 0..nodes {
             let cut = self.inner.lock().nodes[node].cut;
-            self.inner.lock().nodes[node].delayed.clear();
+            self.inner.lock().nodes[node].deaf = false;
             if !cut {
                 self.reconnect(node);
             }
@@ -213,7 +227,7 @@ impl Inner {
 
     fn carry(&mut self, org: &OrgId, entry: &Entry) {
         for way in &mut self.nodes {
-            let Some(feed) = way.feeds.get(org).filter(|_| !way.cut) else { continue };
+            let Some(feed) = way.feeds.get(org).filter(|_| !way.cut && !way.deaf) else { continue };
             match self.rng.random_range(0..100) {
                 0..75 => feed.send(OrgEvent::Entry(entry.clone())),
                 75..80 => {}

@@ -194,7 +194,7 @@ fn take_piece<'a>(
         let seq = entry.position.seq;
         let frame = match &entry.body {
             Body::Publication(publication) if wanted(member, publication, seq, seam_seq, now_us) => {
-                Some(replays.frame(member.wire.as_ref(), seq, seq <= seam_seq, publication))
+                Some(replays.frame(member.wire.as_ref(), entry.position, seq <= seam_seq, publication))
             }
             Body::Fence(reason) => {
                 // Entries may stand between the parting of the histories and the fence, and the session may come from one of
@@ -209,7 +209,7 @@ fn take_piece<'a>(
         cursor = entry.position;
         if let Some(frame) = frame {
             bytes += frame.len();
-            parts.push((seq, seq <= seam_seq));
+            parts.push((entry.position, seq <= seam_seq));
             frames.push(frame);
         }
         if bytes >= room {

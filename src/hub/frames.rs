@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use crate::protocol::codec::WIRES_MAX;
-use crate::protocol::{Publication, Push, Wire};
+use crate::protocol::{Position, Publication, Push, Wire};
 
 /// The encodings of one batch of live publications.
 #[derive(Default)]
@@ -63,11 +63,12 @@ impl Batch {
     }
 }
 
-/// Encodings that sessions in catch-up share, over one round of serving them.
+/// Encodings that sessions in catch-up share, over one round of serving them. Kept by whole positions: a number alone may stand
+/// for another entry once the history was replaced.
 #[derive(Default)]
 pub struct Replays {
-    frames: HashMap<(u64, usize, bool), Bytes>,
-    groups: HashMap<(usize, Vec<(u64, bool)>), Bytes>,
+    frames: HashMap<(Position, usize, bool), Bytes>,
+    groups: HashMap<(usize, Vec<(Position, bool)>), Bytes>,
     bytes: usize,
 }
 
@@ -75,10 +76,10 @@ pub struct Replays {
 const REPLAY_BYTES_MAX: usize = 8 << 20;
 
 impl Replays {
-    pub fn frame(&mut self, wire: &dyn Wire, seq: u64, replayed: bool, publication: &Publication) -> Bytes {
+    pub fn frame(&mut self, wire: &dyn Wire, position: Position, replayed: bool, publication: &Publication) -> Bytes {
         self.shrink();
         let bytes = &mut self.bytes;
-        let frame = self.frames.entry((seq, wire.kind(), replayed)).or_insert_with(|| {
+        let frame = self.frames.entry((position, wire.kind(), replayed)).or_insert_with(|| {
             let frame = encode(wire, publication, replayed);
             *bytes += frame.len();
             frame
@@ -87,7 +88,7 @@ impl Replays {
     }
 
     /// The frames as one piece; sessions that miss the same publications share it.
-    pub fn group(&mut self, wire: &dyn Wire, parts: Vec<(u64, bool)>, frames: &[Bytes]) -> Bytes {
+    pub fn group(&mut self, wire: &dyn Wire, parts: Vec<(Position, bool)>, frames: &[Bytes]) -> Bytes {
         if let [only] = frames {
             return only.clone();
         }

@@ -270,6 +270,7 @@ impl Org {
         self.deliver(&entries, before).await;
         self.deliver_ephemeral(&ephemeral).await;
         self.serve_ahead();
+        self.replays.clear();
     }
 
     async fn repair_from(&mut self, page: &Page, from_seq: u64) {
@@ -292,6 +293,7 @@ impl Org {
                 }
                 self.deliver(&entries, base).await;
                 self.serve_ahead();
+                self.replays.clear();
             }
         }
     }

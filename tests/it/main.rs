@@ -6,6 +6,7 @@ mod broker_contract;
 mod cli;
 mod docs;
 mod jwks;
+mod nodes;
 mod redis_broker;
 mod support;
 mod transport_listener;

@@ -1,6 +1,8 @@
 //! What tests start and wait with.
 
+pub mod gateway;
 pub mod redis;
+pub mod world;
 
 use std::time::Duration;
 

@@ -1,0 +1,4 @@
+//! The promises, shown by real gateway processes on a real Redis: nothing here looks into a node.
+
+mod doors;
+mod transcript;

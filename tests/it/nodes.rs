@@ -1,4 +1,12 @@
 //! The promises, shown by real gateway processes on a real Redis: nothing here looks into a node.
 
+mod authorisation;
 mod doors;
+mod drain;
+mod failover;
+mod killed;
+mod once;
+mod outage;
+mod quiet;
+mod slow;
 mod transcript;

@@ -5,7 +5,8 @@ pub(super) fn org(room: &str) -> Option<&str> {
     room.split(':').nth(1)
 }
 
-/// Whether a publication into `room` reaches a subscription on `pattern`: that room, and everything below it.
+/// Whether a publication into `room` reaches a subscription: a room means itself and everything below it, `*` exactly one
+/// segment, a final `**` any rest.
 pub(super) fn reaches(pattern: &str, room: &str) -> bool {
     let mut segments = room.split(':');
     for wanted in pattern.split(':') {
@@ -17,7 +18,7 @@ pub(super) fn reaches(pattern: &str, room: &str) -> bool {
             _ => return false,
         }
     }
-    true
+    !pattern.contains('*') || segments.next().is_none()
 }
 
 #[cfg(test)]
@@ -25,11 +26,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_means_its_rooms_and_what_lies_below() {
+    fn a_room_means_what_lies_below_and_a_pattern_what_it_says() {
         for (pattern, room) in [("kpi:acme", "kpi:acme:a:b"), ("kpi:acme:*:q", "kpi:acme:a:q"), ("*:acme:**", "ai:acme:x")] {
             assert!(reaches(pattern, room), "{pattern} {room}");
         }
-        for (pattern, room) in [("kpi:acme:a", "kpi:acme"), ("kpi:acme", "kpi:acmes"), ("kpi:acme:*:q", "kpi:acme:a:r")] {
+        for (pattern, room) in
+            [("kpi:acme:a", "kpi:acme"), ("*:acme", "kpi:acme:a"), ("kpi:acme", "kpi:acmes"), ("kpi:acme:*:q", "kpi:acme:a:r")]
+        {
             assert!(!reaches(pattern, room), "{pattern} {room}");
         }
     }

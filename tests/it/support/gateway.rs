@@ -8,6 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use roomcast::auth::{Config, MintRequest, Scope, SigningKey, mint};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::eventually;
 
@@ -26,7 +28,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts a node with these settings, as names and values of `ROOMCAST_…`, and waits until it serves.
+    /// Starts a node with these settings, as names and values of `ROOMCAST_…`, and waits until it is ready.
     pub async fn start(id: &str, settings: &[(&str, &str)]) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
         let log = File::create(directory.path().join("log")).expect("the directory is ours");
@@ -40,7 +42,20 @@ impl Gateway {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut gateway = Self { id: id.to_owned(), address: nowhere, internal: nowhere, process, directory };
         (gateway.address, gateway.internal) = eventually("the node serves", async || gateway.announced()).await;
+        eventually("the node is ready", async || gateway.is_ready().await.then_some(())).await;
         gateway
+    }
+
+    /// Whether the probe says that it is ready, and not merely in service.
+    pub async fn is_ready(&self) -> bool {
+        let asking = async {
+            let mut stream = TcpStream::connect(self.internal).await.ok()?;
+            stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.ok()?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.ok()?;
+            Some(answer)
+        };
+        asking.await.is_some_and(|answer| answer.starts_with("HTTP/1.1 200") && answer.contains("\"ready\""))
     }
 
     fn announced(&self) -> Option<(SocketAddr, SocketAddr)> {
@@ -58,10 +73,6 @@ impl Gateway {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
-    pub fn http(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-
     /// SIGKILL.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
@@ -73,16 +84,6 @@ impl Gateway {
     /// SIGTERM: the node drains.
     pub fn terminate(&self) {
         self.signal("-TERM");
-    }
-
-    /// SIGSTOP.
-    pub fn freeze(&self) {
-        self.signal("-STOP");
-    }
-
-    /// SIGCONT.
-    pub fn thaw(&self) {
-        self.signal("-CONT");
     }
 
     fn signal(&self, signal: &str) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use roomcast_loadtest::ledger::Fate;
-use roomcast_loadtest::{Client, Event, Ledger, Message, Options, Outcome, Verdict};
+use roomcast_loadtest::{Client, Event, Ledger, Message, Options, Outcome, Verdict, What};
 use serde_json::{Value, json};
 
 use super::DEADLINE;
@@ -69,9 +69,12 @@ impl World {
         Person::meet(org, rooms, Options::new(self.from_node(node), Token::of(org, name).mint())).await
     }
 
-    /// As [`World::member`], resuming from `position`.
-    pub async fn member_since(&self, org: &str, name: &str, node: usize, rooms: &[&str], position: Option<String>) -> Person {
-        Person::meet(org, rooms, Options::new(self.from_node(node), Token::of(org, name).mint()).since(position)).await
+    /// Somebody who went away comes back to node `node` and resumes.
+    pub async fn welcome(&self, away: Away, node: usize) -> Person {
+        let Away { org, rooms, position, events } = away;
+        let rooms: Vec<&str> = rooms.iter().map(String::as_str).collect();
+        let options = Options::new(self.from_node(node), Token::of(&org, "returned").mint()).since(position);
+        Person { earlier: events, ..Person::meet(&org, &rooms, options).await }
     }
 }
 
@@ -80,15 +83,43 @@ pub struct Person {
     pub client: Client,
     pub org: String,
     pub rooms: Vec<String>,
+    /// What happened before they went away.
+    earlier: Vec<Event>,
+}
+
+/// Somebody who is offline, with what they remember.
+pub struct Away {
+    org: String,
+    rooms: Vec<String>,
+    pub position: Option<String>,
+    events: Vec<Event>,
 }
 
 impl Person {
     /// Connects and waits until authenticated.
     pub async fn meet(org: &str, rooms: &[&str], options: Options) -> Self {
         let client = Client::start(options.rooms(rooms.iter().copied()));
-        let person = Self { client, org: org.to_owned(), rooms: rooms.iter().map(ToString::to_string).collect() };
+        let rooms = rooms.iter().map(ToString::to_string).collect();
+        let person = Self { client, org: org.to_owned(), rooms, earlier: Vec::new() };
         person.hears("authenticated").await;
         person
+    }
+
+    /// Somebody whom the server need not let in.
+    pub fn of(client: Client, org: &str) -> Self {
+        Self { client, org: org.to_owned(), rooms: Vec::new(), earlier: Vec::new() }
+    }
+
+    /// Goes offline without a word.
+    pub fn leaves(self) -> Away {
+        let Self { client, org, rooms, earlier } = self;
+        let events = earlier.into_iter().chain(client.journal().events().iter().cloned()).collect();
+        Away { org, rooms, position: client.position(), events }
+    }
+
+    /// All that happened, absences included.
+    pub fn events(&self) -> Vec<Event> {
+        self.earlier.iter().chain(self.client.journal().events().iter()).cloned().collect()
     }
 
     /// Waits until `answer` finds something in what happened so far.
@@ -128,12 +159,21 @@ impl Person {
 
     /// The marks of what was delivered, in order.
     pub fn received(&self) -> Vec<String> {
-        let events = self.client.journal().events();
-        delivered(&events).filter_map(|message| message.data["mark"].as_str().map(str::to_owned)).collect()
+        delivered(&self.events()).filter_map(|message| message.data["mark"].as_str().map(str::to_owned)).collect()
     }
 
     pub fn count(&self, event: &str) -> usize {
         messages(&self.client.journal().events()).filter(|message| message.event == event).count()
+    }
+
+    /// Waits for the first goodbye: its code and what its reason says.
+    pub async fn is_closed(&self) -> (u16, Value) {
+        self.until("a close", |events| events.iter().find_map(goodbye)).await
+    }
+
+    /// Whether the first connection still stands.
+    pub fn is_still_connected(&self) -> bool {
+        !self.client.journal().events().iter().any(|event| matches!(event.what, What::Closed { .. } | What::Lost(_)))
     }
 
     /// Connections that it has had.
@@ -142,12 +182,20 @@ impl Person {
     }
 }
 
+fn goodbye(event: &Event) -> Option<(u16, Value)> {
+    match &event.what {
+        What::Closed { code, reason } => Some((*code, serde_json::from_str(reason).unwrap_or_default())),
+        What::Lost(why) => panic!("the connection ended without a close: {why}"),
+        _ => None,
+    }
+}
+
 pub fn messages(events: &[Event]) -> impl Iterator<Item = &Message> {
     events.iter().filter_map(Event::message)
 }
 
 fn delivered(events: &[Event]) -> impl Iterator<Item = &Message> {
-    let fresh = |event: &&Event| matches!(event.what, roomcast_loadtest::What::Message { fresh: true, .. });
+    let fresh = |event: &&Event| matches!(event.what, What::Message { fresh: true, .. });
     events.iter().filter(fresh).filter_map(Event::message).filter(|message| message.room.is_some())
 }
 
@@ -188,7 +236,7 @@ impl Books {
             ledger.published(mark, room, *fate, *at_ms);
         }
         for person in people {
-            ledger.book(&person.org, person.rooms.iter().cloned(), &person.client.journal().events(), self.begun);
+            ledger.book(&person.org, person.rooms.iter().cloned(), &person.events(), self.begun);
         }
         ledger
     }
@@ -253,6 +301,25 @@ pub async fn fcall(redis: &Redis, org: &str, room: &str, mark: &str) -> String {
     command.arg("roomcast_publish").arg(1).arg(format!("rc:{{{org}}}")).arg(room).arg("kpi:update").arg(data);
     let (position, _): (String, i64) = redis.ask(&command).await;
     position
+}
+
+/// Publishes `count` marked publications of `bytes` each through Redis, many per round trip, and books them.
+pub async fn pour(redis: &Redis, books: &Books, org: &str, room: &str, name: &str, (count, bytes): (usize, usize)) {
+    let filling = "x".repeat(bytes);
+    let client = redis::Client::open(redis.url()).expect("our URL is well-formed");
+    let mut connection = client.get_multiplexed_async_connection().await.expect("the test's Redis is up");
+    let marks: Vec<String> = (0..count).map(|number| format!("{name}-{number}")).collect();
+    for marks in marks.chunks(64) {
+        let mut pipeline = redis::pipe();
+        for mark in marks {
+            let data = json!({ "mark": mark, "filling": filling }).to_string();
+            pipeline.cmd("FCALL").arg("roomcast_publish").arg(1).arg(format!("rc:{{{org}}}")).arg(room).arg("kpi:update").arg(data);
+        }
+        let answers: Vec<(String, i64)> = pipeline.query_async(&mut connection).await.expect("Redis takes them");
+        for (mark, (position, _)) in marks.iter().zip(answers) {
+            books.note(mark, room, Fate::Acked(position.parse().ok()));
+        }
+    }
 }
 
 /// Adds to the ingest stream as a backend would.

@@ -15,6 +15,7 @@ pub mod hub;
 
 pub mod session;
 pub mod transport;
+pub mod web;
 
 pub mod api;
 

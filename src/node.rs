@@ -26,6 +26,7 @@ use crate::telemetry::metrics;
 use crate::transport::listener::{self, BindError, Listener};
 use crate::transport::websocket::Door;
 use crate::transport::websocket::origin::NotAnOrigin;
+use crate::web;
 
 /// Sessions closed at once while draining.
 const DRAIN_STEP_MS: u64 = 50;
@@ -131,7 +132,7 @@ impl Node {
             tasks: TaskTracker::new(),
         };
         node.spawn_keepers(hub);
-        let routes = node.door.router().merge(api::router(Arc::clone(&api)).map_err(StartError::ApiOrigin)?);
+        let routes = node.door.router().merge(api::router(Arc::clone(&api)).map_err(StartError::ApiOrigin)?).merge(web::router());
         node.tasks.spawn(public.serve(routes, node.stop.clone()));
         node.tasks.spawn(internal.serve(api::internal_router(Arc::clone(&api)), node.stop.clone()));
         node.spawn(api::cluster::answer_notes(api));

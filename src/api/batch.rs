@@ -27,32 +27,32 @@ const ORGS_AT_ONCE: usize = 16;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"publications": [{"event": "kpi:update", "target": {"organization_id": "acme"}, "data": 1}]}))]
-pub(super) struct Batch {
+pub(super) struct BatchRequest {
     /// As for `/broadcast`, without `all_organizations`.
     #[schema(value_type = Vec<Broadcast>)]
     publications: Vec<Box<RawValue>>,
 }
 
 #[derive(Serialize, ToSchema)]
-pub(super) struct Answered {
+pub(super) struct BatchAnswer {
     /// Whether every publication was accepted.
     success: bool,
     accepted: usize,
     failed: usize,
     /// In the order of the request.
-    results: Vec<Outcome>,
+    results: Vec<BatchOutcome>,
 }
 
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-pub(super) enum Outcome {
+pub(super) enum BatchOutcome {
     Accepted(Accepted),
-    Refused(Refusal),
+    Refused(BatchRefusal),
 }
 
 /// Why one publication was not accepted.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Refusal {
+pub(super) struct BatchRefusal {
     #[schema(value_type = String, example = "INVALID_ROOM")]
     code: Code,
     detail: String,
@@ -60,9 +60,9 @@ pub(super) struct Refusal {
     retry_after_ms: Option<u64>,
 }
 
-impl From<Problem> for Outcome {
+impl From<Problem> for BatchOutcome {
     fn from(problem: Problem) -> Self {
-        Self::Refused(Refusal { code: problem.code, detail: problem.detail.into_owned(), retry_after_ms: problem.retry_after_ms })
+        Self::Refused(BatchRefusal { code: problem.code, detail: problem.detail.into_owned(), retry_after_ms: problem.retry_after_ms })
     }
 }
 
@@ -77,14 +77,14 @@ struct Item {
 ///
 /// Each publication stands for itself: some may be accepted and others not. Those of one org are published in the order of the request.
 /// Give each an idempotency key to be able to retry. Needs the scope `publish`.
-#[utoipa::path(post, path = "/api/ws/publish/batch", tag = "publishing", request_body = Batch,
-    security(("bearer" = ["publish"]), ("api_key" = [])), responses((status = 200, body = Answered), Problems))]
+#[utoipa::path(post, path = "/api/ws/publish/batch", operation_id = "publishBatch", tag = "publishing", request_body = BatchRequest,
+    security(("bearer" = ["publish"]), ("api_key" = [])), responses((status = 200, body = BatchAnswer), Problems))]
 pub(super) async fn publish_batch(
     State(api): State<Arc<Api>>,
     caller: Authorized<Publish>,
     headers: HeaderMap,
-    Json { value: batch, .. }: Json<Batch>,
-) -> Result<axum::Json<Answered>, Problem> {
+    Json { value: batch, .. }: Json<BatchRequest>,
+) -> Result<axum::Json<BatchAnswer>, Problem> {
     let parts = &api.parts;
     let max = parts.config.batch_max;
     if batch.publications.is_empty() || batch.publications.len() > max {
@@ -95,7 +95,7 @@ pub(super) async fn publish_batch(
     for (index, raw) in batch.publications.iter().enumerate() {
         match item(index, raw, &headers, &caller, parts) {
             Ok(item) => by_org.entry(item.permitted.publication().room.org().clone()).or_default().push(item),
-            Err(problem) => outcomes.push((index, Outcome::from(problem))),
+            Err(problem) => outcomes.push((index, BatchOutcome::from(problem))),
         }
     }
     // Whatever is not begun by then is told as such, rather than have the whole request end without an answer.
@@ -104,10 +104,10 @@ pub(super) async fn publish_batch(
     let published: Vec<_> = published.buffer_unordered(ORGS_AT_ONCE).collect().await;
     outcomes.extend(published.into_iter().flatten());
     outcomes.sort_by_key(|(index, _)| *index);
-    let results: Vec<Outcome> = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
-    let accepted = results.iter().filter(|outcome| matches!(outcome, Outcome::Accepted(_))).count();
+    let results: Vec<BatchOutcome> = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
+    let accepted = results.iter().filter(|outcome| matches!(outcome, BatchOutcome::Accepted(_))).count();
     let failed = results.len() - accepted;
-    Ok(axum::Json(Answered { success: failed == 0, accepted, failed, results }))
+    Ok(axum::Json(BatchAnswer { success: failed == 0, accepted, failed, results }))
 }
 
 fn item(index: usize, raw: &RawValue, headers: &HeaderMap, caller: &Authorized<Publish>, parts: &Parts) -> Result<Item, Problem> {
@@ -117,7 +117,7 @@ fn item(index: usize, raw: &RawValue, headers: &HeaderMap, caller: &Authorized<P
 }
 
 /// Publishes one org's publications. Once the broker is away the rest is not tried: a later one must not overtake.
-async fn in_order(parts: &Parts, items: Vec<Item>, deadline: Instant) -> Vec<(usize, Outcome)> {
+async fn in_order(parts: &Parts, items: Vec<Item>, deadline: Instant) -> Vec<(usize, BatchOutcome)> {
     let mut outcomes = Vec::with_capacity(items.len());
     let mut away = false;
     for item in items {
@@ -128,7 +128,7 @@ async fn in_order(parts: &Parts, items: Vec<Item>, deadline: Instant) -> Vec<(us
             publish(parts, &item.permitted, item.ack).await
         };
         away = matches!(&outcome, Err(fault) if fault.code == Code::BrokerUnavailable);
-        outcomes.push((item.index, outcome.map_or_else(|fault| Problem::from(fault).into(), Outcome::Accepted)));
+        outcomes.push((item.index, outcome.map_or_else(|fault| Problem::from(fault).into(), BatchOutcome::Accepted)));
     }
     outcomes
 }

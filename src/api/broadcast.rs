@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::HeaderMap;
@@ -123,7 +122,7 @@ impl Broadcast {
 
 /// The answer to one publication into one org.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Answered {
+pub(super) struct PublishAnswer {
     pub success: bool,
     #[serde(flatten)]
     #[schema(inline)]
@@ -132,7 +131,7 @@ pub(super) struct Answered {
 
 /// The answer to a publication into all orgs.
 #[derive(Serialize, ToSchema)]
-pub(super) struct AnsweredForAll {
+pub(super) struct PublishToAllAnswer {
     /// Whether it was accepted for every org.
     success: bool,
     /// Orgs for which it was accepted.
@@ -141,32 +140,40 @@ pub(super) struct AnsweredForAll {
     failed: Vec<String>,
 }
 
+/// `PublishAnswer`, or `PublishToAllAnswer` for `all_organizations`.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum BroadcastAnswer {
+    One(PublishAnswer),
+    All(PublishToAllAnswer),
+}
+
 /// Publish
 ///
 /// Publishes into the room that follows from the target (see its schema), once the broker has it. With
 /// `all_organizations` the answer counts the orgs instead of naming a room. Needs the scope `publish`; `all_organizations` needs
 /// `admin`.
-#[utoipa::path(post, path = "/api/ws/broadcast", tag = "publishing", request_body = Broadcast,
+#[utoipa::path(post, path = "/api/ws/broadcast", operation_id = "publish", tag = "publishing", request_body = Broadcast,
     security(("bearer" = ["publish"]), ("api_key" = [])),
-    responses((status = 200, body = Answered, example = json!({"success": true, "id": "19c51a3f0-2a-64e0c1b2a3f4e", "room": "kpi:acme:sales",
+    responses((status = 200, body = BroadcastAnswer, example = json!({"success": true, "id": "19c51a3f0-2a-64e0c1b2a3f4e", "room": "kpi:acme:sales",
         "duplicate": false})), Problems))]
 pub(super) async fn broadcast(
     State(api): State<Arc<Api>>,
     caller: Authorized<Publish>,
     headers: HeaderMap,
     Json { value: mut broadcast, .. }: Json<Broadcast>,
-) -> Result<Response, Problem> {
+) -> Result<axum::Json<BroadcastAnswer>, Problem> {
     broadcast.adopt_trace(&headers);
     if broadcast.target.all_organizations {
         caller.caller().require(Scope::Admin)?;
-        return Ok(axum::Json(to_all(&api.parts, &caller, &broadcast).await?).into_response());
+        return Ok(axum::Json(BroadcastAnswer::All(to_all(&api.parts, &caller, &broadcast).await?)));
     }
     let permitted = broadcast.permitted(&caller, &api.parts.rules)?;
     let accepted = publish(&api.parts, &permitted, broadcast.ack).await?;
-    Ok(axum::Json(Answered { success: true, accepted }).into_response())
+    Ok(axum::Json(BroadcastAnswer::One(PublishAnswer { success: true, accepted })))
 }
 
-async fn to_all(parts: &Parts, caller: &Authorized<Publish>, broadcast: &Broadcast) -> Result<AnsweredForAll, Problem> {
+async fn to_all(parts: &Parts, caller: &Authorized<Publish>, broadcast: &Broadcast) -> Result<PublishToAllAnswer, Problem> {
     let max = parts.config.organizations_max;
     let unavailable = |_| Fault::new(Code::BrokerUnavailable, "the broker cannot name the organizations").retry_after_ms(1_000);
     let orgs = parts.broker.orgs(max + 1).await.map_err(unavailable)?;
@@ -183,5 +190,5 @@ async fn to_all(parts: &Parts, caller: &Authorized<Publish>, broadcast: &Broadca
     if !orgs.is_empty() && failed.len() == orgs.len() {
         return Err(Fault::new(Code::BrokerUnavailable, "it was accepted for no organization").retry_after_ms(1_000).into());
     }
-    Ok(AnsweredForAll { success: failed.is_empty(), organizations: orgs.len() - failed.len(), failed })
+    Ok(PublishToAllAnswer { success: failed.is_empty(), organizations: orgs.len() - failed.len(), failed })
 }

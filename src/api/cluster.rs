@@ -92,7 +92,9 @@ impl Cluster {
         if others.is_empty() || answers.iter().any(&enough) {
             return Ok(Gathered { answers, partial: Vec::new() });
         }
-        let waiting = cluster.ask(parts, question, node).await?;
+        let Some(waiting) = cluster.ask(parts, question, node).await? else {
+            return Ok(Gathered { answers, partial: others.into_iter().collect() });
+        };
         let partial = waiting.collect(parts, others, pick, enough, &mut answers).await;
         Ok(Gathered { answers, partial })
     }
@@ -110,7 +112,8 @@ impl Cluster {
         }
     }
 
-    async fn ask<'a>(&'a self, parts: &Parts, question: Question, node: Option<&str>) -> Result<Waiting<'a>, Problem> {
+    /// Sends the question; `None` when it cannot be sent, so that nobody will answer.
+    async fn ask<'a>(&'a self, parts: &Parts, question: Question, node: Option<&str>) -> Result<Option<Waiting<'a>>, Problem> {
         let id = Uuid::new_v4();
         let (sender, answers) = mpsc::channel(NODES_MAX);
         {
@@ -122,11 +125,9 @@ impl Cluster {
             waiting.insert(id, sender);
         }
         let waiting = Waiting { cluster: self, id, answers };
-        // An unsent question is one that nobody answers: the nodes are then named as missing.
-        if let Some(bytes) = Note::new(&parts.node.id, id, Content::Question(question)).encode() {
-            let _ = parts.broker.send_control(node, ControlMessage(bytes)).await;
-        }
-        Ok(waiting)
+        let Some(bytes) = Note::new(&parts.node.id, id, Content::Question(question)).encode() else { return Ok(None) };
+        let sent = parts.broker.send_control(node, ControlMessage(bytes)).await;
+        Ok(sent.is_ok().then_some(waiting))
     }
 
     fn take_in(&self, id: Uuid, from: String, answer: Answer) {

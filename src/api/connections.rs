@@ -28,7 +28,7 @@ pub(super) struct Connection {
     pub user_id: Option<String>,
     #[schema(example = "acme")]
     pub organization_id: Option<String>,
-    pub status: Status,
+    pub status: ConnectionStatus,
     /// Rooms and patterns, the session's own among them.
     #[schema(example = json!(["org:acme", "user:acme:alice", "kpi:acme:sales"]))]
     pub subscriptions: Vec<String>,
@@ -42,7 +42,7 @@ pub(super) struct Connection {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Status {
+pub(super) enum ConnectionStatus {
     Authenticating,
     Connected,
     Closing,
@@ -81,7 +81,7 @@ pub(super) struct Asked {
 }
 
 #[derive(Serialize, ToSchema)]
-pub(super) struct Listing {
+pub(super) struct ConnectionsAnswer {
     success: bool,
     /// In the order of their ids, which is that of their beginning.
     connections: Vec<Connection>,
@@ -97,13 +97,13 @@ pub(super) struct Listing {
 /// List connections
 ///
 /// Sessions over the whole cluster. Needs the scope `connections`.
-#[utoipa::path(get, path = "/api/ws/connections", tag = "connections", params(Asked),
-    security(("bearer" = ["connections"]), ("api_key" = [])), responses((status = 200, body = Listing), Problems))]
+#[utoipa::path(get, path = "/api/ws/connections", operation_id = "listConnections", tag = "connections", params(Asked),
+    security(("bearer" = ["connections"]), ("api_key" = [])), responses((status = 200, body = ConnectionsAnswer), Problems))]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     caller: Authorized<Connections>,
     Query(asked): Query<Asked>,
-) -> Result<Json<Listing>, Problem> {
+) -> Result<Json<ConnectionsAnswer>, Problem> {
     let limit = page::limit(asked.limit, &api.parts.config)?;
     let org = caller.reach(asked.organization_id.as_deref())?.into();
     let question = Question::Connections { org, user: asked.user_id, after: asked.cursor, limit };
@@ -111,11 +111,11 @@ pub(super) async fn list(
     let gathered = Cluster::gather(&api.parts, question, asked.node.as_deref(), pick, |_| false).await?;
     let page = Page::merge(gathered.answers, limit);
     let (next_cursor, total_count) = (page.next_cursor(), page.total);
-    Ok(Json(Listing { success: true, connections: page.items, total_count, next_cursor, partial: gathered.partial }))
+    Ok(Json(ConnectionsAnswer { success: true, connections: page.items, total_count, next_cursor, partial: gathered.partial }))
 }
 
 #[derive(Serialize, ToSchema)]
-pub(super) struct Shown {
+pub(super) struct ConnectionAnswer {
     success: bool,
     connection: Connection,
 }
@@ -123,17 +123,17 @@ pub(super) struct Shown {
 /// Show a connection
 ///
 /// One session, on whatever node it is. Needs the scope `connections`.
-#[utoipa::path(get, path = "/api/ws/connections/{id}", tag = "connections", params(("id" = String, Path, description = "The session's id")),
+#[utoipa::path(get, path = "/api/ws/connections/{id}", operation_id = "showConnection", tag = "connections", params(("id" = String, Path, description = "The session's id")),
     security(("bearer" = ["connections"]), ("api_key" = [])),
-    responses((status = 200, body = Shown), (status = 404, description = "No node has this session", body = Problem,
+    responses((status = 200, body = ConnectionAnswer), (status = 404, description = "No node has this session", body = Problem,
         content_type = "application/problem+json"), Problems))]
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
     caller: Authorized<Connections>,
     SessionPath(id): SessionPath,
-) -> Result<Json<Shown>, Problem> {
+) -> Result<Json<ConnectionAnswer>, Problem> {
     let connection = find(&api, &caller, id).await?;
-    Ok(Json(Shown { success: true, connection }))
+    Ok(Json(ConnectionAnswer { success: true, connection }))
 }
 
 /// The session, if the caller may see it.
@@ -148,7 +148,7 @@ pub(super) async fn find<N>(api: &Api, caller: &Authorized<N>, id: SessionId) ->
 }
 
 #[derive(Serialize, ToSchema)]
-pub(super) struct Disconnected {
+pub(super) struct DisconnectAnswer {
     success: bool,
     #[schema(example = "0193a1f2c0de7a5b8c3d4e5f60718293")]
     socket_id: String,
@@ -158,15 +158,15 @@ pub(super) struct Disconnected {
 ///
 /// Closes the session with 4006, whatever node it is on. The client may come back; revoke its token or its user to prevent that.
 /// Needs the scope `connections`.
-#[utoipa::path(delete, path = "/api/ws/connections/{id}", tag = "connections",
+#[utoipa::path(delete, path = "/api/ws/connections/{id}", operation_id = "disconnect", tag = "connections",
     params(("id" = String, Path, description = "The session's id")), security(("bearer" = ["connections"]), ("api_key" = [])),
-    responses((status = 200, body = Disconnected), (status = 404, description = "No node has this session", body = Problem,
+    responses((status = 200, body = DisconnectAnswer), (status = 404, description = "No node has this session", body = Problem,
         content_type = "application/problem+json"), Problems))]
 pub(super) async fn disconnect(
     State(api): State<Arc<Api>>,
     caller: Authorized<Connections>,
     SessionPath(id): SessionPath,
-) -> Result<Json<Disconnected>, Problem> {
+) -> Result<Json<DisconnectAnswer>, Problem> {
     let question = Question::Disconnect { org: caller.reach(None)?.into(), id };
     let pick = |answer| if let Answer::Disconnected(done) = answer { Some(done) } else { None };
     let gathered = Cluster::gather(&api.parts, question, None, pick, |done| *done).await?;
@@ -174,7 +174,7 @@ pub(super) async fn disconnect(
         return Err(unknown(&gathered.partial));
     }
     tracing::info!(session = %id, caller = %caller.caller().name, "disconnected a session");
-    Ok(Json(Disconnected { success: true, socket_id: id.to_string() }))
+    Ok(Json(DisconnectAnswer { success: true, socket_id: id.to_string() }))
 }
 
 /// No node that answered has the session.

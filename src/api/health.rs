@@ -21,14 +21,14 @@ const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// How a node is doing. A degraded one keeps its sessions and refuses publications (docs/operations.md).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Status {
+enum HealthStatus {
     Starting,
     Ready,
     Degraded,
     Draining,
 }
 
-impl Status {
+impl HealthStatus {
     fn of(parts: &Parts) -> (Self, Option<String>) {
         if !parts.phase.is_started() {
             return (Self::Starting, None);
@@ -52,10 +52,10 @@ impl Status {
 }
 
 #[derive(Serialize, ToSchema)]
-pub(super) struct Shown {
+pub(super) struct HealthAnswer {
     /// Whether clients are well served here.
     success: bool,
-    status: Status,
+    status: HealthStatus,
     #[schema(example = "0.1.0")]
     version: &'static str,
     uptime_seconds: u64,
@@ -64,13 +64,13 @@ pub(super) struct Shown {
 /// Show health
 ///
 /// How the answering node is doing; it needs no credentials and says nothing of what lies behind.
-#[utoipa::path(get, path = "/api/ws/health", tag = "operations", security(()),
-    responses((status = 200, body = Shown), (status = 503, description = "The node is starting or draining", body = Shown)))]
+#[utoipa::path(get, path = "/api/ws/health", operation_id = "showHealth", tag = "operations", security(()),
+    responses((status = 200, body = HealthAnswer), (status = 503, description = "The node is starting or draining", body = HealthAnswer)))]
 pub(super) async fn show(State(api): State<Arc<Api>>) -> impl IntoResponse {
-    let (status, _) = Status::of(&api.parts);
-    let success = matches!(status, Status::Ready);
+    let (status, _) = HealthStatus::of(&api.parts);
+    let success = matches!(status, HealthStatus::Ready);
     let uptime_seconds = api.parts.now().mono_ms / 1_000;
-    (status.in_service(), Json(Shown { success, status, version: env!("CARGO_PKG_VERSION"), uptime_seconds }))
+    (status.in_service(), Json(HealthAnswer { success, status, version: env!("CARGO_PKG_VERSION"), uptime_seconds }))
 }
 
 pub(super) fn internal_routes() -> Router<Arc<Parts>> {
@@ -79,7 +79,7 @@ pub(super) fn internal_routes() -> Router<Arc<Parts>> {
 
 #[derive(Serialize)]
 struct Probe {
-    status: Status,
+    status: HealthStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
@@ -96,7 +96,7 @@ async fn started(State(parts): State<Arc<Parts>>) -> impl IntoResponse {
 }
 
 async fn ready(State(parts): State<Arc<Parts>>) -> impl IntoResponse {
-    let (status, reason) = Status::of(&parts);
+    let (status, reason) = HealthStatus::of(&parts);
     (status.in_service(), Json(Probe { status, reason }))
 }
 

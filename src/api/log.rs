@@ -38,7 +38,7 @@ pub(super) struct Asked {
 }
 
 #[derive(Serialize, ToSchema)]
-pub(super) struct Log {
+pub(super) struct LogAnswer {
     success: bool,
     #[schema(value_type = String, example = "acme")]
     organization_id: OrgId,
@@ -49,7 +49,7 @@ pub(super) struct Log {
     #[schema(value_type = Vec<GapShape>)]
     gaps: Vec<Gap>,
     /// Send it as `since` for the next page, now or later; null while the log has no entry.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, example = "19c51a3f0-2a-64e0c1b2a3f4e")]
     next: Option<Position>,
     /// Whether the log ends with this page.
     end: bool,
@@ -68,9 +68,13 @@ pub(super) struct GapShape {
 /// Read the log
 ///
 /// One page of an org's log. What the log no longer holds is told as a gap. Needs the scope `read`.
-#[utoipa::path(get, path = "/api/ws/log", tag = "publishing", params(Asked), security(("bearer" = ["read"]), ("api_key" = [])),
-    responses((status = 200, body = Log), Problems))]
-pub(super) async fn read(State(api): State<Arc<Api>>, caller: Authorized<Read>, Query(asked): Query<Asked>) -> Result<Json<Log>, Problem> {
+#[utoipa::path(get, path = "/api/ws/log", operation_id = "readLog", tag = "publishing", params(Asked), security(("bearer" = ["read"]), ("api_key" = [])),
+    responses((status = 200, body = LogAnswer), Problems))]
+pub(super) async fn read(
+    State(api): State<Arc<Api>>,
+    caller: Authorized<Read>,
+    Query(asked): Query<Asked>,
+) -> Result<Json<LogAnswer>, Problem> {
     let limit = page::limit(asked.limit, &api.parts.config)?;
     let pattern = asked.room.as_deref().map(|room| api.parts.rules.syntax.pattern(room)).transpose()?;
     let named = asked.organization_id.as_deref().or_else(|| pattern.as_ref().map(|pattern| pattern.org().as_str()));
@@ -83,15 +87,17 @@ pub(super) async fn read(State(api): State<Arc<Api>>, caller: Authorized<Read>, 
     let start = Start::of(asked.since, state);
     // One entry more, because the first one may be `since` itself, read again to see whether it is still the same.
     let page = broker.read(&org, start.from_seq, PageLimit { entries: limit + 1, bytes: PAGE_BYTES_MAX }).await.map_err(unavailable)?;
-    Ok(Json(answer(org, start, page, pattern.as_ref(), state)))
+    Ok(Json(answer(org, start, &page, limit, pattern.as_ref(), state.last)))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
 fn unavailable(error: ReadError) -> Fault {
     tracing::debug!(%error, "a log could not be read");
     Fault::new(Code::BrokerUnavailable, "the log cannot be read at the moment").retry_after_ms(1_000)
 }
 
 /// Where reading begins.
+#[derive(Clone, Copy)]
 struct Start {
     from_seq: u64,
     /// The position that the first entry must have, if it is the one of `since`.
@@ -111,35 +117,37 @@ impl Start {
             Some(since) => Self { from_seq: since.seq, since: Some(since), gap: None },
         }
     }
-}
 
-fn answer(org: OrgId, start: Start, page: Page, pattern: Option<&Pattern>, state: LogState) -> Log {
-    let now_us = unix_us();
-    let mut log = Log { success: true, organization_id: org, messages: Vec::new(), gaps: Vec::new(), next: start.since, end: page.end };
-    let mut entries = page.entries.as_slice();
-    let mut lost = start.gap;
-    if let (Some(since), Some(first)) = (start.since, entries.first())
-        && lost.is_none()
-    {
-        match first.position {
-            same if same == since => entries = &entries[1..],
-            other if other.epoch != since.epoch => lost = Some(GapReason::LogLost),
-            other if other.seq == since.seq => lost = Some(GapReason::Fork),
-            other if other.seq > since.seq + 1 => lost = Some(GapReason::Trimmed),
-            _ => {}
+    /// What was lost before the first entry, and whether that entry is the one of `since` itself, which is known already.
+    fn compare(self, first: Option<&Entry>) -> (Option<GapReason>, bool) {
+        let (Some(since), Some(first), None) = (self.since, first.map(|first| first.position), self.gap) else {
+            return (self.gap, false);
+        };
+        match first {
+            same if same == since => (None, true),
+            other if other.epoch != since.epoch => (Some(GapReason::LogLost), false),
+            other if other.seq == since.seq => (Some(GapReason::Fork), false),
+            // The log was trimmed since it was opened.
+            other if other.seq > since.seq + 1 => (Some(GapReason::Trimmed), false),
+            _ => (None, false),
         }
     }
+}
+
+/// At most `limit` entries of the page, of which those that `pattern` reaches are shown.
+fn answer(org: OrgId, start: Start, page: &Page, limit: usize, pattern: Option<&Pattern>, last: Position) -> LogAnswer {
+    let (lost, known) = start.compare(page.entries.first());
+    let entries = &page.entries[usize::from(known)..];
+    let shown = &entries[..entries.len().min(limit)];
+    let end = page.end && shown.len() == entries.len();
+    let mut log = LogAnswer { success: true, organization_id: org, messages: Vec::new(), gaps: Vec::new(), next: start.since, end };
     if let Some(reason) = lost {
-        let to = entries.first().map_or(state.last, |first| before(first.position));
+        let to = shown.first().map_or(last, |first| before(first.position));
         log.gaps.push(Gap { from: start.since, to, reason });
         log.next = Some(to);
     }
-    for entry in entries {
-        log.take(entry, pattern, now_us);
-    }
-    if log.next.is_none() && state.last.seq > 0 {
-        log.next = Some(state.last);
-    }
+    let now_us = unix_us();
+    shown.iter().for_each(|entry| log.take(entry, pattern, now_us));
     log
 }
 
@@ -148,7 +156,7 @@ fn before(position: Position) -> Position {
     Position { seq: position.seq.saturating_sub(1), check: 0, ..position }
 }
 
-impl Log {
+impl LogAnswer {
     fn take(&mut self, entry: &Entry, pattern: Option<&Pattern>, now_us: u64) {
         match &entry.body {
             Body::Publication(publication) if wanted(publication, pattern, now_us) => self.messages.extend(message(publication)),
@@ -160,8 +168,11 @@ impl Log {
 }
 
 fn wanted(publication: &Publication, pattern: Option<&Pattern>, now_us: u64) -> bool {
-    let reaches =
-        |pattern: &Pattern| pattern.matches(&publication.room) || (publication.cascade && pattern.matches_at_or_below(&publication.room));
+    // As the hub delivers: cascade into the org's own room reaches everyone.
+    let reaches = |pattern: &Pattern| match publication.cascade {
+        true => publication.room.channel() == "org" || pattern.matches_at_or_below(&publication.room),
+        false => pattern.matches(&publication.room),
+    };
     !publication.expired_at(now_us) && pattern.is_none_or(reaches)
 }
 

@@ -46,7 +46,7 @@ pub fn document() -> String {
 /// Show this document
 ///
 /// It needs no credentials.
-#[utoipa::path(get, path = "/api/ws/openapi.json", tag = "operations", security(()),
+#[utoipa::path(get, path = "/api/ws/openapi.json", operation_id = "showDocument", tag = "operations", security(()),
     responses((status = 200, description = "The OpenAPI document of this API", content_type = "application/json", body = Object)))]
 pub(super) async fn show() -> impl IntoResponse {
     static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| document().into());

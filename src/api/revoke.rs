@@ -23,7 +23,7 @@ const TOKEN_ID_BYTES_MAX: usize = 256;
 #[serde(deny_unknown_fields, default)]
 #[derive(Default)]
 #[schema(example = json!({"organization_id": "acme", "user_id": "alice"}))]
-pub(super) struct Asked {
+pub(super) struct RevokeRequest {
     /// The org of the user, or the org as a whole; callers of one org may leave it out beside `user_id`.
     organization_id: Option<String>,
     user_id: Option<String>,
@@ -34,7 +34,7 @@ pub(super) struct Asked {
 }
 
 #[derive(Serialize, ToSchema)]
-pub(super) struct Revoked {
+pub(super) struct RevokeAnswer {
     success: bool,
     /// Tokens of the user or org that were issued later than this are good again, Unix milliseconds by the broker's clock.
     revoked_at_ms: u64,
@@ -45,39 +45,39 @@ pub(super) struct Revoked {
 /// Revoke
 ///
 /// Open sessions that rest on what was revoked are closed with 4502 on every node, and its tokens are refused. Needs the scope `revoke`.
-#[utoipa::path(post, path = "/api/ws/revoke", tag = "operations", request_body = Asked,
-    security(("bearer" = ["revoke"]), ("api_key" = [])), responses((status = 200, body = Revoked),
+#[utoipa::path(post, path = "/api/ws/revoke", operation_id = "revoke", tag = "operations", request_body = RevokeRequest,
+    security(("bearer" = ["revoke"]), ("api_key" = [])), responses((status = 200, body = RevokeAnswer),
     (status = 404, description = "No node has this session", body = Problem, content_type = "application/problem+json"), Problems))]
 pub(super) async fn revoke(
     State(api): State<Arc<Api>>,
     caller: Authorized<Revoke>,
-    Json { value: asked, .. }: Json<Asked>,
-) -> Result<Answer<Revoked>, Problem> {
+    Json { value: asked, .. }: Json<RevokeRequest>,
+) -> Result<Answer<RevokeAnswer>, Problem> {
     let target = target(&api, &caller, asked).await?;
     let unavailable = |_| Fault::new(Code::BrokerUnavailable, "nothing was revoked, as far as is known; try again").retry_after_ms(1_000);
     let revocation = api.parts.broker.revoke(target).await.map_err(unavailable)?;
     let sessions_closed = api.parts.registry.revoke(std::slice::from_ref(&revocation));
     tracing::info!(caller = %caller.caller().name, sessions_closed, "revoked credentials");
-    Ok(Answer(Revoked { success: true, revoked_at_ms: revocation.at_ms, sessions_closed }))
+    Ok(Answer(RevokeAnswer { success: true, revoked_at_ms: revocation.at_ms, sessions_closed }))
 }
 
 /// What is to be revoked, once it is clear that the caller may.
-async fn target(api: &Api, caller: &Authorized<Revoke>, asked: Asked) -> Result<RevocationTarget, Problem> {
+async fn target(api: &Api, caller: &Authorized<Revoke>, asked: RevokeRequest) -> Result<RevocationTarget, Problem> {
     match asked {
-        Asked { organization_id, user_id: Some(user_id), session_id: None, token_id: None } => {
+        RevokeRequest { organization_id, user_id: Some(user_id), session_id: None, token_id: None } => {
             let org = caller.one_org(organization_id.as_deref())?;
             RoomName::of_user(&org, &user_id)?;
             Ok(RevocationTarget::User { organization_id: org.to_string(), user_id })
         }
-        Asked { organization_id: Some(org), user_id: None, session_id: None, token_id: None } => {
+        RevokeRequest { organization_id: Some(org), user_id: None, session_id: None, token_id: None } => {
             let org = caller.one_org(Some(&org))?;
             Ok(RevocationTarget::Org { organization_id: org.to_string() })
         }
-        Asked { organization_id: None, user_id: None, session_id: Some(id), token_id: None } => {
+        RevokeRequest { organization_id: None, user_id: None, session_id: Some(id), token_id: None } => {
             connections::find(api, caller, id).await?;
             Ok(RevocationTarget::Session { session_id: id.to_string() })
         }
-        Asked { organization_id: None, user_id: None, session_id: None, token_id: Some(token_id) } => {
+        RevokeRequest { organization_id: None, user_id: None, session_id: None, token_id: Some(token_id) } => {
             if caller.caller().org.is_some() {
                 return Err(Fault::new(Code::Unauthorized, "a token_id needs credentials that are for all organizations").into());
             }

@@ -80,7 +80,7 @@ pub(super) struct Asked {
 }
 
 #[derive(Serialize, ToSchema)]
-pub(super) struct Rooms {
+pub(super) struct RoomsAnswer {
     success: bool,
     /// In the order of their names.
     rooms: Vec<Room>,
@@ -93,20 +93,20 @@ pub(super) struct Rooms {
 
 /// List rooms
 ///
-/// Rooms and patterns with subscribers, over the whole cluster. The rooms that every session has by itself (`org:…`, `user:…`)
+/// RoomsAnswer and patterns with subscribers, over the whole cluster. The rooms that every session has by itself (`org:…`, `user:…`)
 /// are left out. Needs the scope `read`.
-#[utoipa::path(get, path = "/api/ws/rooms", tag = "connections", params(Asked), security(("bearer" = ["read"]), ("api_key" = [])),
-    responses((status = 200, body = Rooms), Problems))]
+#[utoipa::path(get, path = "/api/ws/rooms", operation_id = "listRooms", tag = "connections", params(Asked), security(("bearer" = ["read"]), ("api_key" = [])),
+    responses((status = 200, body = RoomsAnswer), Problems))]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     caller: Authorized<Read>,
     Query(asked): Query<Asked>,
-) -> Result<Json<Rooms>, Problem> {
+) -> Result<Json<RoomsAnswer>, Problem> {
     let limit = page::limit(asked.limit, &api.parts.config)?;
     let org = caller.reach(asked.organization_id.as_deref())?.into();
     let question = Question::Rooms { org, after: asked.cursor, limit };
     let pick = |answer| if let Answer::Rooms(page) = answer { Some(page) } else { None };
     let gathered = Cluster::gather(&api.parts, question, asked.node.as_deref(), pick, |_| false).await?;
     let page = Page::merge(gathered.answers, limit);
-    Ok(Json(Rooms { success: true, next_cursor: page.next_cursor(), rooms: page.items, partial: gathered.partial }))
+    Ok(Json(RoomsAnswer { success: true, next_cursor: page.next_cursor(), rooms: page.items, partial: gathered.partial }))
 }

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
-use super::broadcast::{Answered, Broadcast, yes};
+use super::broadcast::{Broadcast, PublishAnswer, yes};
 use super::extract::{Authorized, Json, Publish, Query};
 use super::openapi::Problems;
 use super::problem::Problem;
@@ -77,7 +77,7 @@ type Request = (State<Arc<Api>>, Authorized<Publish>, Query<Options>, HeaderMap,
 async fn shortcut(
     family: Family,
     (State(api), caller, Query(options), headers, payload): Request,
-) -> Result<axum::Json<Answered>, Problem> {
+) -> Result<axum::Json<PublishAnswer>, Problem> {
     let event = payload.value.event.unwrap_or_else(|| family.usual.to_owned());
     if !event.starts_with(family.prefix) {
         return Err(Problem::invalid(format!("event must begin with {}", family.prefix)));
@@ -104,7 +104,7 @@ async fn shortcut(
     broadcast.adopt_trace(&headers);
     let permitted = broadcast.permitted(&caller, &api.parts.rules)?;
     let accepted = publish(&api.parts, &permitted, broadcast.ack).await?;
-    Ok(axum::Json(Answered { success: true, accepted }))
+    Ok(axum::Json(PublishAnswer { success: true, accepted }))
 }
 
 fn whole(payload: &Bytes) -> Result<Box<RawValue>, Problem> {
@@ -113,17 +113,17 @@ fn whole(payload: &Bytes) -> Result<Box<RawValue>, Problem> {
 
 /// Defines the handler of one family; the fields of its request are spelled out for axum.
 macro_rules! shortcuts {
-    ($($(#[$doc:meta])* $name:ident: $path:literal, $channel:literal, $prefix:literal, $usual:literal;)+) => {$(
+    ($($(#[$doc:meta])* $name:ident: $id:literal, $path:literal, $channel:literal, $prefix:literal, $usual:literal;)+) => {$(
         $(#[$doc])*
-        #[utoipa::path(post, path = $path, tag = "publishing", params(Options), request_body = Payload,
-            security(("bearer" = ["publish"]), ("api_key" = [])), responses((status = 200, body = Answered), Problems))]
+        #[utoipa::path(post, path = $path, operation_id = $id, tag = "publishing", params(Options), request_body = Payload,
+            security(("bearer" = ["publish"]), ("api_key" = [])), responses((status = 200, body = PublishAnswer), Problems))]
         pub(super) async fn $name(
             api: State<Arc<Api>>,
             caller: Authorized<Publish>,
             options: Query<Options>,
             headers: HeaderMap,
             payload: Json<Payload>,
-        ) -> Result<axum::Json<Answered>, Problem> {
+        ) -> Result<axum::Json<PublishAnswer>, Problem> {
             let family = Family { channel: $channel, prefix: $prefix, usual: $usual };
             shortcut(family, (api, caller, options, headers, payload)).await
         }
@@ -134,20 +134,20 @@ shortcuts! {
     /// Publish a KPI
     ///
     /// Into `kpi:<org>[:<dept>[:<queue>]]`, as `kpi:update` unless the payload names another `kpi:` event. Needs the scope `publish`.
-    kpi: "/api/ws/broadcast/kpi", "kpi", "kpi:", "kpi:update";
+    kpi: "publishKpi", "/api/ws/broadcast/kpi", "kpi", "kpi:", "kpi:update";
     /// Publish a backlog
     ///
     /// Into `backlog:<org>[:<dept>[:<queue>]]`, as `backlog:update` unless the payload names another `backlog:` event. Needs the scope
     /// `publish`.
-    backlog: "/api/ws/broadcast/backlog", "backlog", "backlog:", "backlog:update";
+    backlog: "publishBacklog", "/api/ws/broadcast/backlog", "backlog", "backlog:", "backlog:update";
     /// Publish attendance
     ///
     /// Into `attendance:<org>[:<dept>[:<queue>]]`, as `attendance:update` unless the payload names another `attendance:` event. Needs the
     /// scope `publish`.
-    attendance: "/api/ws/broadcast/attendance", "attendance", "attendance:", "attendance:update";
+    attendance: "publishAttendance", "/api/ws/broadcast/attendance", "attendance", "attendance:", "attendance:update";
     /// Publish an alert
     ///
     /// Into `alerts:<org>[:<dept>[:<queue>]]`, as `alert:triggered` unless the payload names another `alert:` event. Needs the scope
     /// `publish`.
-    alert: "/api/ws/broadcast/alert", "alerts", "alert:", "alert:triggered";
+    alert: "publishAlert", "/api/ws/broadcast/alert", "alerts", "alert:", "alert:triggered";
 }

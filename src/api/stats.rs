@@ -135,7 +135,7 @@ pub(super) struct Asked {
 }
 
 #[derive(Serialize, ToSchema)]
-pub(super) struct Answered {
+pub(super) struct StatsAnswer {
     success: bool,
     stats: Stats,
     /// Nodes that did not answer; their numbers are missing.
@@ -209,20 +209,20 @@ impl Stats {
 /// Show statistics
 ///
 /// Over the whole cluster, or of one node. Needs the scope `read`.
-#[utoipa::path(get, path = "/api/ws/stats", tag = "operations", params(Asked), security(("bearer" = ["read"]), ("api_key" = [])),
-    responses((status = 200, body = Answered), Problems))]
+#[utoipa::path(get, path = "/api/ws/stats", operation_id = "showStats", tag = "operations", params(Asked), security(("bearer" = ["read"]), ("api_key" = [])),
+    responses((status = 200, body = StatsAnswer), Problems))]
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
     caller: Authorized<Read>,
     Query(asked): Query<Asked>,
-) -> Result<Json<Answered>, Problem> {
+) -> Result<Json<StatsAnswer>, Problem> {
     let question = Question::Stats { org: caller.reach(asked.organization_id.as_deref())?.into() };
     let pick = |answer| if let Answer::Stats(stats) = answer { Some(*stats) } else { None };
     let gathered = Cluster::gather(&api.parts, question, asked.node.as_deref(), pick, |_| false).await?;
     let mut all = NodeStats::default();
     gathered.answers.into_iter().for_each(|stats| all.add(stats));
     let stats = Stats::of(all, api.parts.config.list_limit_max);
-    Ok(Json(Answered { success: true, stats, partial: gathered.partial }))
+    Ok(Json(StatsAnswer { success: true, stats, partial: gathered.partial }))
 }
 
 #[cfg(test)]

@@ -29,6 +29,9 @@ pub(super) fn faults(config: &Config, origins: &BTreeMap<String, Origin>) -> Fau
     for (key, message) in config.hub.faults() {
         judge.demand(false, &format!("hub.{key}"), message);
     }
+    for (key, message) in config.api.faults() {
+        judge.demand(false, &format!("api.{key}"), message);
+    }
     websocket(&config.websocket, &mut judge);
     drain(&config.drain, &mut judge);
     if let Some(id) = &config.node.id {

@@ -30,6 +30,8 @@ enum Served {
     Full,
     /// It has got everything that was at hand.
     All,
+    /// It fell back to an earlier place, and has room.
+    Again,
 }
 
 impl Org {
@@ -76,10 +78,15 @@ impl Org {
     /// began another catch-up.
     fn finish_catch_up(&mut self, slot: Slot) -> bool {
         let Some(member) = self.members.get_mut(slot as usize) else { return false };
-        if tell_pending_gap(member) == Served::Full {
+        if !member.waiting.is_empty() && member.queue.holds_log() && member.queue.want_drain() {
+            // Their replays start from an empty queue.
             return false;
         }
-        member.go_live();
+        match tell_pending_gap(member) {
+            Served::All => member.go_live(),
+            Served::Again => return true,
+            Served::Full => return false,
+        }
         while let Some(member) = self.members.get_mut(slot as usize) {
             if !member.is_live() {
                 return true;
@@ -129,8 +136,12 @@ impl Org {
             Resumption::Ask => {}
         }
         let after = catch_up.cursor.seq;
+        if after + 1 < from_seq {
+            // A gap may end before this page.
+            return self.serve(slot);
+        }
         let entries = page.entries.iter().skip_while(|entry| entry.position.seq <= after);
-        if feed(member, entries, &mut self.replays) == Served::All {
+        if feed(member, entries, &mut self.replays) != Served::Full {
             self.serve(slot);
         }
     }
@@ -140,8 +151,9 @@ impl Org {
 fn feed<'a>(member: &mut Member, entries: impl Iterator<Item = &'a Entry>, replays: &mut Replays) -> Served {
     let mut entries = entries.peekable();
     while entries.peek().is_some() {
-        if tell_pending_gap(member) == Served::Full {
-            return Served::Full;
+        let told = tell_pending_gap(member);
+        if told != Served::All {
+            return told;
         }
         let room = member.queue.log_room();
         if room == 0 {
@@ -159,13 +171,7 @@ fn feed<'a>(member: &mut Member, entries: impl Iterator<Item = &'a Entry>, repla
                 }
             }
             Some(Pushed::Closed) => return Served::Full,
-            Some(Pushed::Overflowed(from)) => {
-                if let Some(catch_up) = member.catch_up() {
-                    catch_up.cursor = from;
-                }
-                // Waits for the notice, or is served again at once when the overflow left nothing waiting.
-                return if member.queue.want_drain() { Served::Full } else { Served::All };
-            }
+            Some(Pushed::Overflowed(from)) => return fall_back(member, from),
         }
     }
     Served::All
@@ -232,8 +238,20 @@ fn tell_pending_gap(member: &mut Member) -> Served {
     let Some(gap) = catch_up.gap.take() else { return Served::All };
     metrics::gaps(gap.reason).increment(1);
     catch_up.told_gap = true;
+    let before = gap.from.unwrap_or(catch_up.origin);
     let bytes = frames::push(wire.as_ref(), &Push::Gap(&gap));
-    // A gap is small and comes once per catch-up, so it goes with the replies, which are never dropped.
-    member.queue.push_reply(bytes);
-    if member.queue.is_closed() { Served::Full } else { Served::All }
+    match member.queue.push_log(&bytes, Some(before)) {
+        Pushed::Taken => Served::All,
+        Pushed::Closed => Served::Full,
+        Pushed::Overflowed(from) => fall_back(member, from),
+    }
+}
+
+/// After an overflow: goes on from an earlier place, which may lie before a gap, once the queue has room again.
+fn fall_back(member: &mut Member, from: Position) -> Served {
+    if let Some(catch_up) = member.catch_up() {
+        (catch_up.cursor, catch_up.verified) = (from, false);
+    }
+    // Waits for the notice, or is served again at once when the overflow left nothing waiting.
+    if member.queue.want_drain() { Served::Full } else { Served::Again }
 }

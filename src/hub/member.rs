@@ -59,9 +59,10 @@ pub struct CatchUp {
 }
 
 impl CatchUp {
-    /// After an overflow: the cursor is a place in the present log, and nothing is replayed for new subscriptions.
+    /// After an overflow: nothing behind the cursor was served to anybody. The history may have been replaced since it was
+    /// queued.
     pub fn lagging(cursor: Position) -> Self {
-        Self { origin: cursor, cursor, verified: true, seam_seq: cursor.seq, gap: None, trimmed: GapReason::Evicted, told_gap: false }
+        Self { origin: cursor, cursor, verified: false, seam_seq: 0, gap: None, trimmed: GapReason::Evicted, told_gap: false }
     }
 
     /// For subscriptions made with a position, while everything up to `seam_seq` was served to the others.

@@ -362,7 +362,14 @@ impl Org {
 
     fn subscribe(&mut self, mut command: Subscribe) {
         let slot = command.slot;
-        let Some(member) = self.members.get_mut(slot as usize) else { return };
+        let (Some(member), Some(tail)) = (self.members.get_mut(slot as usize), &self.tail) else {
+            return self.subscribe_now(command);
+        };
+        if member.is_live() && command.since.is_some() && member.queue.holds_log() {
+            // An overflow must be able to tell what it dropped of the replay from what it dropped of before, so the replay
+            // starts from an empty queue.
+            member.start_catch_up(CatchUp::lagging(tail.last()));
+        }
         if !member.is_live() && (command.since.is_some() || !member.waiting.is_empty()) {
             if member.waiting.len() < self.limits.subscriptions_max {
                 command.handled = None;
@@ -371,7 +378,7 @@ impl Org {
                 let fault = Fault::new(Code::RateLimitExceeded, "too many subscribe commands wait for the replay under way");
                 answer(member, &Answer::error(command.answer.id, fault));
             }
-            return;
+            return self.serve(slot);
         }
         self.subscribe_now(command);
         self.serve(slot);
@@ -396,7 +403,10 @@ impl Org {
                 member.subscriptions.push(Subscription { pattern: grant.pattern().clone(), from_seq, fresh: replay.is_some() });
             }
         }
-        let position = command.since.or(member.is_live().then_some(last));
+        // A position may only be told to a session that has everything up to it: what still waits in the queue could be dropped
+        // by an overflow, and the reply would not.
+        let has_all = member.is_live() && !member.queue.holds_log();
+        let position = command.since.or(has_all.then_some(last));
         answer(member, &placed(command.answer, position));
         if let Some(since) = replay {
             member.start_catch_up(CatchUp::since(since, last.seq));

@@ -166,6 +166,11 @@ impl SendQueue {
         inner.log_bytes + inner.reply_bytes
     }
 
+    /// Whether publications wait, which an overflow would drop.
+    pub fn holds_log(&self) -> bool {
+        self.inner.lock().log_bytes > 0
+    }
+
     /// Whether replies pile up so that no further command should be read.
     pub fn replies_full(&self) -> bool {
         self.inner.lock().reply_bytes > self.limits.replies_bytes_max

@@ -21,3 +21,8 @@ fn the_configuration_page_is_current() {
 fn the_metrics_page_is_current() {
     is_current("docs/metrics.md", &roomcast::telemetry::metrics::markdown());
 }
+
+#[test]
+fn the_openapi_document_is_current() {
+    is_current("docs/openapi.json", &roomcast::api::document());
+}

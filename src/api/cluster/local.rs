@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::note::{Answer, Question, Scope};
-use crate::api::connections::{Connection, Status};
+use crate::api::connections::{Connection, ConnectionStatus};
 use crate::api::page::Page;
 use crate::api::rooms::Room;
 use crate::api::stats::NodeStats;
@@ -92,9 +92,9 @@ async fn subscriptions(parts: &Parts, entries: &[std::sync::Arc<Entry>]) -> Hash
 fn described(entry: &Entry, subscriptions: Option<&Vec<String>>) -> Connection {
     let principal = entry.principal();
     let status = match &principal {
-        _ if entry.queue.is_closed() => Status::Closing,
-        None => Status::Authenticating,
-        Some(_) => Status::Connected,
+        _ if entry.queue.is_closed() => ConnectionStatus::Closing,
+        None => ConnectionStatus::Authenticating,
+        Some(_) => ConnectionStatus::Connected,
     };
     Connection {
         socket_id: entry.id.to_string(),

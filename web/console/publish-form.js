@@ -1,0 +1,29 @@
+// The publish form: reads it, and shows the command that would be sent.
+
+import { byId, setText } from './dom.js';
+
+/**
+ * The publication in the form.
+ * @throws {SyntaxError} when the data is no JSON
+ */
+export function readPublication() {
+  const publication = {
+    room: byId('publish-room').value.trim(),
+    event: byId('publish-event').value.trim(),
+    data: JSON.parse(byId('publish-data').value),
+  };
+  const priority = byId('publish-priority').value;
+  return priority === 'medium' ? publication : { ...publication, priority };
+}
+
+/** @param {number} id of the next command */
+export function renderCommand(id) {
+  const data = byId('publish-data');
+  try {
+    setText(byId('command'), JSON.stringify({ event: 'publish', id, data: readPublication() }));
+    data.removeAttribute('aria-invalid');
+  } catch (error) {
+    setText(byId('command'), `The data is no JSON: ${error.message}`);
+    data.setAttribute('aria-invalid', 'true');
+  }
+}

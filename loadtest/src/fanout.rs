@@ -63,7 +63,7 @@ impl Fanout {
         let subscribers: Vec<Client> = (0..self.subscribers).map(|index| self.client(index, &room)).collect();
         let connecting = async {
             for client in subscribers.iter().chain([&publisher]) {
-                client.journal().until(|events| is_authenticated(events)).await?;
+                client.journal().until(is_authenticated).await?;
             }
             anyhow::Ok(())
         };

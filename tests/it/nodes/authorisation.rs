@@ -6,8 +6,9 @@ use roomcast_loadtest::{Client, Options};
 use serde_json::json;
 
 use crate::support::gateway::Token;
+use crate::support::publishers::rest;
 use crate::support::redis::Redis;
-use crate::support::world::{Person, World, rest};
+use crate::support::world::{Person, World};
 
 /// The bound of the promise.
 const REVOKED_WITHIN: Duration = Duration::from_secs(5);

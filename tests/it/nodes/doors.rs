@@ -3,8 +3,10 @@
 use roomcast_loadtest::ledger::Fate;
 use serde_json::json;
 
+use crate::support::books::Books;
 use crate::support::gateway::Token;
-use crate::support::world::{Books, Person, World, fcall, log_length, rest, xadd};
+use crate::support::publishers::{fcall, log_length, rest, xadd};
+use crate::support::world::{Person, World};
 
 /// Rounds of one publication through each door.
 const ROUNDS: usize = 25;

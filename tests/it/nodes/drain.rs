@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use crate::support::books::{Books, Load};
 use crate::support::eventually;
 use crate::support::redis::Redis;
-use crate::support::world::{Books, Load, World};
+use crate::support::world::World;
 
 const DRAIN: [(&str, &str); 4] =
     [("DRAIN__ANNOUNCE_MS", "300"), ("DRAIN__SPREAD_MS", "1000"), ("DRAIN__RETRY_AFTER_MS_MAX", "400"), ("DRAIN__DEADLINE_MS", "8000")];

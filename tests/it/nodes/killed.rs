@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use crate::support::books::{Books, Load};
 use crate::support::eventually;
-use crate::support::world::{Books, Load, Person, World};
+use crate::support::world::{Person, World};
 
 const ROOMS: [&str; 3] = ["kpi:acme:sales", "kpi:acme:sales:support", "backlog:acme:ops"];
 const PAUSE: Duration = Duration::from_millis(3);

@@ -5,7 +5,8 @@ use serde_json::json;
 
 use crate::support::eventually;
 use crate::support::gateway::Token;
-use crate::support::world::{World, log_length, rest, xadd};
+use crate::support::publishers::{log_length, rest, xadd};
+use crate::support::world::World;
 
 const ROOM: &str = "kpi:acme:sales";
 

@@ -6,9 +6,10 @@ use roomcast_loadtest::Outcome;
 use roomcast_loadtest::ledger::Fate;
 use serde_json::json;
 
+use crate::support::books::{Books, Load};
 use crate::support::eventually;
 use crate::support::redis::Redis;
-use crate::support::world::{Books, Load, Person, World, messages};
+use crate::support::world::{Person, World, messages};
 
 const ROOM: &str = "kpi:acme:sales";
 const PAUSE: Duration = Duration::from_millis(3);

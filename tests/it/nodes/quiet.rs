@@ -1,7 +1,11 @@
 //! Sessions that nothing is meant for learn where they stand.
 
+use roomcast_loadtest::position::Position;
+
+use crate::support::books::Books;
+use crate::support::publishers::pour;
 use crate::support::redis::Redis;
-use crate::support::world::{Books, World, pour};
+use crate::support::world::{World, messages};
 
 #[tokio::test]
 async fn a_quiet_session_learns_its_position_and_resumes_without_a_gap() {
@@ -10,12 +14,12 @@ async fn a_quiet_session_learns_its_position_and_resumes_without_a_gap() {
     let quiet = world.member("acme", "quiet", 0, &["kpi:acme:quiet"]).await;
     let begun = world.member("acme", "ignorant", 0, &["kpi:acme:quiet"]).await.leaves();
     pour(&world.redis, &books, "acme", "kpi:acme:busy", "busy", (500, 10)).await;
-    let newest = world.redis.cli(&["XLEN", "rc:{acme}:log"]);
+    let newest: u64 = world.redis.cli(&["XLEN", "rc:{acme}:log"]).parse().unwrap();
     quiet
         .until("a position at the end of the log", |events| {
-            let positions = events.iter().filter_map(roomcast_loadtest::Event::message).filter(|message| message.event == "position");
-            let numbers = positions.filter_map(|message| message.data["position"].as_str()?.split('-').nth(1).map(str::to_owned));
-            numbers.last().filter(|number| u64::from_str_radix(number, 16).ok().map(|seq| seq.to_string()) == Some(newest.clone()))
+            let positions = messages(events).filter(|message| message.event == "position");
+            let mut places = positions.filter_map(|message| message.data["position"].as_str()?.parse::<Position>().ok());
+            places.find(|place| place.seq == newest).map(|_| ())
         })
         .await;
 

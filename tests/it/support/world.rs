@@ -1,13 +1,8 @@
-//! A world for tests that read as sentences: some gateways on one Redis, people with clients, publishers of every kind, and the
-//! ledger that judges them.
+//! A world for tests that read as sentences: some gateways on one Redis, and people with clients.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-use roomcast_loadtest::ledger::Fate;
-use roomcast_loadtest::{Client, Event, Ledger, Message, Options, Outcome, Verdict, What};
+use roomcast_loadtest::{Client, Event, Message, Options, Outcome, What};
 use serde_json::{Value, json};
 
 use super::DEADLINE;
@@ -44,10 +39,16 @@ impl World {
     }
 
     pub async fn add_node(&mut self) {
-        let id = format!("n{}", self.nodes.len());
         let url = self.url.clone();
-        let mut settings = vec![("BROKER__KIND", "redis"), ("BROKER__REDIS__URL", &url), ("LIMITS__COMMANDS_PER_S", "5000")];
-        settings.push(("LIMITS__COMMANDS_BURST", "5000"));
+        self.add_node_at(&url).await;
+    }
+
+    /// A node that finds Redis at `url`, by a way of its own.
+    pub async fn add_node_at(&mut self, url: &str) {
+        let id = format!("n{}", self.nodes.len());
+        let mut settings = vec![("BROKER__KIND", "redis"), ("BROKER__REDIS__URL", url)];
+        // Publishers of tests are not to be held up, except by tests about that.
+        settings.extend([("LIMITS__COMMANDS_PER_S", "5000"), ("LIMITS__COMMANDS_BURST", "5000")]);
         settings.extend(self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let node = Gateway::start(&id, &settings).await;
         self.nodes.push(node);
@@ -58,7 +59,7 @@ impl World {
     }
 
     /// The addresses of all nodes, the given one first: where a client begins and where it may go.
-    fn from_node(&self, first: usize) -> Vec<SocketAddr> {
+    fn addresses_from(&self, first: usize) -> Vec<SocketAddr> {
         let mut addresses = self.addresses();
         addresses.swap(0, first);
         addresses
@@ -66,14 +67,14 @@ impl World {
 
     /// A member of `org`, connected to node `node`, subscribed to `rooms`, who may wander to any other node.
     pub async fn member(&self, org: &str, name: &str, node: usize, rooms: &[&str]) -> Person {
-        Person::meet(org, rooms, Options::new(self.from_node(node), Token::of(org, name).mint())).await
+        Person::meet(org, rooms, Options::new(self.addresses_from(node), Token::of(org, name).mint())).await
     }
 
     /// Somebody who went away comes back to node `node` and resumes.
     pub async fn welcome(&self, away: Away, node: usize) -> Person {
         let Away { org, rooms, position, events } = away;
         let rooms: Vec<&str> = rooms.iter().map(String::as_str).collect();
-        let options = Options::new(self.from_node(node), Token::of(&org, "returned").mint()).since(position);
+        let options = Options::new(self.addresses_from(node), Token::of(&org, "returned").mint()).since(position);
         Person { earlier: events, ..Person::meet(&org, &rooms, options).await }
     }
 }
@@ -201,158 +202,4 @@ fn delivered(events: &[Event]) -> impl Iterator<Item = &Message> {
 
 pub fn is_marked(message: &Message, mark: &str) -> bool {
     message.data["mark"].as_str() == Some(mark)
-}
-
-/// All that was published in a test, shared by its publishers.
-#[derive(Clone)]
-pub struct Books {
-    begun: Instant,
-    entries: Arc<Mutex<Vec<(String, String, Fate, u64)>>>,
-}
-
-impl Default for Books {
-    fn default() -> Self {
-        Self { begun: Instant::now(), entries: Arc::default() }
-    }
-}
-
-impl Books {
-    pub fn now_ms(&self) -> u64 {
-        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    pub fn note(&self, mark: &str, room: &str, fate: Fate) {
-        self.entries.lock().push((mark.to_owned(), room.to_owned(), fate, self.now_ms()));
-    }
-
-    pub fn acked(&self) -> usize {
-        self.entries.lock().iter().filter(|(_, _, fate, _)| matches!(fate, Fate::Acked(_))).count()
-    }
-
-    /// The ledger as it stands.
-    pub fn ledger<'a>(&self, people: impl IntoIterator<Item = &'a Person>) -> Ledger {
-        let mut ledger = Ledger::default();
-        for (mark, room, fate, at_ms) in self.entries.lock().iter() {
-            ledger.published(mark, room, *fate, *at_ms);
-        }
-        for person in people {
-            ledger.book(&person.org, person.rooms.iter().cloned(), &person.events(), self.begun);
-        }
-        ledger
-    }
-
-    /// Waits until everyone has all that they are owed, and judges. What is still owed at the deadline is told as silent.
-    pub async fn settle<'a>(&self, people: impl IntoIterator<Item = &'a Person> + Clone) -> Verdict {
-        let settling = async {
-            while self.ledger(people.clone()).verdict().silent > 0 {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        };
-        let _ = tokio::time::timeout(DEADLINE, settling).await;
-        self.ledger(people).verdict()
-    }
-}
-
-/// Publishes one after another until told to stop, retrying what is refused or unknown under the same idempotency key.
-pub struct Load {
-    stop: tokio::sync::watch::Sender<bool>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Load {
-    /// Marks are `<name>-<number>`.
-    pub fn start(books: &Books, publisher: Person, name: &str, rooms: &[&str], pause: Duration) -> Self {
-        let (stop, stopped) = tokio::sync::watch::channel(false);
-        let (books, name) = (books.clone(), name.to_owned());
-        let rooms: Vec<String> = rooms.iter().map(ToString::to_string).collect();
-        let task = tokio::spawn(async move {
-            let mut ticks = tokio::time::interval(pause);
-            for (number, room) in rooms.iter().cycle().enumerate() {
-                ticks.tick().await;
-                if *stopped.borrow() {
-                    return;
-                }
-                let mark = format!("{name}-{number}");
-                loop {
-                    let key = json!({ "idempotency_key": mark });
-                    let outcome = publisher.client.publish_with(room, "kpi:update", json!({ "mark": mark }), key).await;
-                    books.note(&mark, room, outcome.fate());
-                    if matches!(outcome, Outcome::Acked { .. }) {
-                        break;
-                    }
-                    ticks.tick().await;
-                }
-            }
-        });
-        Self { stop, task }
-    }
-
-    /// Stops after the publication at hand is acknowledged.
-    pub async fn stop(self) {
-        self.stop.send_replace(true);
-        tokio::time::timeout(DEADLINE, self.task).await.expect("the last publication is acknowledged").expect("publishing did not panic");
-    }
-}
-
-/// Publishes through Redis as a backend would.
-pub async fn fcall(redis: &Redis, org: &str, room: &str, mark: &str) -> String {
-    let data = json!({ "mark": mark }).to_string();
-    let mut command = redis::cmd("FCALL");
-    command.arg("roomcast_publish").arg(1).arg(format!("rc:{{{org}}}")).arg(room).arg("kpi:update").arg(data);
-    let (position, _): (String, i64) = redis.ask(&command).await;
-    position
-}
-
-/// Publishes `count` marked publications of `bytes` each through Redis, many per round trip, and books them.
-pub async fn pour(redis: &Redis, books: &Books, org: &str, room: &str, name: &str, (count, bytes): (usize, usize)) {
-    let filling = "x".repeat(bytes);
-    let client = redis::Client::open(redis.url()).expect("our URL is well-formed");
-    let mut connection = client.get_multiplexed_async_connection().await.expect("the test's Redis is up");
-    let marks: Vec<String> = (0..count).map(|number| format!("{name}-{number}")).collect();
-    for marks in marks.chunks(64) {
-        let mut pipeline = redis::pipe();
-        for mark in marks {
-            let data = json!({ "mark": mark, "filling": filling }).to_string();
-            pipeline.cmd("FCALL").arg("roomcast_publish").arg(1).arg(format!("rc:{{{org}}}")).arg(room).arg("kpi:update").arg(data);
-        }
-        let answers: Vec<(String, i64)> = pipeline.query_async(&mut connection).await.expect("Redis takes them");
-        for (mark, (position, _)) in marks.iter().zip(answers) {
-            books.note(mark, room, Fate::Acked(position.parse().ok()));
-        }
-    }
-}
-
-/// Adds to the ingest stream as a backend would.
-pub async fn xadd(redis: &Redis, room: &str, mark: &str, more: &[(&str, &str)]) -> String {
-    let data = json!({ "mark": mark }).to_string();
-    let mut command = redis::cmd("XADD");
-    command.arg("rc:ingest").arg("*").arg("room").arg(room).arg("event").arg("kpi:update").arg("data").arg(data);
-    for (name, value) in more {
-        command.arg(name).arg(value);
-    }
-    redis.ask(&command).await
-}
-
-/// The numbers of entries that the org's log holds.
-pub async fn log_length(redis: &Redis, org: &str) -> usize {
-    redis.ask(redis::cmd("XLEN").arg(format!("rc:{{{org}}}:log"))).await
-}
-
-/// A REST call; the answer's status and JSON.
-pub async fn rest(node: &Gateway, token: &str, path: &str, body: &Value) -> (u16, Value) {
-    use http_body_util::{BodyExt, Full};
-    use hyper_util::rt::TokioIo;
-    let stream = tokio::net::TcpStream::connect(node.address).await.expect("the node listens");
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("it speaks HTTP");
-    tokio::spawn(connection);
-    let request = http::Request::post(path)
-        .header("host", node.address.to_string())
-        .header("authorization", format!("Bearer {token}"))
-        .header("content-type", "application/json")
-        .body(Full::new(bytes::Bytes::from(body.to_string())))
-        .expect("the request is well-formed");
-    let response = sender.send_request(request).await.expect("it answers");
-    let status = response.status().as_u16();
-    let body = response.into_body().collect().await.expect("the answer is whole").to_bytes();
-    (status, serde_json::from_slice(&body).unwrap_or_default())
 }

@@ -16,10 +16,8 @@ use serde::de::DeserializeOwned;
 use super::Api;
 use super::problem::Problem;
 use crate::auth::{Caller, Scope};
+use crate::protocol::publication::{DEPTH_MAX, depth};
 use crate::protocol::{Code, Fault, OrgId, SessionId};
-
-/// Deepest nesting of a body: receivers parse recursively, so nothing deeper is passed on.
-const DEPTH_MAX: usize = 64;
 
 /// The scope that a route needs, as a type.
 pub trait Needs: Send + Sync + 'static {
@@ -138,25 +136,6 @@ pub(super) fn object<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
         return Err(Problem::invalid("the body must be a JSON object"));
     }
     serde_json::from_slice(json).map_err(|error| Problem::invalid(error.to_string()))
-}
-
-/// How deep brackets are nested outside of strings. For text that is no JSON the number means nothing, and parsing tells.
-fn depth(json: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
-    for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
 }
 
 /// A query whose unknown names are errors.

@@ -100,7 +100,8 @@ impl Org {
     /// Serves everyone who waits for older entries from one page of the log, read from `from_seq`.
     pub(super) async fn serve_page(&mut self, page: &Page, from_seq: u64) {
         let Some(tail) = &self.tail else { return };
-        if page.epoch != tail.last().epoch {
+        if !tail.agrees_with(page, from_seq) {
+            // The log is no longer the one that is known here; whoever waits is served once that is mended.
             self.doubt();
             return;
         }
@@ -186,7 +187,7 @@ fn take_piece<'a>(
     replays: &mut Replays,
 ) -> (Position, Option<Bytes>) {
     let now_us = unix_us();
-    let (origin, seam_seq) = member.catch_up().map_or((before, 0), |catch_up| (catch_up.origin, catch_up.seam_seq));
+    let seam_seq = member.catch_up().map_or(0, |catch_up| catch_up.seam_seq);
     let mut gaps = false;
     let (mut cursor, mut parts, mut frames, mut bytes) = (before, Vec::new(), Vec::new(), 0);
     for entry in entries.take(ENTRIES_AT_ONCE) {
@@ -196,8 +197,9 @@ fn take_piece<'a>(
                 Some(replays.frame(member.wire.as_ref(), seq, seq <= seam_seq, publication))
             }
             Body::Fence(reason) => {
-                // The loss may have begun anywhere after the place from which the session comes.
-                let gap = Gap { from: Some(origin), to: entry.position, reason: *reason };
+                // Entries may stand between the parting of the histories and the fence, and the session may come from one of
+                // them: where the loss began is not known.
+                let gap = Gap { from: None, to: entry.position, reason: *reason };
                 metrics::gaps(*reason).increment(1);
                 gaps = true;
                 Some(frames::push(member.wire.as_ref(), &Push::Gap(&gap)))
@@ -219,12 +221,7 @@ fn take_piece<'a>(
     if let Some(catch_up) = member.catch_up() {
         catch_up.told_gap |= gaps;
     }
-    let piece = match frames.as_slice() {
-        [] => None,
-        // A gap is told in each session's own terms.
-        frames if gaps => Some(Bytes::from(frames.concat())),
-        frames => Some(replays.group(member.wire.as_ref(), parts, frames)),
-    };
+    let piece = if frames.is_empty() { None } else { Some(replays.group(member.wire.as_ref(), parts, &frames)) };
     (cursor, piece)
 }
 
@@ -238,7 +235,7 @@ fn tell_pending_gap(member: &mut Member) -> Served {
     let Some(gap) = catch_up.gap.take() else { return Served::All };
     metrics::gaps(gap.reason).increment(1);
     catch_up.told_gap = true;
-    let before = gap.from.unwrap_or(catch_up.origin);
+    let before = gap.from.unwrap_or(gap.to);
     let bytes = frames::push(wire.as_ref(), &Push::Gap(&gap));
     match member.queue.push_log(&bytes, Some(before)) {
         Pushed::Taken => Served::All,

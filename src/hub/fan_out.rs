@@ -35,8 +35,7 @@ impl Org {
                 }
                 Body::Fence(reason) => {
                     self.fan_out(&batch, Some(start), before.seq).await;
-                    let from = self.doubted_from(before);
-                    self.tell_gap(&Gap { from: Some(from), to: entry.position, reason: *reason }, before);
+                    self.tell_gap(&Gap { from: self.doubted_from(), to: entry.position, reason: *reason }, before);
                     batch.clear();
                 }
                 Body::Malformed => {

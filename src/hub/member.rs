@@ -42,8 +42,6 @@ pub enum Delivery {
 
 /// A session on its way from an older position to the tail's end.
 pub struct CatchUp {
-    /// Where it began.
-    pub origin: Position,
     /// It has everything up to here.
     pub cursor: Position,
     /// Whether the cursor is known to be a place in the present log.
@@ -62,12 +60,12 @@ impl CatchUp {
     /// After an overflow: nothing behind the cursor was served to anybody. The history may have been replaced since it was
     /// queued.
     pub fn lagging(cursor: Position) -> Self {
-        Self { origin: cursor, cursor, verified: false, seam_seq: 0, gap: None, trimmed: GapReason::Evicted, told_gap: false }
+        Self { cursor, verified: false, seam_seq: 0, gap: None, trimmed: GapReason::Evicted, told_gap: false }
     }
 
     /// For subscriptions made with a position, while everything up to `seam_seq` was served to the others.
     pub fn since(cursor: Position, seam_seq: u64) -> Self {
-        Self { origin: cursor, cursor, verified: false, seam_seq, gap: None, trimmed: GapReason::Trimmed, told_gap: false }
+        Self { cursor, verified: false, seam_seq, gap: None, trimmed: GapReason::Trimmed, told_gap: false }
     }
 
     /// Goes on after the gap; gaps that follow each other without a delivery between are one.

@@ -485,9 +485,9 @@ impl Org {
         }
     }
 
-    /// Where the loss that a fence admits may have begun; `before` is the entry before the fence.
-    pub(super) fn doubted_from(&self, before: Position) -> Position {
-        self.doubted.map_or(before, |(position, _)| position)
+    /// Where the loss that a fence admits may have begun for sessions that were live all along.
+    pub(super) fn doubted_from(&self) -> Option<Position> {
+        self.doubted.map(|(position, _)| position)
     }
 
     fn subscriptions(&self, sessions: &[SessionId]) -> Vec<(SessionId, Vec<Pattern>)> {
@@ -527,15 +527,19 @@ fn answer(member: &Member, answer: &Answer) {
     member.queue.push_reply(out.freeze());
 }
 
-/// A session that could not even get its own rooms is of no use, so it is sent away to come back.
+/// A session that could not even get its own rooms is of no use, so it is sent away; one that has them keeps what it has.
 fn refuse(member: &Member, command: Answer, fault: Option<Fault>) {
     let fault = fault.unwrap_or_else(|| Fault::new(Code::InternalError, "the subscription failed"));
-    let authenticating = matches!(command.reply, Reply::Authenticated(_));
+    let useless = matches!(command.reply, Reply::Authenticated(_)) && member.subscriptions.is_empty();
     let (reason, retry_after_ms) = (fault.code, fault.retry_after_ms);
     answer(member, &Answer::error(command.id, fault));
-    if authenticating && reason == Code::BrokerUnavailable {
-        let close = Close::because(CloseCode::BrokerUnavailable, reason);
-        member.queue.close(close.retry_after_ms(retry_after_ms.unwrap_or_default()));
+    if useless {
+        let code = match reason {
+            Code::BrokerUnavailable => CloseCode::BrokerUnavailable,
+            Code::RoomFull => CloseCode::ConnectionLimit,
+            _ => CloseCode::Unauthorized,
+        };
+        member.queue.close(Close { code, reason: Some(reason), retry_after_ms });
     }
 }
 

@@ -13,6 +13,9 @@ use crate::protocol::{GapReason, Position};
 /// Replaced entries remembered for resumes; the oldest go first.
 const REPLACED_MAX: usize = 10_000;
 
+/// How far back a comparison goes at a time where memory holds nothing to compare with.
+const STEP_BACK: u64 = 500;
+
 /// The recent log of one org, bounded in bytes.
 #[derive(Debug)]
 pub struct Tail {
@@ -116,6 +119,13 @@ impl Tail {
         if known { Admission::Known } else { Admission::Doubtful }
     }
 
+    /// Whether a page read from `from_seq` belongs to the history that is known here, as far as the two overlap.
+    pub fn agrees_with(&self, page: &Page, from_seq: u64) -> bool {
+        let same = |position: Position| self.check_of(position.seq).is_none_or(|check| check == position.check);
+        let reaches = page.entries.last().map_or(from_seq > self.last.seq, |newest| newest.position.seq >= self.last.seq);
+        page.epoch == self.last.epoch && page.entries.iter().all(|entry| same(entry.position)) && (reaches || !page.end)
+    }
+
     /// Whether the log, as a probe found it, holds something that is not known here.
     pub fn differs_from(&self, found: Position) -> bool {
         found.epoch != self.last.epoch || found.seq < self.last.seq || (found.seq == self.last.seq && found.check != self.last.check)
@@ -142,7 +152,7 @@ impl Tail {
         if from_seq == self.repair_from_seq() && from_seq > self.first_seq() {
             return Repair::Compare { from_seq: self.first_seq() };
         }
-        self.fork(page)
+        self.fork(page, from_seq)
     }
 
     /// Whether the page holds the newest known entry, or what comes right after it while that one is gone.
@@ -167,7 +177,7 @@ impl Tail {
     }
 
     /// The log holds other entries under known numbers: goes back to the last common entry, if it is still in memory.
-    fn fork(&mut self, page: &Page) -> Repair {
+    fn fork(&mut self, page: &Page, from_seq: u64) -> Repair {
         let common = page.entries.iter().rev().find(|entry| self.check_of(entry.position.seq) == Some(entry.position.check));
         if let (Some(common), Some(newest), false) = (common, page.entries.last(), page.end) {
             // Everything on this page is shared, so the parting lies on a later one; a page has room for two entries at least.
@@ -176,13 +186,26 @@ impl Tail {
             }
         }
         let Some(common) = common.map(|entry| entry.position) else {
-            let to = last_not_later(&page.entries, self.last);
-            let entries: Vec<Entry> = page.entries.iter().filter(|entry| entry.position.seq > to.seq).cloned().collect();
-            return self.restart(to, GapReason::Fork, &entries);
+            return self.fork_before_memory(page, from_seq);
         };
         self.rewind(common);
         let entries: Vec<Entry> = page.entries.iter().filter(|entry| entry.position.seq > common.seq).cloned().collect();
         self.follow(entries)
+    }
+
+    /// The histories part before what is in memory: goes on behind the last entry that is not later than what was delivered.
+    /// What lies before that may or may not have been delivered, and the gap says so.
+    fn fork_before_memory(&mut self, page: &Page, from_seq: u64) -> Repair {
+        let all_later = page.entries.first().is_none_or(|entry| entry.position.check > self.last.check);
+        if all_later && from_seq > 1 {
+            return Repair::Compare { from_seq: from_seq.saturating_sub(STEP_BACK).max(1) };
+        }
+        let to = last_not_later(&page.entries, self.last);
+        if !page.end && page.entries.last().is_some_and(|newest| newest.position == to) {
+            return Repair::Compare { from_seq: to.seq };
+        }
+        let entries: Vec<Entry> = page.entries.iter().filter(|entry| entry.position.seq > to.seq).cloned().collect();
+        self.restart(to, GapReason::Fork, &entries)
     }
 
     fn rewind(&mut self, common: Position) {
@@ -235,9 +258,9 @@ impl Tail {
         let known = if since.seq == self.last.seq { Some(self.last.check) } else { self.check_of(since.seq) };
         match known {
             Some(check) if check == since.check || since.check == 0 || check == 0 => Resumption::From(since),
-            Some(_) => self.forked(since),
             None if since.seq + 1 == self.first_seq() && since.check == 0 => Resumption::From(since),
-            None => Resumption::Ask,
+            // Either the reader's history was replaced or the one known here, and only the log can tell.
+            Some(_) | None => Resumption::Ask,
         }
     }
 
@@ -408,7 +431,7 @@ mod tests {
         assert_eq!(tail.admit(&entry(5, 50)), Admission::Next);
         assert_eq!(tail.first_seq(), 5);
         assert_eq!(tail.resume(entry(5, 50).position), Resumption::From(entry(5, 50).position));
-        assert!(matches!(tail.resume(entry(5, 51).position), Resumption::Gap(gap) if gap.reason == GapReason::Fork));
+        assert_eq!(tail.resume(entry(5, 51).position), Resumption::Ask);
         assert_eq!(tail.resume(entry(2, 20).position), Resumption::Ask);
         assert_eq!(tail.resume(entry(9, 90).position), Resumption::Ask);
         let since = entry(2, 20).position;

@@ -9,11 +9,13 @@ use serde_json::value::RawValue;
 use super::code::{Code, Fault};
 use super::pattern::Pattern;
 use super::position::Position;
-use super::publication::Priority;
+use super::publication::{DEPTH_MAX, Priority, depth};
 use super::room::{OrgId, RoomName, RoomSyntax};
 
 /// Longest command id, in bytes of its JSON text.
 const ID_BYTES_MAX: usize = 128;
+/// Longest explanation of what is wrong with a message, in characters.
+const MALFORMED_CHARS_MAX: usize = 200;
 /// Most rooms and channels that one command may name.
 pub const SELECTORS_MAX: usize = 256;
 
@@ -157,9 +159,14 @@ impl Command {
     /// # Errors
     /// `INVALID_MESSAGE`, saying what is wrong with it.
     pub fn parse(json: &[u8]) -> Result<Self, Unreadable> {
-        let message: Message<'_> =
-            serde_json::from_slice(json).map_err(|error| Unreadable { id: None, fault: malformed("message", &error) })?;
-        let id = message.id.map_or(Ok(None), CommandId::read).map_err(|fault| Unreadable { id: None, fault })?;
+        let unreadable = |fault| Unreadable { id: None, fault };
+        let text = str::from_utf8(json).map_err(|_| unreadable(Fault::new(Code::InvalidMessage, "the message is not UTF-8")))?;
+        // The data of a publication is passed on unread, so its nesting is measured here.
+        if depth(json) > DEPTH_MAX {
+            return Err(unreadable(Fault::new(Code::InvalidMessage, "the message is nested deeper than 64 levels")));
+        }
+        let message: Message<'_> = object("message", text).map_err(unreadable)?;
+        let id = message.id.map_or(Ok(None), CommandId::read).map_err(unreadable)?;
         match Action::parse(&message.event, message.data) {
             Ok(action) => Ok(Self { id, action }),
             Err(fault) => Err(Unreadable { id, fault }),
@@ -185,11 +192,23 @@ impl Action {
 
 fn read<'a, T: Deserialize<'a>>(event: &str, data: Option<&'a RawValue>) -> Result<T, Fault> {
     let raw = data.map_or("{}", RawValue::get);
-    serde_json::from_str(raw).map_err(|error| malformed(&format!("data of {event}"), &error))
+    object(&format!("data of {event}"), raw)
 }
 
+/// Reads a JSON object. Left to itself the library would also take an array, whose elements it reads as fields in their order.
+fn object<'a, T: Deserialize<'a>>(what: &str, json: &'a str) -> Result<T, Fault> {
+    let is_object = json.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{');
+    match serde_json::from_str(json) {
+        Ok(value) if is_object => Ok(value),
+        Ok(_) => Err(Fault::new(Code::InvalidMessage, format!("{what}: it must be a JSON object"))),
+        Err(error) => Err(malformed(what, &error)),
+    }
+}
+
+/// What the library says can quote the client's own value, however long, so it is cut.
 fn malformed(what: &str, error: &serde_json::Error) -> Fault {
-    Fault::new(Code::InvalidMessage, format!("{what}: {error}"))
+    let why: String = error.to_string().chars().take(MALFORMED_CHARS_MAX).collect();
+    Fault::new(Code::InvalidMessage, format!("{what}: {why}"))
 }
 
 impl Selector {
@@ -214,7 +233,8 @@ impl Selector {
         }
         let org = self.organization_id.as_deref().unwrap_or(own.as_str());
         for channel in &self.channels {
-            patterns.push(syntax.pattern(&address(channel, org, self.department_id.as_deref(), self.queue_name.as_deref(), "*"))?);
+            let address = address(channel, org, self.department_id.as_deref(), self.queue_name.as_deref(), "*")?;
+            patterns.push(syntax.pattern(&address)?);
         }
         let mut seen = std::collections::HashSet::new();
         patterns.retain(|pattern| seen.insert(pattern.clone()));
@@ -240,19 +260,25 @@ impl Address<'_> {
             (Some(room), _) => syntax.room(room),
             (None, Some(channel)) => {
                 let org = self.organization_id.unwrap_or(own.as_str());
-                syntax.room(&address(channel, org, self.department_id, self.queue_name, super::room::NO_DEPARTMENT))
+                syntax.room(&address(channel, org, self.department_id, self.queue_name, super::room::NO_DEPARTMENT)?)
             }
             (None, None) => Err(Fault::new(Code::InvalidMessage, "name the room, or the channel, to publish into")),
         }
     }
 }
 
-fn address(channel: &str, org: &str, department: Option<&str>, queue: Option<&str>, no_department: &str) -> String {
-    match (department, queue) {
+/// Puts a room or pattern together. Each part is one segment: a colon inside would move the others, the org among them.
+fn address(channel: &str, org: &str, department: Option<&str>, queue: Option<&str>, no_department: &str) -> Result<String, Fault> {
+    for part in [Some(channel), Some(org), department, queue].into_iter().flatten() {
+        if part.contains(':') {
+            return Err(super::room::invalid(part, "a channel, organization, department or queue is one segment, without colons"));
+        }
+    }
+    Ok(match (department, queue) {
         (None, None) => format!("{channel}:{org}"),
         (Some(department), None) => format!("{channel}:{org}:{department}"),
         (department, Some(queue)) => format!("{channel}:{org}:{}:{queue}", department.unwrap_or(no_department)),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -282,6 +308,36 @@ mod tests {
         assert_eq!(serde_json::to_string(&command.id).unwrap(), "1.50");
         let broken = Command::parse(br#"{"event":"nope","id":"x"}"#).unwrap_err();
         assert_eq!(broken.id.unwrap().as_json(), "\"x\"");
+    }
+
+    #[test]
+    fn a_part_of_an_address_cannot_move_the_others() {
+        let (syntax, own) = (RoomSyntax::new(4, ["kpi"]), OrgId::parse("acme").unwrap());
+        let good = Address { channel: Some("kpi"), department_id: Some("a"), queue_name: Some("b"), ..Address::default() };
+        assert_eq!(good.room(&syntax, &own).unwrap().as_str(), "kpi:acme:a:b");
+        let bad = [
+            Address { channel: Some("kpi:other"), ..good },
+            Address { organization_id: Some("other:x"), department_id: None, ..good },
+            Address { department_id: Some("a:b"), queue_name: None, ..good },
+            Address { queue_name: Some("b:"), ..good },
+        ];
+        for address in bad {
+            assert_eq!(address.room(&syntax, &own).unwrap_err().code, Code::InvalidRoom, "{address:?}");
+        }
+    }
+
+    #[test]
+    fn arrays_are_no_objects() {
+        for bad in [r#"["client:ping"]"#, r#" ["client:ping",1]"#, r#"{"event":"unsubscribe","data":[["kpi:acme"]]}"#] {
+            assert_eq!(Command::parse(bad.as_bytes()).unwrap_err().fault.code, Code::InvalidMessage, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_explanation_does_not_give_back_what_was_sent_at_length() {
+        let json = format!(r#"{{"event":"subscribe","data":{{"rooms":"{}"}}}}"#, "x".repeat(100_000));
+        let fault = Command::parse(json.as_bytes()).unwrap_err().fault;
+        assert!(fault.message.len() < 300 && fault.message.starts_with("data of subscribe: "), "{}", fault.message.len());
     }
 
     #[test]

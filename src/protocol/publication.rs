@@ -118,6 +118,8 @@ impl Publication {
 
 /// Longest idempotency key, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
+/// Deepest nesting of a message that brings a publication: receivers parse recursively, so nothing deeper is passed on.
+pub const DEPTH_MAX: usize = 64;
 /// Longest headers, in bytes of JSON text.
 pub const HEADERS_BYTES_MAX: usize = 4_096;
 
@@ -141,4 +143,23 @@ pub fn headers(headers: Option<&BTreeMap<String, String>>) -> Result<Option<Box<
         return Err(Fault::new(Code::InvalidMessage, "headers come to more than 4096 bytes"));
     }
     Ok(Some(text.into()))
+}
+
+/// How deep brackets are nested outside of strings. For text that is no JSON the number means nothing, and parsing tells.
+pub fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }

@@ -81,7 +81,8 @@ struct Verified {
 
 /// Why a session did not get into its org.
 enum Refusal {
-    Full,
+    /// The org has its full number of connections; the command that asked, if one did.
+    Full(Option<CommandId>),
     Gone,
 }
 
@@ -241,7 +242,7 @@ impl Session {
         let (queue, wire) = (Arc::clone(&self.entry.queue), Arc::clone(&self.wire));
         self.pending = Some(Box::pin(async move {
             if parts.broker.lease_connection(&org, parts.settings.org_connections_max).await == LeaseOutcome::Full {
-                return Done::Opened { org, outcome: Err(Refusal::Full) };
+                return Done::Opened { org, outcome: Err(Refusal::Full(answer.id)) };
             }
             let entered = async {
                 let link = parts.hub.attach(&org, session, &queue, &wire).await?;
@@ -295,9 +296,9 @@ impl Session {
         };
         let wait_ms = rand::random_range(1_000..=5_000);
         let close = match refusal {
-            Refusal::Full => {
+            Refusal::Full(id) => {
                 let fault = Fault::new(Code::ConnectionLimit, "the organization has its full number of connections");
-                self.answer(&Answer::error(None, fault.retry_after_ms(wait_ms)));
+                self.answer(&Answer::error(id, fault.retry_after_ms(wait_ms)));
                 Close::because(CloseCode::ConnectionLimit, Code::ConnectionLimit)
             }
             Refusal::Gone => {

@@ -62,6 +62,8 @@ pub struct Inner {
     epochs: u64,
 }
 
+type MakeBody<'a> = Box<dyn FnOnce(Position) -> Body + 'a>;
+
 /// A node's way to the store.
 #[derive(Default)]
 struct Way {
@@ -84,8 +86,11 @@ impl Store {
     }
 
     /// Appends and hands the entry to every node, each of which may or may not get it, now or later, once or twice.
-    fn append(&self, inner: &mut Inner, org: &OrgId, body: impl FnOnce(Position) -> Body, room: Option<String>) -> Position {
+    fn append(&self, inner: &mut Inner, org: &OrgId, body: MakeBody<'_>, room: Option<String>) -> Position {
         inner.begin(org);
+        if std::mem::take(&mut inner.logs.get_mut(org).unwrap().fence_due) {
+            self.append(inner, org, Box::new(|_| Body::Fence(GapReason::Fork)), None);
+        }
         inner.clock_us += 10;
         let clock_us = inner.clock_us;
         let log = inner.logs.get_mut(org).unwrap();
@@ -126,12 +131,12 @@ impl Store {
         let mut inner = self.inner.lock();
         inner.begin(org);
         if std::mem::take(&mut inner.logs.get_mut(org).unwrap().fence_due) {
-            self.append(&mut inner, org, |_| Body::Fence(GapReason::Fork), None);
+            self.append(&mut inner, org, Box::new(|_| Body::Fence(GapReason::Fork)), None);
         }
     }
 
-    /// A replica that lacks the last `count` entries takes over; `before_fence` tells what backends write before any node comes.
-    pub fn promote(&self, org: &OrgId, count: usize, before_fence: &[NewPublication]) {
+    /// A replica that lacks the last `count` entries takes over; backends write `early` before any node comes.
+    pub fn promote(&self, org: &OrgId, count: usize, early: &[NewPublication]) {
         {
             let mut inner = self.inner.lock();
             inner.begin(org);
@@ -144,9 +149,9 @@ impl Store {
             }
             log.fence_due = true;
         }
-        for publication in before_fence {
+        for publication in early {
             let mut inner = self.inner.lock();
-            self.append(&mut inner, org, |position| placed(publication, position), Some(publication.room.to_string()));
+            self.append(&mut inner, org, Box::new(|position| placed(publication, position)), Some(publication.room.to_string()));
         }
         self.reconnect_all();
     }
@@ -257,7 +262,7 @@ impl Broker for SimBroker {
         self.check().map_err(|error| PublishError::Unavailable(error.to_string()))?;
         let mut inner = self.store.inner.lock();
         let room = Some(publication.room.to_string());
-        let position = self.store.append(&mut inner, publication.room.org(), |position| placed(publication, position), room);
+        let position = self.store.append(&mut inner, publication.room.org(), Box::new(|position| placed(publication, position)), room);
         Ok(Published { position: Some(position), duplicate: false })
     }
 

@@ -205,7 +205,7 @@ impl World {
         let org = pick(&mut self.rng, &self.orgs).clone();
         let lacking = self.rng.random_range(0..12);
         let early: Vec<NewPublication> = (0..self.rng.random_range(0..4)).map(|_| self.publication(&org)).collect();
-        self.note(format!("a replica of {org} that lacks {lacking} entries is promoted; {} come before the fence", early.len()));
+        self.note(format!("a replica of {org} that lacks {lacking} entries is promoted; backends write {} at once", early.len()));
         self.store.promote(&org, lacking, &early);
     }
 

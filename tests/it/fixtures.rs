@@ -1,0 +1,338 @@
+//! The fixtures against the protocol's own types: commands are read as the files say, replies and pushes are written as they
+//! say, and nothing that the protocol has lacks a file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use bytes::{Bytes, BytesMut};
+use roomcast::config::rooms;
+use roomcast::protocol::codec::json;
+use roomcast::protocol::command::{Action, Address};
+use roomcast::protocol::push::{Answer, Authenticated, Gap, Reply};
+use roomcast::protocol::{
+    Close, CloseCode, Code, Command, CommandId, EventName, Fault, GapReason, OrgId, Pattern, Position, Priority, Publication, Push,
+    RoomSyntax, Selector, SessionId,
+};
+use serde_json::{Value, json};
+
+/// The files of one folder by name, without `.json`.
+pub fn folder(name: &str) -> BTreeMap<String, Value> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
+    let files = std::fs::read_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let read = files.map(|file| {
+        let path = file.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        (path.file_stem().unwrap().to_str().unwrap().to_owned(), value)
+    });
+    read.collect()
+}
+
+fn own() -> OrgId {
+    OrgId::parse("acme").unwrap()
+}
+
+fn syntax() -> RoomSyntax {
+    rooms::Config::default().syntax()
+}
+
+fn id_of(id: Option<&CommandId>) -> Value {
+    id.map_or(Value::Null, |id| serde_json::from_str(id.as_json()).unwrap())
+}
+
+fn rooms_of(selector: &Selector) -> Value {
+    if selector.is_empty() { json!([]) } else { json!(selector.patterns(&syntax(), &own()).unwrap()) }
+}
+
+/// What a command means to a session of the org `acme` under the default configuration.
+fn meaning(command: &Command) -> Value {
+    let id = id_of(command.id.as_ref());
+    match &command.action {
+        Action::Authenticate(authenticate) => json!({
+            "command": "authenticate", "id": id, "token": authenticate.token,
+            "rooms": rooms_of(&authenticate.subscribe.selector), "since": authenticate.subscribe.since,
+        }),
+        Action::Subscribe(subscribe) => {
+            json!({"command": "subscribe", "id": id, "rooms": rooms_of(&subscribe.selector), "since": subscribe.since})
+        }
+        Action::Unsubscribe(selector) => json!({"command": "unsubscribe", "id": id, "rooms": rooms_of(selector)}),
+        Action::Publish(publish) => {
+            let address = Address {
+                room: publish.room.as_deref(),
+                channel: publish.channel.as_deref(),
+                organization_id: publish.organization_id.as_deref(),
+                department_id: publish.department_id.as_deref(),
+                queue_name: publish.queue_name.as_deref(),
+            };
+            json!({
+                "command": "publish", "id": id, "room": address.room(&syntax(), &own()).unwrap(), "event": publish.event,
+                "data": publish.data, "priority": publish.priority, "log": publish.log, "cascade": publish.cascade,
+                "requires_ack": publish.requires_ack, "idempotency_key": publish.idempotency_key, "ttl_ms": publish.ttl_ms,
+                "headers": publish.headers,
+            })
+        }
+        Action::Ping => json!({"command": "ping", "id": id}),
+    }
+}
+
+#[test]
+fn every_command_means_what_its_fixture_says() {
+    let mut seen = BTreeSet::new();
+    for (name, fixture) in folder("commands") {
+        let command = Command::parse(fixture["wire"].to_string().as_bytes()).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        let meaning = meaning(&command);
+        assert_eq!(meaning, fixture["meaning"], "{name}");
+        seen.insert(meaning["command"].as_str().unwrap().to_owned());
+    }
+    // `meaning` names every action, so a new one must be added there and then here.
+    let every = ["authenticate", "ping", "publish", "subscribe", "unsubscribe"].map(String::from);
+    assert_eq!(seen, BTreeSet::from(every));
+}
+
+#[test]
+fn every_refused_message_is_refused_with_the_code_of_its_fixture() {
+    for (name, fixture) in folder("refused") {
+        let text = fixture["text"].as_str().unwrap();
+        let (id, fault) = match Command::parse(text.as_bytes()) {
+            Err(unreadable) => (unreadable.id, unreadable.fault),
+            Ok(command) => (command.id.clone(), refusal(&command).unwrap_or_else(|| panic!("{name}: {command:?} is accepted"))),
+        };
+        assert_eq!((json!(fault.code), id_of(id.as_ref())), (fixture["code"].clone(), fixture["id"].clone()), "{name}");
+    }
+}
+
+/// What the grammar of rooms has against a command that could be read.
+fn refusal(command: &Command) -> Option<Fault> {
+    match &command.action {
+        Action::Subscribe(subscribe) => subscribe.selector.patterns(&syntax(), &own()).err(),
+        Action::Unsubscribe(selector) => selector.patterns(&syntax(), &own()).err(),
+        Action::Publish(publish) => Address { room: publish.room.as_deref(), ..Address::default() }.room(&syntax(), &own()).err(),
+        Action::Authenticate(_) | Action::Ping => None,
+    }
+}
+
+const TIME_US: u64 = 1_763_715_600_123_456;
+const EPOCH: u64 = 1_763_712_000_000;
+
+fn at(seq: u64, check: u64) -> Position {
+    Position { epoch: EPOCH, seq, check }
+}
+
+fn position() -> Position {
+    at(42, TIME_US)
+}
+
+fn id(json: &str) -> Option<CommandId> {
+    Command::parse(format!(r#"{{"event":"client:ping","id":{json}}}"#).as_bytes()).unwrap().id
+}
+
+fn patterns(texts: &[&str]) -> Vec<Pattern> {
+    texts.iter().map(|text| syntax().pattern(text).unwrap()).collect()
+}
+
+fn authenticated(rooms: &[&str], position: Position) -> Reply {
+    Reply::Authenticated(Authenticated {
+        session_id: "019aa594-b580-7000-8000-000000000001".parse::<SessionId>().unwrap(),
+        user_id: "alice".into(),
+        organization_id: own(),
+        expires_at: 1_763_719_200,
+        ping_interval_ms: 25_000,
+        rooms: patterns(rooms),
+        position: Some(position),
+    })
+}
+
+/// What the server says for each file of `replies`.
+fn replies() -> Vec<(&'static str, Answer)> {
+    let (earlier, next) = (at(41, TIME_US - 1_000_000), at(43, TIME_US + 2_000_000));
+    let invalid = syntax().room("kpi").unwrap_err();
+    vec![
+        ("authenticated", Answer::new(id("1"), authenticated(&["kpi:acme:sales", "chat:acme:*:support"], position()))),
+        ("authenticated-by-handshake", Answer::new(None, authenticated(&[], earlier))),
+        (
+            "subscribed",
+            Answer::new(id("2"), Reply::Subscribed { rooms: patterns(&["kpi:acme:sales", "alerts:acme:**"]), position: Some(earlier) }),
+        ),
+        ("subscribed-catching-up", Answer::new(id("2"), Reply::Subscribed { rooms: patterns(&["kpi:acme:sales"]), position: None })),
+        ("unsubscribed", Answer::new(id("7"), Reply::Unsubscribed { rooms: patterns(&["kpi:acme:sales"]) })),
+        ("published", Answer::new(id("8"), Reply::Published { id: Some(next), duplicate: false })),
+        ("published-duplicate", Answer::new(id("9"), Reply::Published { id: Some(next), duplicate: true })),
+        ("published-ephemeral", Answer::new(None, Reply::Published { id: None, duplicate: false })),
+        ("pong", Answer::new(id("10"), Reply::Pong { ts: TIME_US / 1_000, position: None })),
+        ("error", Answer::error(id("\"sub-3\""), invalid)),
+    ]
+}
+
+/// The file that shows a reply; here a new kind of reply demands one.
+fn file_of_reply(reply: &Reply) -> &'static str {
+    match reply {
+        Reply::Authenticated(_) => "authenticated",
+        Reply::Subscribed { .. } => "subscribed",
+        Reply::Unsubscribed { .. } => "unsubscribed",
+        Reply::Published { .. } => "published",
+        Reply::Pong { .. } => "pong",
+        Reply::Error(_) => "error",
+    }
+}
+
+fn written(write: impl FnOnce(&mut BytesMut)) -> Value {
+    let mut out = BytesMut::new();
+    write(&mut out);
+    serde_json::from_slice(&out).unwrap()
+}
+
+#[test]
+fn every_reply_is_written_as_its_fixture_says() {
+    let (mut files, mut needed) = (folder("replies"), BTreeSet::new());
+    for (name, answer) in replies() {
+        let fixture = files.remove(name).unwrap_or_else(|| panic!("fixtures/replies/{name}.json is missing"));
+        assert_eq!(written(|out| json::answer(&answer, out)), fixture["wire"], "{name}");
+        needed.insert(file_of_reply(&answer.reply));
+    }
+    assert!(files.is_empty(), "nothing is known of {:?}", files.keys());
+    assert_eq!(needed.len(), 6, "every kind of reply has a fixture");
+}
+
+fn publication() -> Publication {
+    Publication {
+        position: Some(position()),
+        time_us: TIME_US,
+        room: syntax().room("kpi:acme:sales:support").unwrap(),
+        event: EventName::parse("kpi:update").unwrap(),
+        data: Bytes::from_static(br#"{"answered":12}"#),
+        priority: Priority::Medium,
+        cascade: false,
+        requires_ack: false,
+        ttl_ms: None,
+        headers: None,
+        sessions: Vec::new(),
+    }
+}
+
+fn alert() -> Publication {
+    Publication {
+        position: Some(at(43, TIME_US + 2_000_000)),
+        time_us: TIME_US + 2_000_000,
+        room: syntax().room("alerts:acme:_:support").unwrap(),
+        event: EventName::parse("alert:triggered").unwrap(),
+        data: Bytes::from_static(br#"{"text":"queue is full"}"#),
+        priority: Priority::Urgent,
+        cascade: true,
+        requires_ack: true,
+        ttl_ms: Some(60_000),
+        headers: Some(r#"{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}"#.into()),
+        ..publication()
+    }
+}
+
+fn ephemeral() -> Publication {
+    Publication { position: None, room: syntax().room("kpi:acme").unwrap(), data: Bytes::from_static(b"null"), ..publication() }
+}
+
+/// The file that shows a push; here a new kind of push demands one.
+fn file_of_push(push: &Push<'_>) -> &'static str {
+    match push {
+        Push::Publication { replayed: false, .. } => "publication",
+        Push::Publication { replayed: true, .. } => "publication-replayed",
+        Push::Gap(gap) => match gap.reason {
+            GapReason::Trimmed => "gap-trimmed",
+            GapReason::Fork => "gap-fork",
+            GapReason::LogLost => "gap-log-lost",
+            GapReason::Evicted => "gap-evicted",
+        },
+        Push::Position(_) => "position",
+        Push::TokenExpiring { .. } => "token-expiring",
+        Push::Unsubscribed { .. } => "unsubscribed",
+    }
+}
+
+#[test]
+fn every_push_is_written_as_its_fixture_says() {
+    let (publication, alert, ephemeral) = (publication(), alert(), ephemeral());
+    let missed = Publication { position: alert.position, time_us: alert.time_us, ..publication.clone() };
+    let fresh_log = Position { epoch: 1_763_715_500_000, seq: 0, check: 0 };
+    let gap = |reason| Gap { from: Some(position()), to: if reason == GapReason::LogLost { fresh_log } else { at(49, 0) }, reason };
+    let gaps = [GapReason::Trimmed, GapReason::Fork, GapReason::LogLost, GapReason::Evicted].map(gap);
+    let (ended, fault) = (patterns(&["kpi:acme:sales"]), Fault::new(Code::Unauthorized, "the renewed token no longer grants this"));
+    let mut pushes = vec![
+        Push::Publication { publication: &publication, replayed: false },
+        Push::Publication { publication: &missed, replayed: true },
+        Push::Position(at(50, TIME_US + 9_000_000)),
+        Push::TokenExpiring { expires_at: 1_763_719_200 },
+        Push::Unsubscribed { rooms: &ended, fault: &fault },
+    ];
+    pushes.extend(gaps.iter().map(Push::Gap));
+    let mut named: Vec<(&str, Push<'_>)> = pushes.into_iter().map(|push| (file_of_push(&push), push)).collect();
+    named.push(("publication-options", Push::Publication { publication: &alert, replayed: false }));
+    named.push(("publication-ephemeral", Push::Publication { publication: &ephemeral, replayed: false }));
+    let mut files = folder("pushes");
+    for (name, push) in named {
+        let fixture = files.remove(name).unwrap_or_else(|| panic!("fixtures/pushes/{name}.json is missing"));
+        assert_eq!(written(|out| json::push(&push, out)), fixture["wire"], "{name}");
+    }
+    assert!(files.is_empty(), "nothing is known of {:?}", files.keys());
+}
+
+#[test]
+fn every_error_code_has_a_fixture() {
+    let mut files = folder("errors");
+    for code in Code::ALL {
+        let name = code.as_str().to_ascii_lowercase().replace('_', "-");
+        let fixture = files.remove(&name).unwrap_or_else(|| panic!("fixtures/errors/{name}.json is missing"));
+        let data = &fixture["wire"]["data"];
+        let mut fault = Fault::new(code, data["message"].as_str().unwrap().to_owned());
+        fault.retry_after_ms = data["retry_after_ms"].as_u64();
+        assert_eq!(written(|out| json::answer(&Answer::error(id("2"), fault), out)), fixture["wire"], "{name}");
+        assert_eq!(fixture["http_status"], code.http_status(), "{name}");
+    }
+    assert!(files.is_empty(), "nothing is known of {:?}", files.keys());
+}
+
+/// All close codes: each leads to the next, so that a new one cannot be left out here.
+fn following(code: CloseCode) -> Option<CloseCode> {
+    Some(match code {
+        CloseCode::Normal => CloseCode::ProtocolError,
+        CloseCode::ProtocolError => CloseCode::UnsupportedData,
+        CloseCode::UnsupportedData => CloseCode::InvalidPayload,
+        CloseCode::InvalidPayload => CloseCode::PolicyViolation,
+        CloseCode::PolicyViolation => CloseCode::MessageTooBig,
+        CloseCode::MessageTooBig => CloseCode::InternalError,
+        CloseCode::InternalError => CloseCode::Drain,
+        CloseCode::Drain => CloseCode::Stale,
+        CloseCode::Stale => CloseCode::TokenExpired,
+        CloseCode::TokenExpired => CloseCode::ConnectionLimit,
+        CloseCode::ConnectionLimit => CloseCode::RateLimited,
+        CloseCode::RateLimited => CloseCode::BrokerUnavailable,
+        CloseCode::BrokerUnavailable => CloseCode::Disconnected,
+        CloseCode::Disconnected => CloseCode::AuthFailed,
+        CloseCode::AuthFailed => CloseCode::AuthTimeout,
+        CloseCode::AuthTimeout => CloseCode::Revoked,
+        CloseCode::Revoked => CloseCode::Unauthorized,
+        CloseCode::Unauthorized => CloseCode::InvalidMessage,
+        CloseCode::InvalidMessage => return None,
+    })
+}
+
+pub fn close_codes() -> Vec<CloseCode> {
+    std::iter::successors(Some(CloseCode::Normal), |code| following(*code)).collect()
+}
+
+#[test]
+fn every_close_code_has_a_fixture() {
+    let mut by_code: BTreeMap<u64, Value> =
+        folder("closes").into_values().map(|fixture| (fixture["close_code"].as_u64().unwrap(), fixture)).collect();
+    for code in close_codes() {
+        let number = code as u16;
+        let fixture = by_code.remove(&u64::from(number)).unwrap_or_else(|| panic!("no file in fixtures/closes is about {number}"));
+        let named = fixture["reason"].get("code").map(|named| {
+            let named = named.as_str().unwrap();
+            Code::ALL.into_iter().find(|code| code.as_str() == named).unwrap_or_else(|| panic!("{named} is no error code"))
+        });
+        let close = Close { code, reason: named, retry_after_ms: fixture["reason"]["retry_after_ms"].as_u64() };
+        let text = close.reason_text();
+        let reason = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() };
+        assert_eq!(reason, fixture["reason"], "{number}");
+        assert_eq!(fixture["reconnect"], number < 4_500, "{number}");
+    }
+    assert!(by_code.is_empty(), "the protocol has no {:?}", by_code.keys());
+}

@@ -1,0 +1,109 @@
+//! A gateway process of one's own, on free ports, with its log kept for inspection.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use roomcast::auth::mint::{MintRequest, SigningKey, mint};
+use roomcast::auth::{Config, Scope, Secret};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::support::eventually;
+
+pub const SECRET: &str = "a secret of the tests, longer than 32 bytes";
+
+pub struct Gateway {
+    child: Child,
+    pub address: SocketAddr,
+    log: Arc<Mutex<String>>,
+}
+
+impl Gateway {
+    /// Starts a node with these variables besides the addresses and the secret, and waits until it serves.
+    pub async fn start(variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_roomcast"));
+        command.arg("serve").env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.env("ROOMCAST_SERVER__ADDRESS", "127.0.0.1:0").env("ROOMCAST_INTERNAL__LISTEN", "127.0.0.1:0");
+        command.env("ROOMCAST_AUTH__SECRET", SECRET).env("ROOMCAST_TELEMETRY__LOG__FORMAT", "json");
+        command.env("ROOMCAST_TELEMETRY__LOG__FILTER", "info,roomcast=debug").envs(variables.iter().copied());
+        let mut child = command.spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (stderr, kept) = (child.stderr.take().unwrap(), Arc::clone(&log));
+        tokio::spawn(async move {
+            let mut lines = BufReader::new(stderr).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                let mut kept = kept.lock();
+                kept.push_str(&line);
+                kept.push('\n');
+            }
+        });
+        let address = eventually("the gateway serves", async || {
+            let kept = log.lock();
+            let mut lines = kept.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            lines.find(|line| line["message"] == "serving").and_then(|line| line["address"].as_str()?.parse().ok())
+        })
+        .await;
+        Self { child, address, log }
+    }
+
+    pub fn log(&self) -> String {
+        self.log.lock().clone()
+    }
+
+    /// Resident memory of the process, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().expect("it runs"))).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1_024
+    }
+
+    /// # Panics
+    /// When the process ended, a task of it panicked, or what it logged is not one JSON object per line.
+    pub fn assert_well(&mut self) {
+        let log = self.log();
+        assert!(self.child.try_wait().unwrap().is_none(), "the gateway ended:\n{log}");
+        assert!(!log.contains("panicked"), "a task of the gateway panicked:\n{log}");
+        for line in log.lines() {
+            assert!(serde_json::from_str::<Value>(line).is_ok_and(|line| line.is_object()), "an injected line: {line:?}");
+        }
+    }
+}
+
+pub fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// A token for an hour; `None` leaves the default grant.
+pub fn token(user: &str, org: &str, grants: Option<&[&str]>) -> String {
+    token_for(user, org, grants, 3_600)
+}
+
+/// A token for REST in one org.
+pub fn service_token(org: &str, scopes: &[Scope]) -> String {
+    signed(&MintRequest { scopes: scopes.to_vec(), ..request("backend", org, None, 3_600) })
+}
+
+pub fn token_for(user: &str, org: &str, grants: Option<&[&str]>, lifetime_s: u64) -> String {
+    signed(&request(user, org, grants, lifetime_s))
+}
+
+fn request(user: &str, org: &str, grants: Option<&[&str]>, lifetime_s: u64) -> MintRequest {
+    MintRequest {
+        sub: user.into(),
+        org: Some(org.into()),
+        grants: grants.map(|grants| grants.iter().map(ToString::to_string).collect()),
+        scopes: Vec::new(),
+        token_id: None,
+        issued_at_s: now_s(),
+        lifetime_s,
+    }
+}
+
+fn signed(request: &MintRequest) -> String {
+    let config = Config { secret: Some(Secret::new(SECRET)), ..Config::default() };
+    mint(request, &config, &SigningKey::of_config(&config).unwrap()).unwrap()
+}

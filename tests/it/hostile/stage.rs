@@ -1,0 +1,84 @@
+//! The stage of a theme: a gateway, an honest client that must not notice anything, and the judgement at the end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use super::client::Client;
+use super::gateway::{Gateway, token};
+use crate::support::eventually;
+
+/// How much later than it was sent the canary's publication may come: generous, because the machine is shared with other
+/// tests; a node that hangs on hostile input is late by whole timeouts.
+const LATENESS_MAX: Duration = Duration::from_secs(4);
+/// How much more memory a node may hold after a theme than before.
+const GROWTH_BYTES_MAX: u64 = 48 << 20;
+/// However short the theme is.
+const SONGS_MIN: u64 = 5;
+const PAUSE: Duration = Duration::from_millis(20);
+
+pub struct Stage {
+    pub gateway: Gateway,
+    before_bytes: u64,
+    stop: Arc<AtomicBool>,
+    canary: JoinHandle<Canary>,
+}
+
+struct Canary {
+    received: u64,
+    latest: Duration,
+}
+
+impl Stage {
+    pub async fn start(variables: &[(&str, &str)]) -> Self {
+        let gateway = Gateway::start(variables).await;
+        let stop = Arc::new(AtomicBool::new(false));
+        let listener = Client::session(&gateway, &token("canary", "canaries", None)).await;
+        let speaker = Client::session(&gateway, &token("speaker", "canaries", Some(&["publish:kpi:canaries"]))).await;
+        let canary = tokio::spawn(sing(listener, speaker, Arc::clone(&stop)));
+        let before_bytes = gateway.resident_bytes();
+        Self { gateway, before_bytes, stop, canary }
+    }
+
+    /// A session of the org `acme` that may subscribe and publish everywhere in it.
+    pub async fn session(&self) -> Client {
+        Client::session(&self.gateway, &token("mallory", "acme", Some(&["subscribe:*:acme:**", "publish:*:acme:**"]))).await
+    }
+
+    /// # Panics
+    /// When the canary suffered, the node is not well, or it holds the memory.
+    pub async fn end(mut self) {
+        self.stop.store(true, Ordering::Release);
+        let canary = self.canary.await.expect("the canary lives");
+        assert!(canary.received >= SONGS_MIN);
+        assert!(canary.latest < LATENESS_MAX, "a publication of the canary came after {:?}", canary.latest);
+        self.gateway.assert_well();
+        let (gateway, most) = (&self.gateway, self.before_bytes + GROWTH_BYTES_MAX);
+        eventually("memory is given back", async || (gateway.resident_bytes() <= most).then_some(())).await;
+    }
+}
+
+/// Publishes one number after the other and demands each of them back before the next.
+async fn sing(mut listener: Client, mut speaker: Client, stop: Arc<AtomicBool>) -> Canary {
+    listener.command(&json!({"event": "subscribe", "id": "sub", "data": {"rooms": ["kpi:canaries"]}})).await;
+    assert_eq!(listener.answer("sub").await["event"], "subscribed");
+    let mut canary = Canary { received: 0, latest: Duration::ZERO };
+    while canary.received < SONGS_MIN || !stop.load(Ordering::Acquire) {
+        let (number, began) = (canary.received, Instant::now());
+        let publication = json!({"event": "kpi:update", "room": "kpi:canaries", "data": number});
+        speaker.command(&json!({"event": "publish", "id": number.to_string(), "data": publication})).await;
+        assert_eq!(speaker.answer(&number.to_string()).await["event"], "published");
+        let mut message = listener.message().await;
+        while message["event"] == "position" {
+            message = listener.message().await;
+        }
+        assert_eq!((&message["event"], &message["data"]), (&json!("kpi:update"), &json!(number)), "nothing is lost or doubled");
+        canary.latest = canary.latest.max(began.elapsed());
+        canary.received += 1;
+        tokio::time::sleep(PAUSE).await;
+    }
+    canary
+}

@@ -1,0 +1,48 @@
+//! The protocol's document shows the fixtures themselves and leaves no code out.
+
+use std::path::PathBuf;
+
+use roomcast::protocol::{Code, GapReason};
+use serde_json::Value;
+
+use crate::fixtures::{close_codes, folder};
+
+fn text() -> String {
+    std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/protocol.md")).unwrap()
+}
+
+/// The fenced JSON blocks: the fixture that a block's first line names, and what the block holds.
+fn blocks(text: &str) -> Vec<(String, Value)> {
+    let fenced = text.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("json"));
+    let read = fenced.map(|block| {
+        let (name, body) = block.split_once('\n').unwrap();
+        (name.trim().to_owned(), serde_json::from_str(body).unwrap_or_else(|error| panic!("{name}: {error}")))
+    });
+    read.collect()
+}
+
+#[test]
+fn every_example_is_a_fixture() {
+    let blocks = blocks(&text());
+    assert!(blocks.len() > 20, "{} examples", blocks.len());
+    for (name, shown) in blocks {
+        let (kind, file) = name.split_once('/').unwrap_or_else(|| panic!("the block {shown} names no fixture"));
+        let fixture = &folder(kind)[file];
+        let expected = if kind == "closes" { &fixture["reason"] } else { &fixture["wire"] };
+        assert_eq!(shown, *expected, "{name}");
+    }
+}
+
+#[test]
+fn every_code_is_explained() {
+    let text = text();
+    for code in Code::ALL {
+        assert!(text.contains(&format!("| `{}` |", code.as_str())), "{code:?} is missing");
+    }
+    for code in close_codes() {
+        assert!(text.contains(&format!("| {} |", code as u16)), "{code:?} is missing");
+    }
+    for reason in [GapReason::Trimmed, GapReason::Fork, GapReason::LogLost, GapReason::Evicted] {
+        assert!(text.contains(&format!("| `{}` |", reason.as_str())), "{reason:?} is missing");
+    }
+}

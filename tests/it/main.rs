@@ -9,6 +9,7 @@ mod docs;
 mod fixtures;
 mod hostile;
 mod jwks;
+mod nodes;
 mod protocol_document;
 mod redis_broker;
 mod support;

@@ -1,6 +1,10 @@
 //! What tests start and wait with.
 
+pub mod books;
+pub mod gateway;
+pub mod publishers;
 pub mod redis;
+pub mod world;
 
 use std::time::Duration;
 

@@ -1,0 +1,13 @@
+//! What it takes to judge a roomcast deployment from outside: a client, a ledger of all that was published and received, and
+//! scenarios. It knows the public protocol only; the server's crate is no dependency.
+
+pub mod client;
+pub mod fanout;
+pub mod journal;
+pub mod ledger;
+pub mod position;
+pub mod socket;
+
+pub use client::{Client, Options, Outcome};
+pub use journal::{Event, Message, What};
+pub use ledger::{Ledger, Verdict};

@@ -1,0 +1,13 @@
+//! The promises, shown by real gateway processes on a real Redis: nothing here looks into a node.
+
+mod authorisation;
+mod doors;
+mod drain;
+mod failover;
+mod killed;
+mod once;
+mod outage;
+mod quiet;
+mod scenario;
+mod slow;
+mod transcript;

@@ -147,7 +147,12 @@ impl Tail {
         }
         if self.continues(page) {
             let entries: Vec<Entry> = page.entries.iter().filter(|entry| entry.position.seq > self.last.seq).cloned().collect();
-            return self.follow(entries);
+            let proven = self.last.check == 0 || page.entries.len() > entries.len();
+            return match entries.first().map(|first| first.position.seq - 1) {
+                // The newest known entry was trimmed away, and with it what could prove that its history went on.
+                Some(before) if !proven => self.restart(self.place(before), GapReason::Trimmed, &entries),
+                _ => self.follow(entries),
+            };
         }
         if from_seq == self.repair_from_seq() && from_seq > self.first_seq() {
             return Repair::Compare { from_seq: self.first_seq() };
@@ -279,7 +284,8 @@ impl Tail {
         }
         match first {
             Some(first) if first.seq == since.seq && since.check != 0 && first.check != since.check => self.forked(since),
-            Some(first) if first.seq > since.seq + 1 => {
+            // Without the reader's own entry nothing proves that what follows is the same history, unless it claims none.
+            Some(first) if first.seq > since.seq + u64::from(since.check == 0) => {
                 Resumption::Gap(Gap { from: Some(since), to: self.place(first.seq - 1), reason: GapReason::Trimmed })
             }
             None if since.seq > 0 => self.forked(since),

@@ -66,6 +66,20 @@ impl Ear {
         }
     }
 
+    /// Waits for an entry as the hub does: it comes with the feed, or it stands in the log after an interruption.
+    pub async fn entry_or_log(&mut self, broker: &dyn Broker, org: &OrgId, wanted: impl Fn(&Entry) -> bool) -> Entry {
+        loop {
+            let found = match self.next().await {
+                OrgEvent::Entry(entry) => vec![entry],
+                OrgEvent::Interrupted => broker.read(org, 1, ALL).await.map_or_else(|_| Vec::new(), |page| page.entries),
+                OrgEvent::Ephemeral(_) => Vec::new(),
+            };
+            if let Some(entry) = found.into_iter().find(&wanted) {
+                return entry;
+            }
+        }
+    }
+
     /// Waits for the next "interrupted", past any entries.
     pub async fn interrupted(&mut self) {
         while self.next().await != OrgEvent::Interrupted {}

@@ -78,7 +78,9 @@ impl Scripts {
             .replace("@IDLE_MS@", &(config.idle_max_s.max(1) * 1_000).to_string())
             .replace("@IDEMPOTENCY_MS@", &(config.idempotency_window_s.max(1) * 1_000).to_string())
             .replace("@PUBLISH@", publish);
-        let mut library = format!("#!lua name=roomcast\n{body}\n");
+        // Only functions keep values between calls, which makes looking at the lineage on every publish affordable.
+        let mut library = format!("#!lua name=roomcast\n{}\n", body.replace("@FUNCTIONS@", "true"));
+        let body = body.replace("@FUNCTIONS@", "false");
         for function in Function::ALL {
             library.push_str(&format!("redis.register_function('{}', {})\n", function.name(), function.local()));
         }

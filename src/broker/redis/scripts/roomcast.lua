@@ -7,6 +7,7 @@ local ENTRIES_MAX = @ENTRIES_MAX@
 local IDLE_MS = @IDLE_MS@
 local IDEMPOTENCY_MS = @IDEMPOTENCY_MS@
 local PUBLISH = '@PUBLISH@'
+local FUNCTIONS = @FUNCTIONS@
 local OPTION_BYTES_MAX = 8192
 local KEY_BYTES_MAX = 256
 local READ_BATCH = 16
@@ -50,6 +51,17 @@ local function lineage()
     return 'none'
   end
   return table.concat(parts, '/')
+end
+
+-- The lineage, asked at most once a second: only functions keep it between calls, and a server that has been a replica meanwhile
+-- ran none of them.
+local known_lineage, known_until_us = nil, 0
+
+local function recent_lineage(at_us)
+  if at_us >= known_until_us or at_us < known_until_us - 1000000 then
+    known_lineage, known_until_us = lineage(), at_us + 1000000
+  end
+  return known_lineage
 end
 
 -- Puts the log's expiry off once a tenth of the idle time has passed, so that most publishes write nothing for it.
@@ -219,6 +231,19 @@ local function header_of(room, event, options)
   return table.concat(parts, ' ')
 end
 
+-- Puts a fence into a log that has entries and whose history is not `current`, once (docs/adr/0003-fence-after-promotion.md).
+local function fence(base, current)
+  local stored = redis.call('GET', base .. ':lineage')
+  if stored == current then
+    return
+  end
+  redis.call('SET', base .. ':lineage', current)
+  if current ~= 'none' and redis.call('XLEN', base .. ':log') > 0 then
+    local _, failure = append(base, '! fork', '')
+    return failure
+  end
+end
+
 local function check_publication(base, args)
   local room, event, data = args[1], args[2], args[3]
   local org = string.match(base, '{([%w_.@-]+)}$')
@@ -272,6 +297,13 @@ local function publish(keys, args)
     redis.call('PEXPIRE', base .. ':epoch', IDLE_MS)
     return { earlier, 1 }
   end
+  if FUNCTIONS and redis.call('EXISTS', base .. ':log') == 1 then
+    -- Nothing may come between the parting of two histories and the fence that admits it.
+    local failure = fence(base, recent_lineage(now_us()))
+    if failure then
+      return failure
+    end
+  end
   local position, failure = append(base, rest, args[3])
   if not position then
     return failure
@@ -311,20 +343,12 @@ end
 -- Begins a missing log; puts a fence into one whose history was replaced, once (docs/adr/0003-fence-after-promotion.md).
 local function open(keys)
   local base = keys[1]
-  local found = state(keys)
-  if not found then
+  if not state(keys) then
     begin(base, now_us())
   else
-    local current = lineage()
-    local stored = redis.call('GET', base .. ':lineage')
-    if stored ~= current then
-      redis.call('SET', base .. ':lineage', current)
-      if current ~= 'none' and tonumber(found[2]) > 0 then
-        local position, failure = append(base, '! fork', '')
-        if not position then
-          return failure
-        end
-      end
+    local failure = fence(base, lineage())
+    if failure then
+      return failure
     end
   end
   keep_alive(base)

@@ -55,7 +55,7 @@ impl Org {
             }
             let (cursor, last) = (catch_up.cursor, tail.last());
             if cursor.seq > last.seq {
-                self.ahead.insert(slot);
+                self.again.insert(slot);
                 return;
             }
             if cursor.seq == last.seq {

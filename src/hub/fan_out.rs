@@ -145,7 +145,9 @@ impl Org {
         if let Pushed::Overflowed(cursor) = member.queue.push_log(bytes, before) {
             metrics::dropped(DropReason::Overflow).increment(1);
             member.start_catch_up(CatchUp::lagging(cursor));
-            self.serve(slot);
+            // Not served before the delivery in hand is done: the tail holds all of it already, and the rest of it would come
+            // twice.
+            self.again.insert(slot);
         }
     }
 }

@@ -57,8 +57,9 @@ pub(super) struct Org {
     pub(super) reached: Vec<u64>,
     /// Members whose next entries are not in memory.
     pub(super) cold: BTreeSet<Slot>,
-    /// Members that came from a node which knew more of the log than this one yet does.
-    pub(super) ahead: BTreeSet<Slot>,
+    /// Members to serve once the delivery in hand is done: those that fell behind in it, and those that came from a node which
+    /// knew more of the log than this one yet does.
+    pub(super) again: BTreeSet<Slot>,
     /// Where to read the log from, because something may be missing. The feed waits meanwhile.
     repair: Option<u64>,
     /// How far the log was known when the way to it was last in doubt, and since when: what a fence admits to have lost came
@@ -111,7 +112,7 @@ impl Org {
             touched: Vec::new(),
             reached: Vec::new(),
             cold: BTreeSet::new(),
-            ahead: BTreeSet::new(),
+            again: BTreeSet::new(),
             repair: None,
             doubted: None,
             suspect: None,
@@ -147,6 +148,7 @@ impl Org {
                     for command in commands.drain(..) {
                         self.handle(command);
                     }
+                    self.serve_again();
                     self.replays.clear();
                     self.count_rooms();
                     // However many commands come, the feed has its turn after each round of them.
@@ -269,7 +271,7 @@ impl Org {
         }
         self.deliver(&entries, before).await;
         self.deliver_ephemeral(&ephemeral).await;
-        self.serve_ahead();
+        self.serve_again();
         self.replays.clear();
     }
 
@@ -292,7 +294,7 @@ impl Org {
                     self.tell_gap(&gap, known);
                 }
                 self.deliver(&entries, base).await;
-                self.serve_ahead();
+                self.serve_again();
                 self.replays.clear();
             }
         }
@@ -304,8 +306,8 @@ impl Org {
         self.rooms_counted = rooms;
     }
 
-    fn serve_ahead(&mut self) {
-        for slot in std::mem::take(&mut self.ahead) {
+    fn serve_again(&mut self) {
+        for slot in std::mem::take(&mut self.again) {
             self.serve(slot);
         }
     }
@@ -359,7 +361,7 @@ impl Org {
         }
         self.by_session.remove(&member.session);
         self.cold.remove(&slot);
-        self.ahead.remove(&slot);
+        self.again.remove(&slot);
     }
 
     fn subscribe(&mut self, mut command: Subscribe) {

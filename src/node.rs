@@ -132,6 +132,7 @@ impl Node {
             tasks: TaskTracker::new(),
         };
         node.spawn_keepers(hub);
+        node.await_broker().await;
         let routes = node.door.router().merge(api::router(Arc::clone(&api)).map_err(StartError::ApiOrigin)?).merge(web::router());
         node.tasks.spawn(public.serve(routes, node.stop.clone()));
         node.tasks.spawn(internal.serve(api::internal_router(Arc::clone(&api)), node.stop.clone()));
@@ -196,6 +197,18 @@ impl Node {
         }
     }
 
+    /// Gives the broker a moment, so that the first clients are not turned away. A node comes up without it all the same.
+    async fn await_broker(&self) {
+        let ready = async {
+            while self.broker.health() != Health::Ready {
+                tokio::time::sleep(BROKER_POLL).await;
+            }
+        };
+        if tokio::time::timeout(BROKER_WAIT, ready).await.is_err() {
+            tracing::warn!("the broker is not reachable; serving without it until it is");
+        }
+    }
+
     fn spawn_keepers(&self, hub: Arc<Hub>) {
         let (broker, registry) = (Arc::clone(&self.broker), Arc::clone(&self.registry));
         self.spawn(async move { hub.probe().await });
@@ -218,6 +231,9 @@ impl Node {
 
 /// Every session's own subscriptions, to its org and its user, do not count against the limit.
 const OWN_ROOMS: usize = 2;
+/// How long a node that starts waits for its broker, and how often it looks.
+const BROKER_WAIT: Duration = Duration::from_secs(3);
+const BROKER_POLL: Duration = Duration::from_millis(10);
 /// How often a node renews its leases: a third of how long they last.
 const RENEW_INTERVAL: Duration = Duration::from_millis(3_000);
 

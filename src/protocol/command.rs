@@ -3,6 +3,7 @@
 //! Parsing is strict where a mistake would pass unnoticed (types, unknown commands, sizes) and lenient where protocols grow
 //! (unknown fields of `data` are ignored).
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -85,6 +86,9 @@ pub struct Subscribe {
     /// Replay what came after this position first.
     #[serde(default)]
     pub since: Option<Position>,
+    /// Not part of this version: refused, because whoever sends one does not expect to get everything.
+    #[serde(default)]
+    filter: Option<IgnoredAny>,
 }
 
 /// Which rooms are meant: spelled out in `rooms`, or put together from channels, org, department and queue.
@@ -177,8 +181,11 @@ impl Command {
 impl Action {
     fn parse(event: &str, data: Option<&RawValue>) -> Result<Self, Fault> {
         match event {
-            "authenticate" | "client:authenticate" => read(event, data).map(Self::Authenticate),
-            "subscribe" | "client:subscribe" => read(event, data).map(Self::Subscribe),
+            "authenticate" | "client:authenticate" => {
+                let Authenticate { token, subscribe } = read(event, data)?;
+                Ok(Self::Authenticate(Authenticate { token, subscribe: subscribe.checked()? }))
+            }
+            "subscribe" | "client:subscribe" => read::<Subscribe>(event, data)?.checked().map(Self::Subscribe),
             "unsubscribe" | "client:unsubscribe" => read(event, data).map(Self::Unsubscribe),
             "publish" | "client:publish" => read(event, data).map(Box::new).map(Self::Publish),
             "ping" | "client:ping" => Ok(Self::Ping),
@@ -209,6 +216,15 @@ fn object<'a, T: Deserialize<'a>>(what: &str, json: &'a str) -> Result<T, Fault>
 fn malformed(what: &str, error: &serde_json::Error) -> Fault {
     let why: String = error.to_string().chars().take(MALFORMED_CHARS_MAX).collect();
     Fault::new(Code::InvalidMessage, format!("{what}: {why}"))
+}
+
+impl Subscribe {
+    fn checked(self) -> Result<Self, Fault> {
+        if self.filter.is_some() {
+            return Err(Fault::new(Code::InvalidMessage, "filters on subscriptions are not part of this version"));
+        }
+        Ok(self)
+    }
 }
 
 impl Selector {
@@ -299,7 +315,7 @@ mod tests {
             r#"{"event":"subscribe","data":{"channels":["kpi","backlog"],"organization_id":"acme","department_id":"d","queue_name":"q"}}"#;
         assert_eq!(patterns(json), ["kpi:acme:d:q", "backlog:acme:d:q"]);
         assert_eq!(patterns(r#"{"event":"subscribe","data":{"channels":["kpi"],"queue_name":"q"}}"#), ["kpi:acme:*:q"]);
-        assert_eq!(patterns(r#"{"event":"subscribe","data":{"channels":["all"]}}"#), ["*:acme"]);
+        assert_eq!(patterns(r#"{"event":"subscribe","data":{"channels":["all"]}}"#), ["*:acme:**"]);
     }
 
     #[test]

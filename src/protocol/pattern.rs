@@ -144,7 +144,9 @@ impl RoomSyntax {
         if segments.len() < 2 {
             return Err(invalid(text, "a pattern names its org, as in *:acme:**"));
         }
-        if segments[0] == "all" {
+        // `all` stands for every channel, so that `all:acme` reaches below as `kpi:acme` does for one.
+        let every_channel = segments[0] == "all";
+        if every_channel {
             segments[0] = ONE;
         }
         if segments[0] != ONE {
@@ -164,6 +166,7 @@ impl RoomSyntax {
         }
         let org = OrgId::parse(segments[1])?;
         let plain = !segments.contains(&ONE);
+        rest |= every_channel && !segments[1..].contains(&ONE);
         let mut canonical = segments.join(":");
         if rest && !plain {
             canonical.push_str(":**");
@@ -205,6 +208,8 @@ mod tests {
         assert!(!matches("kpi:acme:*:**", "kpi:acme"));
         assert!(matches("*:acme:**", "chat:acme"));
         assert!(matches("all:acme:**", "chat:acme"));
+        assert!(matches("all:acme", "chat:acme:sales"));
+        assert!(!matches("*:acme", "chat:acme:sales"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::limit::bucket::Rate;
 pub struct Config {
     /// How long before its token expires a client is warned, in milliseconds.
     pub expiry_warning_ms: u64,
-    /// Malformed or refused commands after which a session is closed.
+    /// Malformed or refused commands, less the good ones, after which a session is closed.
     pub invalid_commands_max: u32,
     /// How long a closing session may take to read what is left for it, in milliseconds.
     pub close_timeout_ms: u64,

@@ -167,6 +167,11 @@ impl Session {
         }
     }
 
+    /// Whether commands that have been read are not carried out yet.
+    pub fn is_busy(&self) -> bool {
+        self.pending.is_some() || !self.inbox.is_empty()
+    }
+
     /// Leaves the hub, the registry and the org's count.
     pub async fn end(mut self) {
         self.entry.queue.shut();

@@ -134,7 +134,11 @@ impl Machine {
             Err(unreadable) => (unreadable.id, self.spend(terms.settings, now).and(Err(unreadable.fault))),
         };
         match outcome {
-            Ok(action) => actions.push(action),
+            Ok(action) => {
+                // What counts is a client that does little else, not the sum over a long life.
+                self.invalid = self.invalid.saturating_sub(1);
+                actions.push(action);
+            }
             Err(fault) => self.refuse(id, fault, terms.settings, actions),
         }
     }

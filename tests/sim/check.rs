@@ -31,7 +31,7 @@ pub fn check(client: &Client, log: &Log, syntax: &RoomSyntax, gaps_allowed: bool
                 admitted.push(Admitted { after: from.map_or(0, |from| log.age(from)), to: log.age(*to) });
             }
             Seen::Publication { position, room } => {
-                if !room.split(':').nth(1).is_some_and(|org| org == client.org.as_str()) {
+                if room.split(':').nth(1) != Some(client.org.as_str()) {
                     return Err(format!("{} got {room} of another org", client.name));
                 }
                 if !on_connection.insert(*position) {

@@ -162,11 +162,8 @@ impl Client {
                 Some(Seen::Publication { position: position(&message["id"]).unwrap(), room: message["room"].as_str().unwrap().to_owned() })
             }
         };
-        match &seen {
-            Some(Seen::Publication { position, .. } | Seen::Gap { to: position, .. } | Seen::At(position)) => {
-                self.position = Some(*position)
-            }
-            _ => {}
+        if let Some(Seen::Publication { position, .. } | Seen::Gap { to: position, .. } | Seen::At(position)) = &seen {
+            self.position = Some(*position);
         }
         self.seen.extend(seen);
     }

@@ -150,6 +150,18 @@ impl Peer {
         }
     }
 
+    /// Carries out what the client said before it closed.
+    async fn finish(&mut self, within: Duration) {
+        if let Self::Session(session) = self {
+            let work = async {
+                while session.is_busy() {
+                    session.progress().await;
+                }
+            };
+            let _ = tokio::time::timeout(within, work).await;
+        }
+    }
+
     async fn on_flushed(&mut self) {
         if let Self::Session(session) = self {
             session.on_flushed().await;
@@ -206,6 +218,7 @@ impl Connection {
         };
         match end {
             End::Closed(code) => {
+                self.peer.finish(self.close_timeout).await;
                 let mut out = BytesMut::new();
                 frame::close_echo(code, &mut out);
                 self.say_goodbye(out.freeze()).await;

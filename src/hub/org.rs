@@ -280,13 +280,8 @@ impl Org {
         let known = tail.last();
         match tail.repair(page, from_seq) {
             Repair::Compare { from_seq } => self.repair = Some(from_seq),
-            Repair::Deliver { gap, entries } => {
+            Repair::Deliver { gap, base, entries } => {
                 self.repair = if page.end { None } else { Some(tail.repair_from_seq()) };
-                let base = match (gap, entries.first()) {
-                    (Some(gap), _) => gap.to,
-                    (None, Some(first)) => tail.before(first.position),
-                    (None, None) => tail.last(),
-                };
                 if base.epoch != known.epoch || base.seq < known.seq {
                     self.members.iter_mut().for_each(|(_, member)| member.rebase(base.seq));
                 }

@@ -58,8 +58,8 @@ pub enum Admission {
 /// What a read of the log meant for live sessions.
 #[derive(Debug, PartialEq)]
 pub enum Repair {
-    /// Entries to deliver now, after a gap if there is one.
-    Deliver { gap: Option<Gap>, entries: Vec<Entry> },
+    /// Entries to deliver now, after a gap if there is one. They follow `base`, up to which everything has been delivered.
+    Deliver { gap: Option<Gap>, base: Position, entries: Vec<Entry> },
     /// The histories differ: read again from this number to find where they part.
     Compare { from_seq: u64 },
 }
@@ -82,12 +82,6 @@ impl Tail {
 
     pub fn last(&self) -> Position {
         self.last
-    }
-
-    /// The place just before an entry of this log.
-    pub fn before(&self, position: Position) -> Position {
-        let seq = position.seq - 1;
-        Position { check: self.check_of(seq).unwrap_or(0), ..self.place(seq) }
     }
 
     /// The number of the oldest entry in memory; one past the newest when there is none.
@@ -170,7 +164,8 @@ impl Tail {
     }
 
     fn follow(&mut self, entries: Vec<Entry>) -> Repair {
-        let Some(first) = entries.first() else { return Repair::Deliver { gap: None, entries } };
+        let base = self.last;
+        let Some(first) = entries.first() else { return Repair::Deliver { gap: None, base, entries } };
         let before = Position { epoch: self.last.epoch, seq: first.position.seq - 1, check: 0 };
         if before.seq > self.last.seq {
             return self.restart(before, GapReason::Trimmed, &entries);
@@ -178,7 +173,7 @@ impl Tail {
         for entry in &entries {
             self.append(entry.clone());
         }
-        Repair::Deliver { gap: None, entries }
+        Repair::Deliver { gap: None, base, entries }
     }
 
     /// The log holds other entries under known numbers: goes back to the last common entry, if it is still in memory.
@@ -229,7 +224,7 @@ impl Tail {
         for entry in entries {
             self.append(entry.clone());
         }
-        Repair::Deliver { gap: Some(gap), entries: entries.to_vec() }
+        Repair::Deliver { gap: Some(gap), base: to, entries: entries.to_vec() }
     }
 
     fn append(&mut self, entry: Entry) {
@@ -350,7 +345,7 @@ mod tests {
             let page = page(log, from_seq, limit);
             match tail.repair(&page, from_seq) {
                 Repair::Compare { from_seq: next } => from_seq = next,
-                Repair::Deliver { gap, entries } => {
+                Repair::Deliver { gap, entries, .. } => {
                     gaps.extend(gap);
                     delivered.extend(entries);
                     if page.end {
@@ -417,7 +412,7 @@ mod tests {
         let mut tail = tail(&log(&[10, 20]));
         let fresh = Page { epoch: 9, entries: vec![], end: true };
         assert_eq!(tail.repair(&fresh, 2), Repair::Compare { from_seq: 1 });
-        let Repair::Deliver { gap: Some(gap), entries } = tail.repair(&fresh, 1) else { panic!("no gap") };
+        let Repair::Deliver { gap: Some(gap), entries, .. } = tail.repair(&fresh, 1) else { panic!("no gap") };
         assert_eq!((gap.reason, gap.to, entries.len()), (GapReason::LogLost, Position { epoch: 9, seq: 0, check: 0 }, 0));
     }
 

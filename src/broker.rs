@@ -16,9 +16,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 use crate::protocol::{GapReason, NewPublication, OrgId, Position, Publication};
-use crate::telemetry::metrics;
+use crate::telemetry::{metrics, trace};
 
 pub use feed::Feed;
 
@@ -237,7 +238,10 @@ pub trait Broker: Send + Sync + 'static {
 /// As [`Broker::publish`].
 pub async fn submit(broker: &dyn Broker, publication: &NewPublication, ack: AckLevel) -> Result<Published, PublishError> {
     let begun = Instant::now();
-    let published = broker.publish(publication, ack).await?;
+    let published = match trace::publishing(publication) {
+        Some((span, traced)) => broker.publish(&traced, ack).instrument(span).await?,
+        None => broker.publish(publication, ack).await?,
+    };
     metrics::publish_seconds().record(begun.elapsed().as_secs_f64());
     metrics::published().increment(1);
     Ok(published)

@@ -7,6 +7,7 @@ pub mod counters;
 pub mod log;
 pub mod metrics;
 pub mod otlp;
+pub mod trace;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,9 @@ pub fn start(config: &Config, instance: &str) -> Result<Telemetry, StartError> {
     let traces = otlp::Traces::start(&config.otlp, instance)?;
     metrics::install();
     let exported = traces.as_ref().map(otlp::Traces::layer);
+    if exported.is_some() {
+        trace::export();
+    }
     tracing_subscriber::registry().with(filter).with(exported).with(log::layer(config.log.format)).try_init()?;
     Ok(Telemetry { traces })
 }

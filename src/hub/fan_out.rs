@@ -15,6 +15,7 @@ use crate::broker::{Body, Entry};
 use crate::protocol::push::Gap;
 use crate::protocol::{Position, Publication, Push};
 use crate::telemetry::metrics::{self, DropReason};
+use crate::telemetry::trace;
 
 /// Publications in one batch: as many as a mask has bits.
 pub const BATCH_MAX: usize = 64;
@@ -65,6 +66,8 @@ impl Org {
         if batch.is_empty() {
             return;
         }
+        // They end with this delivery.
+        let _spans = trace::fanning_out(batch);
         self.reached.clear();
         self.reached.resize(batch.len(), 0);
         self.mark(batch);

@@ -10,4 +10,5 @@ mod outage;
 mod quiet;
 mod scenario;
 mod slow;
+mod traces;
 mod transcript;

@@ -13,6 +13,7 @@ mod member;
 mod org;
 pub mod router;
 pub mod send_queue;
+mod service;
 pub mod tail;
 
 use std::collections::BTreeMap;

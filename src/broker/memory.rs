@@ -14,7 +14,7 @@ use super::{
     AckLevel, Body, Broker, ControlMessage, Entry, Feed, Health, LeaseOutcome, LogState, NodeInfo, OrgEvent, Page, PageLimit, PublishError,
     Published, ReadError, Revocation, RevocationTarget,
 };
-use crate::protocol::{NewPublication, OrgId, Position, Publication};
+use crate::protocol::{NewPublication, OrgId, Position};
 
 /// Notes between the node and itself that wait to be read.
 const CONTROL_QUEUE_MAX: usize = 1_024;
@@ -91,7 +91,7 @@ impl Log {
     fn append(&mut self, publication: &NewPublication, now_us: u64) -> Entry {
         // Check values rise within a log even when the clock does not.
         let position = Position { epoch: self.last.epoch, seq: self.last.seq + 1, check: now_us.max(self.last.check + 1) };
-        let entry = Entry { position, body: Body::Publication(Arc::new(placed(publication, Some(position), position.check))) };
+        let entry = Entry { position, body: Body::Publication(Arc::new(publication.placed(Some(position), position.check))) };
         self.last = position;
         self.bytes += entry.cost_bytes();
         self.entries.push_back(entry.clone());
@@ -135,23 +135,6 @@ fn now_us() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }
 
-/// The publication as it is read back.
-pub(super) fn placed(new: &NewPublication, position: Option<Position>, time_us: u64) -> Publication {
-    Publication {
-        position,
-        time_us,
-        room: new.room.clone(),
-        event: new.event.clone(),
-        data: new.data.clone(),
-        priority: new.priority,
-        cascade: new.cascade,
-        requires_ack: new.requires_ack,
-        ttl_ms: new.ttl_ms,
-        headers: new.headers.clone(),
-        sessions: new.sessions.clone(),
-    }
-}
-
 impl State {
     fn log(&mut self, org: &OrgId, config: &Config, now_us: u64) -> Option<&mut Log> {
         if !self.logs.contains_key(org) {
@@ -177,7 +160,7 @@ impl Broker for MemoryBroker {
         let org = publication.room.org();
         let mut state = self.state.lock();
         if !publication.log {
-            state.feed(org, OrgEvent::Ephemeral(Arc::new(placed(publication, None, now_us))));
+            state.feed(org, OrgEvent::Ephemeral(Arc::new(publication.placed(None, now_us))));
             return Ok(Published { position: None, duplicate: false });
         }
         let Some(log) = state.log(org, &self.config, now_us) else {

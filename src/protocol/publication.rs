@@ -78,6 +78,23 @@ impl NewPublication {
             sessions: Vec::new(),
         }
     }
+
+    /// The publication as it is read back from its place, appended (or, ephemeral, published) at `time_us`.
+    pub fn placed(&self, position: Option<Position>, time_us: u64) -> Publication {
+        Publication {
+            position,
+            time_us,
+            room: self.room.clone(),
+            event: self.event.clone(),
+            data: self.data.clone(),
+            priority: self.priority,
+            cascade: self.cascade,
+            requires_ack: self.requires_ack,
+            ttl_ms: self.ttl_ms,
+            headers: self.headers.clone(),
+            sessions: self.sessions.clone(),
+        }
+    }
 }
 
 /// A publication as nodes see it come back from the broker.

@@ -12,7 +12,7 @@ use roomcast::broker::{
     AckLevel, Body, Broker, ControlMessage, Entry, Feed, Health, LeaseOutcome, LogState, NodeInfo, OrgEvent, Page, PageLimit, PublishError,
     Published, ReadError, Revocation, RevocationTarget,
 };
-use roomcast::protocol::{GapReason, NewPublication, OrgId, Position, Publication};
+use roomcast::protocol::{GapReason, NewPublication, OrgId, Position};
 use tokio::sync::mpsc;
 
 /// Everything that was ever appended, in the order of time, whatever became of it.
@@ -243,19 +243,7 @@ impl Inner {
 }
 
 fn placed(new: &NewPublication, position: Position) -> Body {
-    Body::Publication(Arc::new(Publication {
-        position: Some(position),
-        time_us: position.check,
-        room: new.room.clone(),
-        event: new.event.clone(),
-        data: new.data.clone(),
-        priority: new.priority,
-        cascade: new.cascade,
-        requires_ack: new.requires_ack,
-        ttl_ms: new.ttl_ms,
-        headers: new.headers.clone(),
-        sessions: new.sessions.clone(),
-    }))
+    Body::Publication(Arc::new(new.placed(Some(position), position.check)))
 }
 
 /// One node's broker.

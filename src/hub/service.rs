@@ -1,0 +1,237 @@
+//! What an org's task does for its sessions: lets them in and out, subscribes and unsubscribes them, answers.
+//!
+//! Commands are carried out one after another between deliveries, so that an answer stands in the send queue before anything
+//! that the command brings.
+
+use std::collections::{HashMap, VecDeque};
+
+use tokio::sync::oneshot;
+
+use super::command::{OrgCommand, Subscribe, Unsubscribe};
+use super::config::Limits;
+use super::frames;
+use super::member::{CatchUp, Delivery, Member, Subscription};
+use super::org::Org;
+use super::router::{Router, Slot};
+use crate::auth::{Grant, Principal};
+use crate::protocol::push::{Answer, Reply};
+use crate::protocol::room::SYSTEM_CHANNELS;
+use crate::protocol::{Close, CloseCode, Code, Fault, Pattern, Position, Push, SessionId};
+
+impl Org {
+    pub(super) fn handle(&mut self, command: OrgCommand) {
+        match command {
+            OrgCommand::Attach { session, queue, wire, slot } => {
+                let member = Member {
+                    session,
+                    queue,
+                    wire,
+                    subscriptions: Vec::new(),
+                    delivery: Delivery::Live,
+                    told_seq: 0,
+                    waiting: VecDeque::new(),
+                };
+                self.attach(member, slot);
+            }
+            OrgCommand::Subscribe(subscribe) => self.subscribe(subscribe),
+            OrgCommand::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe),
+            OrgCommand::Narrow { slot, principal } => self.narrow(slot, &principal),
+            OrgCommand::Drained(slot) => self.serve(slot),
+            OrgCommand::Heartbeat(slot) => self.tell_position(slot),
+            OrgCommand::Detach(slot) => self.detach(slot),
+            OrgCommand::Probed(state) => self.compare(state),
+            OrgCommand::Rooms(reply) => {
+                let _ = reply.send(self.rooms());
+            }
+            OrgCommand::Subscriptions { sessions, reply } => {
+                let _ = reply.send(self.subscriptions(&sessions));
+            }
+        }
+    }
+
+    fn attach(&mut self, member: Member, reply: oneshot::Sender<Slot>) {
+        let session = member.session;
+        let Ok(slot) = Slot::try_from(self.members.insert(member)) else { return };
+        self.by_session.insert(session, slot);
+        if self.marks.len() <= slot as usize {
+            self.marks.resize(slot as usize + 1, 0);
+        }
+        if reply.send(slot).is_err() {
+            self.detach(slot);
+        }
+    }
+
+    fn detach(&mut self, slot: Slot) {
+        let Some(member) = self.members.try_remove(slot as usize) else { return };
+        for subscription in &member.subscriptions {
+            self.router.unsubscribe(&subscription.pattern, slot);
+        }
+        self.by_session.remove(&member.session);
+        self.cold.remove(&slot);
+        self.again.remove(&slot);
+    }
+
+    fn subscribe(&mut self, mut command: Subscribe) {
+        let slot = command.slot;
+        let (Some(member), Some(tail)) = (self.members.get_mut(slot as usize), &self.tail) else {
+            return self.subscribe_now(command);
+        };
+        if member.is_live() && command.since.is_some() && member.queue.holds_log() {
+            // An overflow must be able to tell what it dropped of the replay from what it dropped of before, so the replay
+            // starts from an empty queue.
+            member.start_catch_up(CatchUp::lagging(tail.last()));
+        }
+        if !member.is_live() && (command.since.is_some() || !member.waiting.is_empty()) {
+            if member.waiting.len() < self.limits.subscriptions_max {
+                command.handled = None;
+                member.waiting.push_back(command);
+            } else {
+                let fault = Fault::new(Code::RateLimitExceeded, "too many subscribe commands wait for the replay under way");
+                answer(member, &Answer::error(command.answer.id, fault));
+            }
+            return self.serve(slot);
+        }
+        self.subscribe_now(command);
+        self.serve(slot);
+    }
+
+    pub(super) fn subscribe_now(&mut self, command: Subscribe) {
+        let Some(member) = self.members.get_mut(command.slot as usize) else { return };
+        let fault = match &self.tail {
+            None => Some(Fault::new(Code::BrokerUnavailable, "the org's log cannot be read at the moment").retry_after_ms(1_000)),
+            Some(_) => refusal(member, &command, &self.router, self.limits),
+        };
+        let (Some(tail), None) = (&self.tail, &fault) else {
+            refuse(member, command.answer, fault);
+            return;
+        };
+        let last = tail.last();
+        // Whoever already has everything up to the end needs no replay.
+        let replay = command.since.filter(|since| *since != last || !member.is_live());
+        for grant in command.grants {
+            if self.router.subscribe(grant.pattern(), command.slot) {
+                let from_seq = if replay.is_some() { 0 } else { last.seq };
+                member.subscriptions.push(Subscription { pattern: grant.pattern().clone(), from_seq, fresh: replay.is_some() });
+            }
+        }
+        // A position may only be told to a session that has everything up to it: what still waits in the queue could be dropped
+        // by an overflow, and the reply would not.
+        let has_all = member.is_live() && !member.queue.holds_log();
+        let position = command.since.or(has_all.then_some(last));
+        answer(member, &placed(command.answer, position));
+        if let Some(since) = replay {
+            member.start_catch_up(CatchUp::since(since, last.seq));
+        }
+    }
+
+    fn unsubscribe(&mut self, command: Unsubscribe) {
+        let Some(member) = self.members.get_mut(command.slot as usize) else { return };
+        let before = member.subscriptions.len();
+        member.subscriptions.retain(|subscription| {
+            let ends = command.patterns.contains(&subscription.pattern);
+            if ends {
+                self.router.unsubscribe(&subscription.pattern, command.slot);
+            }
+            !ends
+        });
+        let mut ended = member.subscriptions.len() != before;
+        for waiting in &mut member.waiting {
+            let before = waiting.grants.len();
+            waiting.grants.retain(|grant| !command.patterns.contains(grant.pattern()));
+            ended |= waiting.grants.len() != before;
+        }
+        match command.answer {
+            Some(done) if ended => answer(member, &done),
+            Some(done) => answer(member, &Answer::error(done.id, Fault::new(Code::RoomNotFound, "there was no such subscription"))),
+            None => {}
+        }
+    }
+
+    /// Ends the subscriptions that a renewed token no longer grants.
+    fn narrow(&mut self, slot: Slot, principal: &Principal) {
+        let Some(member) = self.members.get(slot as usize) else { return };
+        let waiting = member.waiting.iter().flat_map(|command| command.grants.iter().map(Grant::pattern));
+        let held = member.subscriptions.iter().map(|subscription| &subscription.pattern).chain(waiting);
+        let ended: Vec<Pattern> = held.filter(|pattern| principal.grant_subscribe((*pattern).clone()).is_err()).cloned().collect();
+        if ended.is_empty() {
+            return;
+        }
+        let fault = Fault::new(Code::Unauthorized, "the renewed token no longer grants this");
+        let bytes = frames::push(member.wire.as_ref(), &Push::Unsubscribed { rooms: &ended, fault: &fault });
+        member.queue.push_reply(bytes);
+        self.unsubscribe(Unsubscribe { slot, patterns: ended, answer: None, handled: None });
+    }
+
+    fn tell_position(&mut self, slot: Slot) {
+        let (Some(member), Some(tail)) = (self.members.get_mut(slot as usize), &self.tail) else { return };
+        let last = tail.last();
+        if member.is_live() && member.told_seq != last.seq {
+            let bytes = frames::push(member.wire.as_ref(), &Push::Position(last));
+            self.push(slot, &bytes, Some(last));
+            if let Some(member) = self.members.get_mut(slot as usize) {
+                member.told_seq = last.seq;
+            }
+        }
+    }
+
+    fn subscriptions(&self, sessions: &[SessionId]) -> Vec<(SessionId, Vec<Pattern>)> {
+        let here = sessions.iter().filter_map(|session| self.by_session.get(session)).filter_map(|slot| self.members.get(*slot as usize));
+        here.map(|member| (member.session, member.subscriptions.iter().map(|subscription| subscription.pattern.clone()).collect()))
+            .collect()
+    }
+
+    fn rooms(&self) -> Vec<(Pattern, usize)> {
+        let mut rooms: HashMap<&Pattern, usize> = HashMap::new();
+        for (_, member) in &self.members {
+            for subscription in &member.subscriptions {
+                *rooms.entry(&subscription.pattern).or_default() += 1;
+            }
+        }
+        rooms.into_iter().map(|(pattern, count)| (pattern.clone(), count)).collect()
+    }
+}
+
+/// Why the command cannot be carried out, if it cannot.
+fn refusal(member: &Member, command: &Subscribe, router: &Router, limits: Limits) -> Option<Fault> {
+    let has = |pattern: &Pattern| member.subscriptions.iter().any(|subscription| subscription.pattern == *pattern);
+    let mut fresh = command.grants.iter().map(Grant::pattern).filter(|pattern| !has(pattern));
+    if member.subscriptions.len() + fresh.clone().count() > limits.subscriptions_max {
+        let text = format!("a session may have {} subscriptions; unsubscribe from others first", limits.subscriptions_max);
+        return Some(Fault::new(Code::SubscriptionFailed, text));
+    }
+    // Every session of the org is in the org's own room, which is no reason to refuse one.
+    let own = |pattern: &Pattern| SYSTEM_CHANNELS.iter().any(|channel| pattern.as_str().starts_with(&format!("{channel}:")));
+    let full = fresh.find(|pattern| !own(pattern) && router.members(pattern) >= limits.room_members_max)?;
+    Some(Fault::new(Code::RoomFull, format!("{full} has its full number of sessions on this node")).retry_after_ms(5_000))
+}
+
+fn answer(member: &Member, answer: &Answer) {
+    let mut out = bytes::BytesMut::new();
+    member.wire.answer(answer, &mut out);
+    member.queue.push_reply(out.freeze());
+}
+
+/// A session that could not even get its own rooms is of no use, so it is sent away; one that has them keeps what it has.
+fn refuse(member: &Member, command: Answer, fault: Option<Fault>) {
+    let fault = fault.unwrap_or_else(|| Fault::new(Code::InternalError, "the subscription failed"));
+    let useless = matches!(command.reply, Reply::Authenticated(_)) && member.subscriptions.is_empty();
+    let (reason, retry_after_ms) = (fault.code, fault.retry_after_ms);
+    answer(member, &Answer::error(command.id, fault));
+    if useless {
+        let code = match reason {
+            Code::BrokerUnavailable => CloseCode::BrokerUnavailable,
+            Code::RoomFull => CloseCode::ConnectionLimit,
+            _ => CloseCode::Unauthorized,
+        };
+        member.queue.close(Close { code, reason: Some(reason), retry_after_ms });
+    }
+}
+
+fn placed(mut answer: Answer, at: Option<Position>) -> Answer {
+    match &mut answer.reply {
+        Reply::Authenticated(authenticated) => authenticated.position = at,
+        Reply::Subscribed { position, .. } => *position = at,
+        _ => {}
+    }
+    answer
+}

@@ -106,6 +106,11 @@ impl Tail {
             return Admission::Doubtful;
         }
         if position.seq == self.last.seq + 1 {
+            // An entry that is older than what it should follow waited in the feed while the history was replaced. Where a clock
+            // was merely set back, the log confirms it.
+            if position.check < self.last.check {
+                return Admission::Doubtful;
+            }
             self.append(entry.clone());
             return Admission::Next;
         }
@@ -364,6 +369,7 @@ mod tests {
         assert_eq!(tail.admit(&entry(2, 20)), Admission::Known);
         assert_eq!(tail.admit(&entry(2, 21)), Admission::Doubtful);
         assert_eq!(tail.admit(&entry(5, 50)), Admission::Doubtful);
+        assert_eq!(tail.admit(&entry(4, 29)), Admission::Doubtful);
         assert_eq!(tail.admit(&entry(4, 40)), Admission::Next);
     }
 

@@ -14,7 +14,7 @@ mod world;
 use world::{Faults, World};
 
 /// Seeds that once failed; they are run each time.
-const REGRESSIONS: [u64; 2] = [501, 814];
+const REGRESSIONS: [u64; 3] = [501, 814, 2180];
 const SEEDS: u64 = 400;
 
 fn run(seed: u64, faults: Faults) -> (Vec<String>, Result<(), String>) {

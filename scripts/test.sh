@@ -77,7 +77,7 @@ prepare_snippets() {
     python3 -m venv "$snippets/venv"
     "$snippets/venv/bin/pip" install --quiet --disable-pip-version-check "${snippets_python[@]}"
   fi
-  if ! (cd "$snippets" && node --input-type=module --eval 'import "redis"') 2>/dev/null; then
+  if ! [ -d "$snippets/node_modules/redis" ] || ! (cd "$snippets" && node --input-type=module --eval 'import "redis"') 2>/dev/null; then
     say "fetching ${snippets_node[*]} for Node"
     npm install --prefix "$snippets" --no-save --no-audit --no-fund --loglevel error "${snippets_node[@]}"
   fi

@@ -2,6 +2,7 @@
 //!
 //! The packages that they need are put into `.cache/snippets` by `scripts/test.sh --prepare`.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
@@ -12,6 +13,9 @@ use tokio::process::Command;
 use crate::support::DEADLINE;
 use crate::support::redis::Redis;
 use crate::support::world::{Person, World, messages};
+
+/// The Python that has its package, in the folder of the packages.
+const PYTHON: &str = "venv/bin/python";
 
 /// A fenced block of the page.
 #[derive(Debug)]
@@ -47,15 +51,16 @@ impl Snippet {
 
     /// Runs it to its end as its reader would, with the packages that the page asks for, and returns what it printed.
     async fn run(&self, redis_url: &str) -> String {
+        let folder = prepared();
         let mut program = match self.language.as_str() {
             "sh" => program("sh", &["-ec"]),
-            "python" => program(prepared("venv/bin/python"), &["-c"]),
+            "python" => program(folder.join(PYTHON), &["-c"]),
             "js" => program("node", &["--input-type=module", "--eval"]),
             other => panic!("nobody knows how to run {other}"),
         };
+        program.arg(&self.code).env("REDIS_URL", redis_url).stdin(Stdio::null()).kill_on_drop(true);
         // Node looks for packages from the folder that it runs in.
-        program.arg(&self.code).current_dir(prepared("node_modules/redis").ancestors().nth(2).unwrap());
-        program.env("REDIS_URL", redis_url).stdin(Stdio::null()).kill_on_drop(true);
+        program.current_dir(folder);
         let ended = tokio::time::timeout(DEADLINE, program.output()).await;
         let Output { status, stdout, stderr } = ended.unwrap_or_else(|_| panic!("{self:?} does not end")).unwrap();
         assert!(status.success(), "{self:?}: {}", String::from_utf8_lossy(&stderr));
@@ -63,17 +68,19 @@ impl Snippet {
     }
 }
 
-fn program(name: impl AsRef<std::ffi::OsStr>, args: &[&str]) -> Command {
+fn program(name: impl AsRef<OsStr>, args: &[&str]) -> Command {
     let mut command = Command::new(name);
     command.args(args);
     command
 }
 
-/// A file that the test command has put there.
-fn prepared(path: &str) -> PathBuf {
-    let file = root().join(".cache/snippets").join(path);
-    assert!(file.exists(), "{} is missing: run scripts/test.sh --prepare", file.display());
-    file
+/// The folder with the packages.
+fn prepared() -> PathBuf {
+    let folder = root().join(".cache/snippets");
+    for path in [PYTHON, "node_modules/redis"] {
+        assert!(folder.join(path).exists(), "{} has no {path}: run scripts/test.sh --prepare", folder.display());
+    }
+    folder
 }
 
 /// Runs the snippet and waits for what it publishes; where it prints the answer, that is the publication's position.

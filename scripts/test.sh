@@ -109,7 +109,7 @@ check_dependencies
 say "clippy"
 cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
 say "the page's modules"
-timeout 120 node --test web/console/*.test.js
+timeout 120 node --test --test-reporter=spec web/console/*.test.js
 say "building the tests"
 # This builds the gateway too, with the very features of the tests, so that nothing is compiled twice.
 cargo test --quiet --workspace --locked --no-run

@@ -1,7 +1,18 @@
 #!/usr/bin/env bash
 # Runs everything that must hold before a change is merged. Installs what is missing on a Debian machine with Rust.
+# With --prepare it only installs, so that `cargo test` can be run by itself.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# Nothing here may wait for an answer.
+exec </dev/null
+
+# The packages that the snippets of docs/publishing.md need live here; tests/it/publishing_document.rs runs them.
+snippets=.cache/snippets
+# Later major versions for Node ask for Node 20, and Debian 12 has 18.
+snippets_python=(redis~=8.1)
+snippets_node=(redis@5)
+# The browser of the tests of the page.
+chromium="${CHROMIUM:-/usr/bin/chromium}"
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -17,6 +28,9 @@ as_root() {
   fi
 }
 
+# Answers whether Node is there in a version that everything here runs on.
+node_suffices() { node --eval 'process.exit(process.versions.node.split(".")[0] >= 18 ? 0 : 1)' 2>/dev/null; }
+
 redis_major() { redis-server --version 2>/dev/null | sed -n 's/.* v=\([0-9]*\)\..*/\1/p'; }
 
 install_missing() {
@@ -25,11 +39,18 @@ install_missing() {
   command -v make >/dev/null || packages+=(make)
   command -v cmake >/dev/null || packages+=(cmake)
   [ "$(redis_major || true)" ] || packages+=(redis-server)
+  node_suffices || packages+=(nodejs)
+  # Debian has npm apart from Node; other packages of Node bring it.
+  command -v npm >/dev/null || packages+=(npm)
+  # Without ensurepip, which Debian has apart from Python, a virtual environment has no pip.
+  python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
+  [ -e "$chromium" ] || packages+=(chromium)
+  [ -e /etc/ssl/certs/ca-certificates.crt ] || packages+=(ca-certificates)
   if [ "${#packages[@]}" -gt 0 ]; then
     say "installing ${packages[*]}"
     # Some images forbid services from starting; the tests start their own Redis anyway.
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq </dev/null
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${packages[@]}" </dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${packages[@]}" >/dev/null
   fi
   local major
   major="$(redis_major || true)"
@@ -37,9 +58,28 @@ install_missing() {
     echo "redis-server 7 or later is needed; found: $(redis-server --version 2>/dev/null || echo none)" >&2
     return 1
   fi
+  if ! node_suffices; then
+    echo "node 18 or later is needed; found: $(node --version 2>/dev/null || echo none)" >&2
+    return 1
+  fi
   if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
     say "installing rustfmt and clippy"
     rustup component add rustfmt clippy
+  fi
+}
+
+# Fetches the packages of the snippets, unless they are there. What was interrupted is fetched anew.
+prepare_snippets() {
+  if ! "$snippets/venv/bin/python" -c 'import redis' 2>/dev/null; then
+    say "fetching ${snippets_python[*]} for Python"
+    rm -rf "$snippets/venv"
+    mkdir -p "$snippets"
+    python3 -m venv "$snippets/venv"
+    "$snippets/venv/bin/pip" install --quiet --disable-pip-version-check "${snippets_python[@]}"
+  fi
+  if ! [ -d "$snippets/node_modules/redis" ] || ! (cd "$snippets" && node --input-type=module --eval 'import "redis"') 2>/dev/null; then
+    say "fetching ${snippets_node[*]} for Node"
+    npm install --prefix "$snippets" --no-save --no-audit --no-fund --loglevel error "${snippets_node[@]}"
   fi
 }
 
@@ -59,10 +99,21 @@ check_dependencies() {
 }
 
 install_missing
+prepare_snippets
+if [ "${1:-}" = --prepare ]; then
+  exit
+fi
 say "formatting"
 cargo fmt --all --check
 check_dependencies
 say "clippy"
-cargo clippy --workspace --all-targets --locked -- -D warnings
+cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
+say "the page's modules"
+timeout 120 node --test --test-reporter=spec web/console/*.test.js
+say "building the tests"
+# This builds the gateway too, with the very features of the tests, so that nothing is compiled twice.
+cargo test --quiet --workspace --locked --no-run
+say "the page in a browser"
+CHROMIUM="$chromium" ROOMCAST_BIN="$(realpath "${CARGO_TARGET_DIR:-target}")/debug/roomcast" timeout 300 node tests/browser/console.mjs
 say "tests"
 cargo test --workspace --locked

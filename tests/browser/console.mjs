@@ -19,7 +19,8 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const BINARY = process.env.ROOMCAST_BIN ?? join(ROOT, 'target/debug/roomcast');
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const CACHE = join(ROOT, '.cache/browser');
-const PLAYWRIGHT = '1.65.1';
+/** The last version that runs on Node 18, which Debian 12 has. */
+const PLAYWRIGHT = '1.61.1';
 /** Longest wait for anything that the page is expected to show. */
 const PATIENCE_MS = 15_000;
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',

@@ -11,6 +11,7 @@ mod hostile;
 mod jwks;
 mod nodes;
 mod protocol_document;
+mod publishing_document;
 mod redis_broker;
 mod support;
 mod transport_listener;

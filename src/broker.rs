@@ -144,7 +144,7 @@ pub enum Health {
     Degraded(String),
 }
 
-/// Something taken back before its time: every node ends or narrows the open sessions concerned (SPEC P8).
+/// Something taken back before its time: every node ends or narrows the open sessions concerned.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Revocation {
     /// Unix milliseconds by the broker's clock. Tokens issued later are good again.

@@ -156,7 +156,7 @@ impl Node {
     }
 
     /// The planned shutdown: goes unready, serves on until load balancers have noticed, then sends the sessions away one after
-    /// another, each with a wait of its own, and stops (SPEC P6).
+    /// another, each with a wait of its own, and stops.
     pub async fn drain(self) {
         let drain = self.config.drain.clone();
         self.phase.note_draining();

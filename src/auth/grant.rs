@@ -1,7 +1,7 @@
 //! Grants: the proof that a principal may have what it asks for. The only maker of [`Grant`]s.
 //!
 //! The session asks here for every subscribe and publish; the hub takes a [`Grant`], never a string, so nothing that was not
-//! checked here can reach a room (SPEC P4). Pure; a list of rights that cannot be read is refused, never widened.
+//! checked here can reach a room (README, "isolation"). Pure; a list of rights that cannot be read is refused, never widened.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The limits of SPEC section 8.
+//! What clients may ask of a node and of the cluster.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

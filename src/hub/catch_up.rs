@@ -1,4 +1,4 @@
-//! Catch-up: one way for resumes, slow readers, lost messages and replaced histories (DESIGN section 1).
+//! Catch-up: one way for resumes, slow readers, lost messages and replaced histories.
 //!
 //! A session in catch-up has a cursor into the log. It is fed from the tail in memory, or, for what is older, from pages that
 //! are read once for all who wait, as fast as its send queue empties; at the tail's end it is live again. The task is the only

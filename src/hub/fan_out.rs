@@ -1,7 +1,7 @@
 //! Live delivery: from a batch of publications to the send queues of everyone whom they reach.
 //!
 //! Each publication is encoded once per wire; sessions that get the same part of the batch share one concatenated piece, which
-//! is one write each (DESIGN section 5). Nothing here allocates, parses or formats per delivery.
+//! is one write each. Nothing here allocates, parses or formats per delivery.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

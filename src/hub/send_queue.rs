@@ -1,7 +1,7 @@
 //! What waits to be written to one session: bounded in bytes, written straight to the socket while it is empty.
 //!
 //! The org's task pushes, the session's own task flushes what the socket did not take at once. When the queue overflows, its
-//! publications are dropped and the session is lagging: the org's task catches it up from the log once it reads again (SPEC P5).
+//! publications are dropped and the session is lagging: the org's task catches it up from the log once it reads again.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};

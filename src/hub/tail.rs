@@ -2,7 +2,7 @@
 //!
 //! Pure. The org's task offers it what pub/sub brings and what it reads from the log; it says what may be delivered, and when
 //! the log must be asked. It also remembers entries of a history that was replaced, so that sessions which hold positions in
-//! it resume at the last entry that both histories share (DESIGN section 3).
+//! it resume at the last entry that both histories share.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -53,7 +53,7 @@ impl Serialize for EventName {
     }
 }
 
-/// The events of SPEC section 4; configuration adds to them.
+/// The events that every deployment knows; configuration adds to them.
 pub const BUILT_IN: [&str; 17] = [
     "kpi:update",
     "kpi:computed",

@@ -1,7 +1,7 @@
 //! Patterns: what a subscription or a grant reaches.
 //!
 //! `*` stands for exactly one segment, a final `**` for any rest (none included). A room used as a pattern means the room and
-//! everything below it. The org is always concrete: no pattern can name the rooms of two orgs (SPEC P4).
+//! everything below it. The org is always concrete: no pattern can name the rooms of two orgs (README, "isolation").
 
 use std::fmt;
 use std::sync::Arc;

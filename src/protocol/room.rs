@@ -1,7 +1,7 @@
 //! Rooms: the concrete addresses that publications are sent to, `channel:org[:dept[:queue]]`.
 //!
 //! A [`RoomName`] is only ever made by [`RoomSyntax`], so whoever holds one holds a checked, canonical address that carries
-//! its [`OrgId`] with it. Isolation between orgs rests on that (SPEC P4).
+//! its [`OrgId`] with it. Isolation between orgs rests on that (README, "isolation").
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -25,7 +25,7 @@ pub const NO_DEPARTMENT: &str = "_";
 pub struct OrgId(Arc<str>);
 
 impl OrgId {
-    /// Checks the text against the segment rules of SPEC section 3.
+    /// Checks the text against the rules for segments (docs/protocol.md).
     ///
     /// # Errors
     /// `INVALID_ROOM` when it is empty, longer than 64 bytes, reserved, or has other characters than `[A-Za-z0-9_.@-]`.
@@ -140,7 +140,7 @@ pub struct RoomSyntax {
 }
 
 impl RoomSyntax {
-    /// `segments_max` counts channel and org too; SPEC section 3 allows 4 to 8.
+    /// `segments_max` counts channel and org too; the configuration allows 4 to 8.
     pub fn new<S: AsRef<str>>(segments_max: usize, channels: impl IntoIterator<Item = S>) -> Self {
         let channels = channels.into_iter().map(|channel| Box::from(channel.as_ref())).collect();
         Self { segments_max: segments_max.clamp(2, 8), channels }

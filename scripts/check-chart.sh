@@ -47,7 +47,11 @@ loads() {
   env -i ROOMCAST_NODE__ID="$1-6d5f7c8b9-x2x4z" ROOMCAST_SERVER__ADDRESS=0.0.0.0:8080 ROOMCAST_INTERNAL__LISTEN=0.0.0.0:9090 \
     ROOMCAST_AUTH__SECRET_FILE="$work/secret" ROOMCAST_BROKER__REDIS__URL_FILE="$work/url" \
     "$ROOMCAST_BIN" config check --config "$work/roomcast.toml" >"$work/loaded" 2>&1 || failed "$1 does not load: $(cat "$work/loaded")"
+  grep -qF "The configuration is valid." "$work/loaded" || failed "$ROOMCAST_BIN does not say that the configuration of $1 is valid"
 }
+
+# holds TEXT: the configuration loaded last has this value.
+holds() { grep -qF -- "$1   from" "$work/loaded" || failed "the binary did not read $1: $(cat "$work/loaded")"; }
 
 redis=(--set config.broker.kind=redis --set secrets.redis.name=roomcast-redis)
 
@@ -56,6 +60,7 @@ helm lint --strict --quiet "$chart" --set replicaCount=3 "${redis[@]}" --set ing
 
 renders single
 has single "type: Recreate"
+[ "$(grep -c 'name: single-roomcast$' "$work/single.yaml")" = 5 ] || failed "an object, or the volume of the configuration, has another name"
 has single "readOnlyRootFilesystem: true"
 has single "value: /etc/roomcast/secrets/auth/value"
 has_not single "kind: PodDisruptionBudget"
@@ -83,8 +88,7 @@ has cluster "maxUnavailable: 0"
 has cluster "kind: PodDisruptionBudget"
 has cluster "value: /etc/roomcast/secrets/redis/value"
 has cluster "mountPath: /etc/roomcast/secrets/redis-ca"
-has cluster "bytes_max = 1073741824"
-has cluster "connections_per_org_max = 100000"
+grep -qx '    bytes_max = 1073741824' "$work/cluster.yaml" || failed "whole numbers are not written as such"
 has cluster '[auth.roles."realm admin"]'
 
 renders ingress "${redis[@]}" --set ingress.enabled=true --set ingress.host=rt.example.com --set ingress.tlsSecretName=rt-tls
@@ -124,6 +128,10 @@ loaded="not loaded by a binary (ROOMCAST_BIN is not set)"
 if [ -n "${ROOMCAST_BIN:-}" ]; then
   loads single
   loads cluster
+  holds "broker.redis.bytes_max = 1073741824"
+  holds "telemetry.otlp.sample_ratio = 0.25"
+  holds 'auth.roles = {"realm admin":{"grants":["publish:chat:{org}:**"],"scopes":["publish","read"]}}'
+  holds 'websocket.allowed_origins = ["https://app.example.com"]'
   loaded="loaded by $ROOMCAST_BIN"
 fi
 echo "the chart holds with helm $(helm version --short); the configuration was $loaded"

@@ -108,6 +108,8 @@ cargo fmt --all --check
 check_dependencies
 say "clippy"
 cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
+say "the chart"
+./scripts/check-chart.sh
 say "the page's modules"
 timeout 120 node --test --test-reporter=spec web/console/*.test.js
 say "building the tests"

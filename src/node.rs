@@ -132,12 +132,16 @@ impl Node {
             tasks: TaskTracker::new(),
         };
         node.spawn_keepers(hub);
-        node.await_broker().await;
+        // Given a moment, the broker is there before the first clients, which else would be turned away. A node comes up without
+        // it all the same, but it has not started: a rolling update with a wrong address must not go on.
+        let contact = tokio::spawn(node.stop.clone().run_until_cancelled_owned(first_contact(Arc::clone(&node.broker), phase)));
+        if tokio::time::timeout(BROKER_WAIT, contact).await.is_err() {
+            tracing::warn!("the broker is not reachable; serving without it until it is");
+        }
         let routes = node.door.router().merge(api::router(Arc::clone(&api)).map_err(StartError::ApiOrigin)?).merge(web::router());
         node.tasks.spawn(public.serve(routes, node.stop.clone()));
         node.tasks.spawn(internal.serve(api::internal_router(Arc::clone(&api)), node.stop.clone()));
         node.spawn(api::cluster::answer_notes(api));
-        phase.note_started();
         Ok(node)
     }
 
@@ -194,18 +198,6 @@ impl Node {
                 session.queue.close(Close::new(CloseCode::Drain).retry_after_ms(wait_ms));
             }
             tokio::time::sleep(Duration::from_millis(DRAIN_STEP_MS)).await;
-        }
-    }
-
-    /// Gives the broker a moment, so that the first clients are not turned away. A node comes up without it all the same.
-    async fn await_broker(&self) {
-        let ready = async {
-            while self.broker.health() != Health::Ready {
-                tokio::time::sleep(BROKER_POLL).await;
-            }
-        };
-        if tokio::time::timeout(BROKER_WAIT, ready).await.is_err() {
-            tracing::warn!("the broker is not reachable; serving without it until it is");
         }
     }
 
@@ -274,6 +266,14 @@ fn settings(config: &Config) -> session::Settings {
         stale_after_ms: limits.stale_after_ms,
         org_connections_max: limits.connections_per_org_max,
     }
+}
+
+/// Notes the node's start once the broker has been reached.
+async fn first_contact(broker: Arc<dyn Broker>, phase: Arc<Phase>) {
+    while broker.health() != Health::Ready {
+        tokio::time::sleep(BROKER_POLL).await;
+    }
+    phase.note_started();
 }
 
 /// Reads new revocations over and over. One that was missed while the broker was away is read when it is back, because the

@@ -118,4 +118,7 @@ cargo test --quiet --workspace --locked --no-run
 say "the page in a browser"
 CHROMIUM="$chromium" ROOMCAST_BIN="$(realpath "${CARGO_TARGET_DIR:-target}")/debug/roomcast" timeout 300 node tests/browser/console.mjs
 say "tests"
-cargo test --workspace --locked
+results="$(mktemp)"
+trap 'rm -f "$results"' EXIT
+cargo test --workspace --locked | tee "$results"
+awk '/^test result:/ { passed += $4; failed += $6 } END { printf "\n%d passed, %d failed\n", passed, failed }' "$results"

@@ -28,7 +28,6 @@ mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use tokio::time::Instant;
@@ -71,12 +70,8 @@ impl Parts {
     /// The moment by both clocks.
     pub fn now(&self) -> Now {
         let mono_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Now { mono_ms, unix_ms: unix_us() / 1_000 }
+        Now { mono_ms, unix_ms: crate::clock::unix_ms() }
     }
-}
-
-fn unix_us() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }
 
 /// Where the node is in its life; the probes tell it.

@@ -2,6 +2,7 @@
 //!
 //! Modules stand in the order in which data walks through them; each uses only those above it (docs/architecture.md).
 
+pub mod clock;
 pub mod protocol;
 
 pub mod telemetry;

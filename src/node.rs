@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ use crate::auth::{Authenticator, ConfigFault, Verifier};
 use crate::broker::memory::MemoryBroker;
 use crate::broker::redis::{self, Ingest, RedisBroker};
 use crate::broker::{Broker, Health, NodeInfo};
+use crate::clock::unix_ms;
 use crate::config::Config;
 use crate::config::broker::Kind;
 use crate::hub::{self, Hub};
@@ -304,8 +305,4 @@ async fn keep_registered(broker: Arc<dyn Broker>, registry: Arc<Registry>, mut i
         // The broker reports its own health; the lease is renewed when it is back.
         let _ = broker.renew(&info).await;
     }
-}
-
-fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

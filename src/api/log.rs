@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
+use super::Api;
 use super::extract::{Authorized, Query, Read};
 use super::openapi::Problems;
 use super::page;
 use super::problem::Problem;
-use super::{Api, unix_us};
 use crate::broker::{Body, Entry, LogState, Page, PageLimit, ReadError};
+use crate::clock::unix_us;
 use crate::protocol::codec::json;
 use crate::protocol::push::Gap;
 use crate::protocol::{Code, Fault, GapReason, OrgId, Pattern, Position, Publication, Push};

@@ -1,7 +1,7 @@
 //! The embedded broker: one node, logs in memory, the same behaviour as Redis.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -14,6 +14,7 @@ use super::{
     AckLevel, Body, Broker, ControlMessage, Entry, Feed, Health, LeaseOutcome, LogState, NodeInfo, OrgEvent, Page, PageLimit, PublishError,
     Published, ReadError, Revocation, RevocationTarget,
 };
+use crate::clock::{unix_ms, unix_us};
 use crate::protocol::{NewPublication, OrgId, Position};
 
 /// Notes between the node and itself that wait to be read.
@@ -131,10 +132,6 @@ impl MemoryBroker {
     }
 }
 
-fn now_us() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
-}
-
 impl State {
     fn log(&mut self, org: &OrgId, config: &Config, now_us: u64) -> Option<&mut Log> {
         if !self.logs.contains_key(org) {
@@ -156,7 +153,7 @@ impl State {
 #[async_trait]
 impl Broker for MemoryBroker {
     async fn publish(&self, publication: &NewPublication, _ack: AckLevel) -> Result<Published, PublishError> {
-        let now_us = now_us();
+        let now_us = unix_us();
         let org = publication.room.org();
         let mut state = self.state.lock();
         if !publication.log {
@@ -183,7 +180,7 @@ impl Broker for MemoryBroker {
     }
 
     async fn open(&self, org: &OrgId) -> Result<LogState, ReadError> {
-        let now_us = now_us();
+        let now_us = unix_us();
         let mut state = self.state.lock();
         let log = state.log(org, &self.config, now_us);
         log.map(|log| log.state())
@@ -274,7 +271,7 @@ impl Broker for MemoryBroker {
     }
 
     async fn revoke(&self, target: RevocationTarget) -> Result<Revocation, ReadError> {
-        let revocation = Revocation { at_ms: now_us() / 1_000, target };
+        let revocation = Revocation { at_ms: unix_ms(), target };
         let mut state = self.state.lock();
         state.revocations.push_back(revocation.clone());
         if state.revocations.len() > self.config.revocations_max {

@@ -110,7 +110,7 @@ impl RedisBroker {
     /// here is made good when the org is next opened.
     async fn note_org(&self, org: &OrgId) {
         let oldest_s = self.config.idle_max_s;
-        let now_s = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now_s = crate::clock::unix_s();
         let key = self.keys.orgs();
         let _ = self.link.query::<u64>(cmd("ZADD").arg(&key).arg(now_s).arg(org.as_str())).await;
         let expired = now_s.saturating_sub(oldest_s);

@@ -115,7 +115,6 @@ fn announce(node: &Node) -> anyhow::Result<()> {
 /// May do everything in the org `demo`, and everything over REST.
 fn development_token(node: &Node) -> anyhow::Result<String> {
     let auth = &node.config().auth;
-    let issued_at_s = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
     let rights = ["subscribe", "publish", "presence", "history"].map(|right| format!("{right}:*:{DEVELOPMENT_ORG}:**"));
     let request = MintRequest {
         sub: "developer".to_owned(),
@@ -123,7 +122,7 @@ fn development_token(node: &Node) -> anyhow::Result<String> {
         grants: Some(rights.to_vec()),
         scopes: vec![Scope::Admin],
         token_id: None,
-        issued_at_s,
+        issued_at_s: crate::clock::unix_s(),
         lifetime_s: DEVELOPMENT_TOKEN_LIFETIME_S,
     };
     Ok(mint(&request, auth, &SigningKey::of_config(auth)?)?)

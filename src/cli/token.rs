@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
 
 use crate::auth::{self, Config as AuthConfig, MintRequest, Right, Scope, Secret, SigningKey, Verifier};
+use crate::clock::unix_s;
 use crate::config::{Config, Sources};
 
 const EXAMPLES: &str = "\
@@ -94,7 +94,7 @@ fn mint(args: &Mint) -> anyhow::Result<String> {
         grants: (!grants.is_empty()).then_some(grants),
         scopes: args.scopes.clone(),
         token_id: Some(uuid::Uuid::now_v7().simple().to_string()),
-        issued_at_s: now_s()?,
+        issued_at_s: unix_s(),
         lifetime_s: args.expires_in_s,
     };
     Ok(auth::mint(&request, &auth, &SigningKey::of_config(&auth)?)?)
@@ -122,7 +122,7 @@ async fn inspect(args: &Inspect) -> anyhow::Result<ExitCode> {
     let mut text = serde_json::to_string_pretty(&inspection)?;
     let config = load(args.config.as_deref())?;
     let accepted = if config.auth.has_keys() {
-        Verifier::new(&config.auth, config.rooms.syntax())?.verify(&token, now_s()?).await.map(|_| ()).map_err(|error| error.to_string())
+        Verifier::new(&config.auth, config.rooms.syntax())?.verify(&token, unix_s()).await.map(|_| ()).map_err(|error| error.to_string())
     } else {
         Err("no key is configured here".to_owned())
     };
@@ -136,8 +136,4 @@ async fn inspect(args: &Inspect) -> anyhow::Result<ExitCode> {
 
 fn load(file: Option<&Path>) -> anyhow::Result<Config> {
     Ok(Config::load(&Sources::of_process(file.map(Path::to_owned), Vec::new()))?.config)
-}
-
-fn now_s() -> anyhow::Result<u64> {
-    Ok(SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?.as_secs())
 }

@@ -6,7 +6,6 @@
 
 use bytes::Bytes;
 
-use super::fan_out::unix_us;
 use super::frames::{self, Replays};
 use super::member::{Delivery, Member};
 use super::org::Org;
@@ -14,6 +13,7 @@ use super::router::Slot;
 use super::send_queue::Pushed;
 use super::tail::Resumption;
 use crate::broker::{Body, Entry, Page};
+use crate::clock::unix_us;
 use crate::protocol::push::Gap;
 use crate::protocol::{GapReason, Position, Publication, Push};
 use crate::telemetry::metrics::{self, CatchUpSource};

@@ -4,7 +4,7 @@
 //! is one write each. Nothing here allocates, parses or formats per delivery.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::frames;
 use super::member::CatchUp;
@@ -12,6 +12,7 @@ use super::org::Org;
 use super::router::Slot;
 use super::send_queue::Pushed;
 use crate::broker::{Body, Entry};
+use crate::clock::unix_us;
 use crate::protocol::push::Gap;
 use crate::protocol::{Position, Publication, Push};
 use crate::telemetry::metrics::{self, DropReason};
@@ -157,8 +158,4 @@ impl Org {
 
 pub(super) fn seconds_since(time_us: u64, now_us: u64) -> f64 {
     Duration::from_micros(now_us.saturating_sub(time_us)).as_secs_f64()
-}
-
-pub(super) fn unix_us() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }

@@ -89,10 +89,6 @@ impl Tail {
         self.entries.front().map_or(self.last.seq + 1, |entry| entry.position.seq)
     }
 
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// Entries after the one numbered `seq`, which must not lie before what is in memory.
     pub fn after(&self, seq: u64) -> impl Iterator<Item = &Entry> {
         let skip = usize::try_from((seq + 1).saturating_sub(self.first_seq())).unwrap_or(usize::MAX).min(self.entries.len());

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::time::Instant;
@@ -43,8 +43,7 @@ impl Parts {
     }
 
     pub fn now(&self) -> Now {
-        let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis);
-        Now { mono_ms: millis(self.started.elapsed()), unix_ms }
+        Now { mono_ms: millis(self.started.elapsed()), unix_ms: crate::clock::unix_ms() }
     }
 }
 
@@ -239,9 +238,8 @@ impl Session {
 
     /// Takes a lease on a connection of the org, enters the hub, and subscribes.
     fn open(&mut self, principal: &Arc<Principal>, grants: Vec<Grant>, since: Option<Position>, answer: Answer) {
-        if let Err(fault) = self.parts.registry.introduce(&self.entry, principal) {
-            self.answer(&Answer::error(answer.id, fault));
-            return self.entry.queue.close(Close::because(CloseCode::Revoked, Code::AuthFailed));
+        if !self.is_welcome(principal, &answer) {
+            return;
         }
         let (parts, session, org) = (Arc::clone(&self.parts), self.machine.id(), principal.org().clone());
         let (queue, wire) = (Arc::clone(&self.entry.queue), Arc::clone(&self.wire));
@@ -260,15 +258,22 @@ impl Session {
 
     async fn renew(&mut self, principal: Arc<Principal>, grants: Vec<Grant>, since: Option<Position>, answer: Answer) {
         let Some(link) = &self.link else { return };
-        if let Err(fault) = self.parts.registry.introduce(&self.entry, &principal) {
-            self.answer(&Answer::error(answer.id, fault));
-            return self.entry.queue.close(Close::because(CloseCode::Revoked, Code::AuthFailed));
+        if !self.is_welcome(&principal, &answer) {
+            return;
         }
         let outcome = match link.narrow(principal).await {
             Ok(()) => link.subscribe(grants, since, answer).await,
             gone => gone,
         };
         self.check(&outcome);
+    }
+
+    /// Notes who the session is; answers and closes when that was revoked.
+    fn is_welcome(&self, principal: &Arc<Principal>, answer: &Answer) -> bool {
+        let Err(fault) = self.parts.registry.introduce(&self.entry, principal) else { return true };
+        self.answer(&Answer::error(answer.id.clone(), fault));
+        self.entry.queue.close(Close::because(CloseCode::Revoked, Code::AuthFailed));
+        false
     }
 
     async fn finish(&mut self, done: Done) {

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::note::{Answer, Question, Scope};
+use crate::api::Parts;
 use crate::api::connections::{Connection, ConnectionStatus};
 use crate::api::page::Page;
 use crate::api::rooms::Room;
 use crate::api::stats::NodeStats;
-use crate::api::{Parts, unix_us};
+use crate::clock::unix_us;
 use crate::protocol::{Close, CloseCode, OrgId, SessionId};
 use crate::session::registry::Entry;
 

@@ -168,7 +168,7 @@ async fn every_refusal_is_a_problem() {
         assert_eq!(answer.body["status"], status);
         assert!(answer.body["title"].is_string() && answer.body["detail"].is_string());
     }
-    assert_eq!(node.parts.counters.read(unix_us()).errors, count);
+    assert_eq!(node.parts.counters.read(crate::clock::unix_us()).errors, count);
 }
 
 #[tokio::test]

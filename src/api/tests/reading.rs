@@ -151,7 +151,7 @@ async fn statistics_have_the_documented_shape() {
     let node = Node::start();
     node.connect("alice", "acme", &["kpi:acme", "kpi:acme:sales:q"]).await;
     node.connect("eve", "other", &["kpi:other:d"]).await;
-    let now_us = unix_us();
+    let now_us = crate::clock::unix_us();
     node.parts.counters.delivered("kpi:update", 4, now_us - 2_000, now_us);
     node.get("read", "/nowhere").await;
     let answer = node.get("read", "/stats").await.body;

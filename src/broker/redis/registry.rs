@@ -4,7 +4,6 @@
 //! by itself and asserts again with every renewal, so that Redis may lose it.
 
 use std::collections::HashMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -43,8 +42,7 @@ struct Count {
 
 impl Counts {
     pub(super) fn new() -> Self {
-        let version = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0));
-        Self { held: Mutex::new(Held { by_org: HashMap::new(), version }) }
+        Self { held: Mutex::new(Held { by_org: HashMap::new(), version: crate::clock::unix_ms() }) }
     }
 
     /// One more, unless this node alone holds `max`.

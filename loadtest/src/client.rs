@@ -34,6 +34,10 @@ pub struct Options {
     pub backoff_max: Duration,
     /// Attempts in a row that may fail.
     pub attempts_max: u32,
+    /// A connection over which nothing came for this long is given up; longer than the server's ping interval.
+    pub silence_max: Duration,
+    /// Size of the socket's receive buffer; the operating system's choice where there is none.
+    pub receive_buffer_bytes: Option<u32>,
 }
 
 impl Options {
@@ -47,6 +51,8 @@ impl Options {
             backoff_min: Duration::from_millis(50),
             backoff_max: Duration::from_secs(2),
             attempts_max: 200,
+            silence_max: Duration::from_secs(60),
+            receive_buffer_bytes: None,
         }
     }
 
@@ -101,6 +107,7 @@ pub struct Client {
     reading: watch::Sender<bool>,
     position: watch::Receiver<Option<String>>,
     token: watch::Sender<String>,
+    cuts: watch::Sender<()>,
     task: JoinHandle<()>,
 }
 
@@ -112,9 +119,10 @@ impl Client {
         let (reading, reading_in) = watch::channel(true);
         let (position_out, position) = watch::channel(options.since.clone());
         let (token, token_in) = watch::channel(options.token.clone());
-        let ways = run::Ways { orders: orders_in, reading: reading_in, position: position_out, token: token_in };
+        let (cuts, cuts_in) = watch::channel(());
+        let ways = run::Ways { orders: orders_in, reading: reading_in, position: position_out, token: token_in, cuts: cuts_in };
         let task = tokio::spawn(run::run(options, ways, Arc::clone(&journal)));
-        Self { journal, orders, reading, position, token, task }
+        Self { journal, orders, reading, position, token, cuts, task }
     }
 
     pub fn journal(&self) -> &Arc<Journal> {
@@ -167,6 +175,11 @@ impl Client {
 
     pub fn read_again(&self) {
         self.reading.send_replace(true);
+    }
+
+    /// Drops the connection at hand without a close frame, as a lost network does; the client comes back by itself.
+    pub fn cut(&self) {
+        self.cuts.send_replace(());
     }
 }
 

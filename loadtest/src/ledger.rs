@@ -1,14 +1,19 @@
 //! The ledger: every publish and what became of it, every receipt by every client, and the verdict over all of it.
 //!
-//! Pure: times are milliseconds of any clock that never steps back. It judges by the promises, from outside: an acknowledged
+//! Pure: times are microseconds of any clock that never steps back. It judges by the promises, from outside: an acknowledged
 //! publication reaches every client that is entitled to it, once, in log order, or lies inside a gap that the client was told.
 
+mod account;
 mod book;
 mod reach;
 mod verdict;
 
 use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
 
+use account::Account;
+pub use account::{Gap, Receipt};
 pub use verdict::Verdict;
 
 use crate::position::Position;
@@ -24,138 +29,114 @@ pub enum Fate {
     Unknown,
 }
 
+/// A publication of the ledger. What publishers write into it to know it by is kept once, whoever receives it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Mark(u32);
+
+struct Entry {
+    text: Arc<str>,
+    /// `None` while it is only known from receipts.
+    publish: Option<Publish>,
+    /// Learnt from a receipt, for publishers that were told none.
+    position: Option<Position>,
+}
+
 struct Publish {
     room: String,
     fate: Fate,
-    at_ms: u64,
-}
-
-/// What a client was told of a loss.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Gap {
-    pub from: Option<Position>,
-    pub to: Position,
-    /// Another history took the place of the one that `from` belongs to.
-    pub replaced: bool,
-}
-
-#[derive(Default)]
-struct Account {
-    org: String,
-    rooms: Vec<String>,
-    /// How often each publication was delivered, by mark.
-    delivered: HashMap<String, u32>,
-    last: Option<Position>,
-    gaps: Vec<Gap>,
-    reorder: u64,
-    cross: u64,
-    wire_dup: u64,
-    dup: u64,
-    /// When a receipt came, and how long after its publication.
-    delays: Vec<(u64, u64)>,
+    at_us: u64,
 }
 
 /// A client of the ledger.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ClientId(usize);
 
-/// One thing that a client received.
-#[derive(Clone, Copy, Debug)]
-pub struct Receipt<'a> {
-    /// What the publisher wrote into the publication to know it by.
-    pub mark: &'a str,
-    pub room: &'a str,
-    /// `None` for what is not logged.
-    pub position: Option<Position>,
-    /// Whether the client's dedupe let it pass.
-    pub fresh: bool,
-    pub at_ms: u64,
-}
-
 /// All that was published and received in one run.
 #[derive(Default)]
 pub struct Ledger {
-    publishes: HashMap<String, Publish>,
-    /// Positions learnt from receipts, for publishers that were told none.
-    positions: HashMap<String, Position>,
+    marks: HashMap<Arc<str>, Mark>,
+    /// By mark.
+    entries: Vec<Entry>,
+    /// The publications of an org, so that a client's account is held against its own org's only.
+    by_org: HashMap<String, Vec<Mark>>,
     accounts: Vec<Account>,
 }
 
 impl Ledger {
     /// Opens a client's account. It is entitled to what is published into `rooms` (rooms and patterns) of its org.
     pub fn client<S: Into<String>>(&mut self, org: &str, rooms: impl IntoIterator<Item = S>) -> ClientId {
-        let rooms = rooms.into_iter().map(Into::into).collect();
-        self.accounts.push(Account { org: org.to_owned(), rooms, ..Account::default() });
+        self.accounts.push(Account::new(org, rooms.into_iter().map(Into::into).collect()));
         ClientId(self.accounts.len() - 1)
     }
 
-    /// Books a publish; a retry under the same mark settles what the first attempt left open.
-    pub fn published(&mut self, mark: &str, room: &str, fate: Fate, at_ms: u64) {
-        let publish = Publish { room: room.to_owned(), fate, at_ms };
-        match self.publishes.get_mut(mark) {
-            Some(earlier) if matches!(earlier.fate, Fate::Acked(_)) => {}
-            Some(earlier) => *earlier = publish,
-            None => {
-                self.publishes.insert(mark.to_owned(), publish);
+    /// Books a publish; a retry under the same mark settles what the first attempt left open. The time is the first attempt's.
+    pub fn published(&mut self, mark: &str, room: &str, fate: Fate, at_us: u64) {
+        let mark = self.mark(mark);
+        match &mut self.entries[mark.0 as usize].publish {
+            Some(Publish { fate: Fate::Acked(_), .. }) => {}
+            Some(earlier) => earlier.fate = fate,
+            unknown @ None => {
+                *unknown = Some(Publish { room: room.to_owned(), fate, at_us });
+                self.by_org.entry(reach::org(room).unwrap_or_default().to_owned()).or_default().push(mark);
             }
         }
     }
 
     /// Books a receipt. What is received must have been booked as published before the verdict, not before the receipt.
     pub fn received(&mut self, client: ClientId, receipt: Receipt<'_>) {
-        let account = &mut self.accounts[client.0];
-        if reach::org(receipt.room) != Some(account.org.as_str()) {
-            account.cross += 1;
+        let mark = self.mark(receipt.mark);
+        if let (true, Some(position)) = (receipt.fresh, receipt.position) {
+            self.entries[mark.0 as usize].position = Some(position);
         }
-        let count = account.delivered.entry(receipt.mark.to_owned()).or_default();
-        if *count > 0 {
-            account.wire_dup += 1;
-            account.dup += u64::from(receipt.fresh);
-        }
-        *count += 1;
-        if !receipt.fresh {
-            return;
-        }
-        account.delays.push((receipt.at_ms, 0));
-        if let Some(position) = receipt.position {
-            self.positions.insert(receipt.mark.to_owned(), position);
-            if account.last.is_some_and(|last| !last.precedes(position)) {
-                account.reorder += 1;
-            }
-            account.last = Some(position);
-        }
-        if let (Some(delay), Some(publish)) = (account.delays.last_mut(), self.publishes.get(receipt.mark)) {
-            delay.1 = receipt.at_ms.saturating_sub(publish.at_ms);
-        }
+        self.accounts[client.0].receive(mark, &receipt);
     }
 
     /// Books a gap that a client was told of.
     pub fn gap(&mut self, client: ClientId, gap: Gap) {
-        let account = &mut self.accounts[client.0];
-        account.gaps.push(gap);
-        account.last = Some(gap.to);
+        self.accounts[client.0].skip(gap);
     }
 
-    /// What the client may still wait for: acknowledged, entitled, neither received nor inside a gap.
-    pub fn missing(&self, client: ClientId) -> Vec<&str> {
+    fn mark(&mut self, mark: &str) -> Mark {
+        if let Some(known) = self.marks.get(mark) {
+            return *known;
+        }
+        let new = Mark(u32::try_from(self.entries.len()).unwrap_or(u32::MAX));
+        let text: Arc<str> = mark.into();
+        self.entries.push(Entry { text: Arc::clone(&text), publish: None, position: None });
+        self.marks.insert(text, new);
+        new
+    }
+
+    fn publish(&self, mark: Mark) -> Option<&Publish> {
+        self.entries[mark.0 as usize].publish.as_ref()
+    }
+
+    /// How many publications the client may still wait for: acknowledged, entitled, neither received nor inside a gap.
+    pub fn missing(&self, client: ClientId) -> usize {
+        self.owed(client).count()
+    }
+
+    /// The marks of what [`Ledger::missing`] counts; for people who look for the reason.
+    pub fn missing_marks(&self, client: ClientId) -> impl Iterator<Item = &str> {
+        self.owed(client).map(|mark| &*self.entries[mark.0 as usize].text)
+    }
+
+    fn owed(&self, client: ClientId) -> impl Iterator<Item = Mark> {
         let account = &self.accounts[client.0];
-        let due = self.publishes.iter().filter(|(mark, publish)| {
-            matches!(publish.fate, Fate::Acked(_)) && account.is_entitled(&publish.room) && !account.delivered.contains_key(*mark)
-        });
-        let missing = due.filter(|(mark, publish)| {
-            let position = match publish.fate {
-                Fate::Acked(Some(position)) => Some(position),
-                _ => self.positions.get(*mark).copied(),
-            };
-            !position.is_some_and(|position| account.gaps.iter().any(|gap| gap.covers(position)))
-        });
-        missing.map(|(mark, _)| mark.as_str()).collect()
+        let of_org = self.by_org.get(&account.org).into_iter().flatten().copied();
+        of_org.filter(|mark| {
+            let entry = &self.entries[mark.0 as usize];
+            let Some(Publish { room, fate: Fate::Acked(position), .. }) = &entry.publish else { return false };
+            let excused = |position: Position| account.gaps.iter().any(|gap| gap.covers(position));
+            account.is_entitled(room) && !account.has(*mark) && !position.or(entry.position).is_some_and(excused)
+        })
     }
 
     /// The judgement over all that is booked.
     pub fn verdict(&self) -> Verdict {
-        let mut verdict = Verdict { publishes: self.publishes.len() as u64, clients: self.accounts.len() as u64, ..Verdict::default() };
-        for publish in self.publishes.values() {
+        let mut verdict = Verdict { clients: self.accounts.len() as u64, ..Verdict::default() };
+        for publish in self.entries.iter().filter_map(|entry| entry.publish.as_ref()) {
+            verdict.publishes += 1;
             match publish.fate {
                 Fate::Acked(_) => verdict.acked += 1,
                 Fate::Refused => verdict.refused += 1,
@@ -163,46 +144,44 @@ impl Ledger {
             }
         }
         for (index, account) in self.accounts.iter().enumerate() {
-            verdict.receipts += account.delivered.values().map(|count| u64::from(*count)).sum::<u64>();
-            verdict.silent += self.missing(ClientId(index)).len() as u64;
+            verdict.silent += self.missing(ClientId(index)) as u64;
+            verdict.receipts += account.receipts;
             verdict.reorder += account.reorder;
             verdict.dup += account.dup;
             verdict.wire_dup += account.wire_dup;
+            verdict.twice += account.twice;
             verdict.gaps += account.gaps.len() as u64;
             // The room says whose it is, and so does the register of what was published.
-            let foreign = |mark: &&String| self.publishes.get(*mark).is_some_and(|publish| reach::org(&publish.room) != Some(&account.org));
-            verdict.cross += account.cross.max(account.delivered.keys().filter(foreign).count() as u64);
-            verdict.stray += account.delivered.keys().filter(|mark| !self.publishes.contains_key(*mark)).count() as u64;
+            let foreign = |mark: &Mark| self.publish(*mark).is_some_and(|publish| reach::org(&publish.room) != Some(&account.org));
+            verdict.cross += account.cross.max(account.marks().filter(foreign).count() as u64);
+            verdict.stray += account.marks().filter(|mark| self.publish(*mark).is_none()).count() as u64;
         }
         verdict
     }
 
-    /// How long after `fault_ms` everyone was whole again: the last receipt that came later than `prompt_ms` after its
+    /// How long after `fault_us` everyone was whole again: the last receipt that came later than `prompt_us` after its
     /// publication.
-    pub fn back_ms(&self, fault_ms: u64, prompt_ms: u64) -> u64 {
-        let late = self.accounts.iter().flat_map(|account| &account.delays).filter(|(_, delay_ms)| *delay_ms > prompt_ms);
-        late.map(|(at_ms, _)| at_ms.saturating_sub(fault_ms)).max().unwrap_or(0)
+    pub fn back_us(&self, fault_us: u64, prompt_us: u64) -> u64 {
+        let delays = self.accounts.iter().flat_map(|account| self.delays(account));
+        delays.filter(|(_, delay_us)| *delay_us > prompt_us).map(|(at_us, _)| at_us.saturating_sub(fault_us)).max().unwrap_or(0)
     }
-}
 
-impl Account {
-    fn is_entitled(&self, room: &str) -> bool {
-        reach::org(room) == Some(self.org.as_str()) && self.rooms.iter().any(|pattern| reach::reaches(pattern, room))
+    /// How long after their publication the client got the publications that were sent within `sent_us` and whose marks are
+    /// `chosen`, in no order.
+    pub fn delays_us(&self, client: ClientId, sent_us: &Range<u64>, chosen: impl Fn(&str) -> bool) -> Vec<u64> {
+        let arrivals = self.accounts[client.0].arrivals.iter();
+        let delays = arrivals.filter_map(|(mark, at_us)| {
+            let entry = &self.entries[mark.0 as usize];
+            let publish = entry.publish.as_ref().filter(|publish| sent_us.contains(&publish.at_us) && chosen(&entry.text))?;
+            Some(at_us.saturating_sub(publish.at_us))
+        });
+        delays.collect()
     }
-}
 
-impl Gap {
-    /// Whether the loss of this entry was admitted.
-    fn covers(self, position: Position) -> bool {
-        let after_from = self.from.is_none_or(|from| from.epoch == position.epoch && position.seq > from.seq);
-        let up_to = match (self.from, self.replaced) {
-            // All of the old log after `from` is gone.
-            (Some(from), _) if from.epoch != self.to.epoch => true,
-            // Entries of the history that was replaced are older than the one that admits it.
-            (_, true) => self.to.check == 0 || position.check <= self.to.check,
-            _ => position.epoch == self.to.epoch && position.seq <= self.to.seq,
-        };
-        after_from && up_to
+    /// When each fresh receipt came, and how long after its publication.
+    fn delays<'a>(&'a self, account: &'a Account) -> impl Iterator<Item = (u64, u64)> + 'a {
+        let published_us = |mark| self.publish(mark).map(|publish| publish.at_us);
+        account.arrivals.iter().filter_map(move |(mark, at_us)| Some((*at_us, at_us.saturating_sub(published_us(*mark)?))))
     }
 }
 

@@ -11,8 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use sha1::{Digest, Sha1};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpSocket, TcpStream};
 
 /// Largest response head and message that are read.
 const HEAD_BYTES_MAX: usize = 16 << 10;
@@ -65,7 +65,19 @@ pub struct Writer {
 /// # Errors
 /// [`SocketError`] when there is no connection or the server does not switch protocols.
 pub async fn connect(address: SocketAddr, path: &str) -> Result<(Reader, Writer), SocketError> {
-    let mut tcp = TcpStream::connect(address).await?;
+    connect_with(address, path, None).await
+}
+
+/// The same, with a receive buffer of this size.
+///
+/// # Errors
+/// [`SocketError`] when there is no connection or the server does not switch protocols.
+pub async fn connect_with(address: SocketAddr, path: &str, receive_buffer_bytes: Option<u32>) -> Result<(Reader, Writer), SocketError> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    if let Some(bytes) = receive_buffer_bytes {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    let mut tcp = socket.connect(address).await?;
     tcp.set_nodelay(true)?;
     let key = STANDARD.encode(rand::random::<[u8; 16]>());
     let request = format!(

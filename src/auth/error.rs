@@ -4,6 +4,9 @@ use super::grant::GrantError;
 use super::token::TOKEN_BYTES_MAX;
 use crate::protocol::{Code, Fault};
 
+/// When to come back after a refusal by the clock: another node, or a fresh token, may do at once.
+const CLOCK_RETRY_MS: u64 = 1_000;
+
 /// The outcome of a verification that failed. All are `AUTH_FAILED` for the client but [`AuthError::KeysUnavailable`].
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AuthError {
@@ -55,6 +58,10 @@ impl From<AuthError> for Fault {
         let message = error.to_string();
         match error {
             AuthError::KeysUnavailable { retry_after_ms } => Self::new(Code::BrokerUnavailable, message).retry_after_ms(retry_after_ms),
+            // These go by the clock of this node, which may be wrong, and a fresh token mends them.
+            AuthError::Expired { .. } | AuthError::NotYetValid { .. } | AuthError::IssuedInFuture { .. } => {
+                Self::new(Code::AuthFailed, message).retry_after_ms(CLOCK_RETRY_MS)
+            }
             _ => Self::new(Code::AuthFailed, message),
         }
     }

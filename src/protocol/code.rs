@@ -108,7 +108,7 @@ pub enum CloseCode {
     Drain = 4000,
     /// Nothing came from the client for too long.
     Stale = 4001,
-    /// The token expired on the open connection; come back with a fresh one.
+    /// The token has expired, or its time has not come by this node's clock; come back with a fresh one.
     TokenExpired = 4002,
     /// Too many connections at the moment.
     ConnectionLimit = 4003,

@@ -171,9 +171,8 @@ impl Session {
         self.pending.is_some() || !self.inbox.is_empty()
     }
 
-    /// Leaves the hub, the registry and the org's count.
+    /// Leaves the hub, the registry and the org's count; what waits in the send queue stays the transport's to write.
     pub async fn end(mut self) {
-        self.entry.queue.shut();
         self.parts.registry.leave(self.machine.id());
         // A step that is under way may still take the lease or a place in the hub, so it is seen to its end.
         if let Some(pending) = self.pending.take()

@@ -302,6 +302,8 @@ impl Machine {
 /// How a session ends whose very first credentials do not do.
 fn close_for(fault: &Fault) -> Close {
     let code = match fault.code {
+        // What may pass by itself must not keep the client away for good.
+        Code::AuthFailed if fault.retry_after_ms.is_some() => CloseCode::TokenExpired,
         Code::AuthFailed => CloseCode::AuthFailed,
         Code::BrokerUnavailable => CloseCode::BrokerUnavailable,
         _ => CloseCode::Unauthorized,

@@ -6,6 +6,7 @@ mod api_cluster;
 mod broker_contract;
 mod cli;
 mod docs;
+mod faults;
 mod fixtures;
 mod hostile;
 mod jwks;

@@ -1,7 +1,9 @@
 //! What tests start and wait with.
 
 pub mod books;
+pub mod clock;
 pub mod gateway;
+pub mod proxy;
 pub mod publishers;
 pub mod redis;
 pub mod world;
@@ -15,7 +17,15 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 ///
 /// # Panics
 /// When the deadline passes.
-pub async fn eventually<T>(what: &str, mut answer: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn eventually<T>(what: &str, answer: impl AsyncFnMut() -> Option<T>) -> T {
+    within(DEADLINE, what, answer).await
+}
+
+/// The same, with a deadline of one's own.
+///
+/// # Panics
+/// When the deadline passes.
+pub async fn within<T>(deadline: Duration, what: &str, mut answer: impl AsyncFnMut() -> Option<T>) -> T {
     let asking = async {
         loop {
             if let Some(found) = answer().await {
@@ -24,5 +34,5 @@ pub async fn eventually<T>(what: &str, mut answer: impl AsyncFnMut() -> Option<T
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(DEADLINE, asking).await.unwrap_or_else(|_| panic!("{what}: not within {DEADLINE:?}"))
+    tokio::time::timeout(deadline, asking).await.unwrap_or_else(|_| panic!("{what}: not within {deadline:?}"))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use super::{Options, Order};
 use crate::journal::{Journal, Message, What};
@@ -25,6 +26,7 @@ pub(super) struct Ways {
     pub reading: watch::Receiver<bool>,
     pub position: watch::Sender<Option<String>>,
     pub token: watch::Receiver<String>,
+    pub cuts: watch::Receiver<()>,
 }
 
 /// How a connection ended.
@@ -86,7 +88,8 @@ impl Run {
             let Some(address) = self.options.addresses.get(choice).copied() else { return };
             attempt = attempt.saturating_add(1);
             self.failures = self.failures.saturating_add(1);
-            let opening = tokio::time::timeout(OPEN_TIMEOUT, socket::connect(address, &self.options.path));
+            let opening =
+                tokio::time::timeout(OPEN_TIMEOUT, socket::connect_with(address, &self.options.path, self.options.receive_buffer_bytes));
             let end = match opening.await {
                 Ok(Ok((reader, writer))) => {
                     self.connection += 1;
@@ -113,21 +116,29 @@ impl Run {
     async fn converse(&mut self, mut reader: Reader, mut writer: Writer) -> End {
         let mut answers: HashMap<u64, oneshot::Sender<Message>> = HashMap::new();
         let mut id = FIRST_ID;
+        self.ways.cuts.mark_unchanged();
         if writer.text(&self.introduction()).await.is_err() {
             return self.lost("the connection broke");
         }
+        let mut silent_at = Instant::now() + self.options.silence_max;
         loop {
             let reads = *self.ways.reading.borrow_and_update() && !self.journal.is_full();
             tokio::select! {
                 incoming = reader.read(), if reads => {
+                    silent_at = Instant::now() + self.options.silence_max;
                     if let Some(end) = self.take_in(incoming, &mut writer, &mut answers).await {
                         return end;
                     }
                 }
                 // The client was dropped when nobody can change this any more.
-                changed = self.ways.reading.changed() => if changed.is_err() {
-                    return End { fatal: true, ..End::LOST };
-                },
+                changed = self.ways.reading.changed() => {
+                    silent_at = Instant::now() + self.options.silence_max;
+                    if changed.is_err() {
+                        return End { fatal: true, ..End::LOST };
+                    }
+                }
+                Ok(()) = self.ways.cuts.changed() => return self.lost("cut on purpose"),
+                () = tokio::time::sleep_until(silent_at), if reads => return self.lost("nothing came for too long"),
                 // Commands wait until the session has begun.
                 order = self.ways.orders.recv(), if self.failures == 0 => {
                     let Some(order) = order else { return End { fatal: true, ..End::LOST } };

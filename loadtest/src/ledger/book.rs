@@ -9,21 +9,27 @@ use crate::journal::{Event, Message, What};
 use crate::position::Position;
 
 impl Ledger {
-    /// Books all that a client received; publications are known by the field `mark` of their data. Times count from `zero`.
+    /// Opens an account and books all that the client received; see [`Ledger::book_events`].
     pub fn book<S: Into<String>>(&mut self, org: &str, rooms: impl IntoIterator<Item = S>, events: &[Event], zero: Instant) -> ClientId {
         let client = self.client(org, rooms);
-        for event in events {
-            let What::Message { message, fresh } = &event.what else { continue };
-            let at_ms = u64::try_from(event.at.saturating_duration_since(zero).as_millis()).unwrap_or(u64::MAX);
+        self.book_events(client, events, zero);
+        client
+    }
+
+    /// Books what a client received; publications are known by the field `mark` of their data. Times count from `zero`. Events that
+    /// come later can be booked later.
+    pub fn book_events(&mut self, client: ClientId, events: &[Event], zero: Instant) {
+        for Event { at, connection, what } in events {
+            let What::Message { message, fresh } = what else { continue };
             if let Some(room) = &message.room {
                 let mark = message.data["mark"].as_str().unwrap_or_default();
                 let position = message.publication_id().and_then(|id| id.parse().ok());
-                self.received(client, Receipt { mark, room, position, fresh: *fresh, at_ms });
+                let at_us = u64::try_from(at.saturating_duration_since(zero).as_micros()).unwrap_or(u64::MAX);
+                self.received(client, Receipt { mark, room, position, fresh: *fresh, connection: *connection, at_us });
             } else if let Some(gap) = gap(message) {
                 self.gap(client, gap);
             }
         }
-        client
     }
 }
 

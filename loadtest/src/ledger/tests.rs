@@ -27,12 +27,12 @@ impl Run {
     }
 
     fn receive(&mut self, seq: u64) {
-        self.receive_as(seq, true);
+        self.receive_as(seq, true, 1);
     }
 
-    fn receive_as(&mut self, seq: u64, fresh: bool) {
+    fn receive_as(&mut self, seq: u64, fresh: bool, connection: u32) {
         let mark = format!("m{seq}");
-        let receipt = Receipt { mark: &mark, room: "kpi:acme:sales", position: Some(place(seq)), fresh, at_ms: seq + 5 };
+        let receipt = Receipt { mark: &mark, room: "kpi:acme:sales", position: Some(place(seq)), fresh, connection, at_us: seq + 5 };
         self.ledger.received(self.client, receipt);
     }
 }
@@ -69,7 +69,7 @@ proptest! {
     #[test]
     fn one_repeated_is_a_dup(repeated in 1..=COUNT as u64) {
         let verdict = verdict_of((1..=COUNT as u64).flat_map(|seq| if seq == repeated { vec![seq, seq] } else { vec![seq] }));
-        prop_assert_eq!((verdict.dup, verdict.wire_dup, verdict.silent), (1, 1, 0));
+        prop_assert_eq!((verdict.dup, verdict.twice, verdict.wire_dup, verdict.silent), (1, 1, 1, 0));
     }
 }
 
@@ -82,7 +82,7 @@ fn a_leak_into_another_org_is_told_even_under_a_wrong_name() {
     for room in ["kpi:acme:sales", "kpi:other:sales"] {
         let mut run = Run::new(3);
         let spy = run.ledger.client("other", ["kpi:other"]);
-        run.ledger.received(spy, Receipt { mark: "m2", room, position: Some(place(2)), fresh: true, at_ms: 9 });
+        run.ledger.received(spy, Receipt { mark: "m2", room, position: Some(place(2)), fresh: true, connection: 1, at_us: 9 });
         assert_eq!(run.ledger.verdict().cross, 1, "{room}");
     }
 }
@@ -91,11 +91,19 @@ fn a_leak_into_another_org_is_told_even_under_a_wrong_name() {
 fn a_repetition_that_the_client_caught_is_only_on_the_wire() {
     let mut run = Run::new(3);
     [1, 2].into_iter().for_each(|seq| run.receive(seq));
-    run.receive_as(2, false);
+    run.receive_as(2, false, 2);
     run.receive(3);
     let verdict = run.ledger.verdict();
     assert!(verdict.is_clean());
     assert_eq!(verdict.wire_dup, 1);
+}
+
+#[test]
+fn a_repetition_on_one_connection_is_told_even_when_the_client_caught_it() {
+    let mut run = Run::new(2);
+    [1, 2].into_iter().for_each(|seq| run.receive(seq));
+    run.receive_as(2, false, 1);
+    assert_eq!(run.ledger.verdict(), Verdict { publishes: 2, acked: 2, wire_dup: 1, twice: 1, ..clean(3) });
 }
 
 #[test]
@@ -118,7 +126,7 @@ fn a_replaced_history_is_in_order_and_its_losses_need_a_gap() {
     run.ledger.published("n", "kpi:acme", Fate::Acked(Some(other)), 50);
     let offline = run.ledger.client("acme", ["kpi:acme"]);
     for client in [run.client, offline] {
-        run.ledger.received(client, Receipt { mark: "n", room: "kpi:acme", position: Some(other), fresh: true, at_ms: 60 });
+        run.ledger.received(client, Receipt { mark: "n", room: "kpi:acme", position: Some(other), fresh: true, connection: 1, at_us: 60 });
     }
     let verdict = run.ledger.verdict();
     assert_eq!((verdict.reorder, verdict.silent), (0, 3));
@@ -127,26 +135,44 @@ fn a_replaced_history_is_in_order_and_its_losses_need_a_gap() {
 }
 
 #[test]
+fn a_retry_that_is_logged_again_because_its_log_was_lost_is_no_dup() {
+    for (again, dup) in [(Position { epoch: 8, ..place(1) }, 0), (place(9), 1)] {
+        let mut run = Run::new(1);
+        run.receive(1);
+        run.ledger
+            .received(run.client, Receipt { mark: "m1", room: "kpi:acme", position: Some(again), fresh: true, connection: 1, at_us: 50 });
+        let verdict = run.ledger.verdict();
+        assert_eq!((verdict.dup, verdict.twice, verdict.wire_dup), (dup, dup, dup), "{again:?}");
+    }
+}
+
+#[test]
 fn what_nobody_published_is_stray_and_what_was_refused_is_not_due() {
     let mut run = Run::new(0);
     run.ledger.published("refused", "kpi:acme", Fate::Refused, 1);
     run.ledger.published("unknown", "kpi:acme", Fate::Unknown, 1);
-    run.ledger.received(run.client, Receipt { mark: "unknown", room: "kpi:acme", position: Some(place(1)), fresh: true, at_ms: 2 });
+    run.ledger.received(
+        run.client,
+        Receipt { mark: "unknown", room: "kpi:acme", position: Some(place(1)), fresh: true, connection: 1, at_us: 2 },
+    );
     assert!(run.ledger.verdict().is_clean());
-    run.ledger.received(run.client, Receipt { mark: "ghost", room: "kpi:acme", position: Some(place(2)), fresh: true, at_ms: 2 });
+    run.ledger
+        .received(run.client, Receipt { mark: "ghost", room: "kpi:acme", position: Some(place(2)), fresh: true, connection: 1, at_us: 2 });
     assert_eq!(run.ledger.verdict().stray, 1);
 }
 
 #[test]
 fn being_back_is_the_last_late_receipt() {
     let mut run = Run::new(3);
-    let mut receive = |seq: u64, at_ms| {
+    let mut receive = |seq: u64, at_us| {
         let mark = format!("m{seq}");
-        run.ledger.received(run.client, Receipt { mark: &mark, room: "kpi:acme", position: Some(place(seq)), fresh: true, at_ms });
+        run.ledger
+            .received(run.client, Receipt { mark: &mark, room: "kpi:acme", position: Some(place(seq)), fresh: true, connection: 1, at_us });
     };
     receive(1, 4);
     receive(2, 1_502);
     receive(3, 1_600);
-    assert_eq!(run.ledger.back_ms(500, 100), 1_100);
-    assert_eq!(run.ledger.back_ms(500, 5_000), 0);
+    assert_eq!(run.ledger.back_us(500, 100), 1_100);
+    assert_eq!(run.ledger.back_us(500, 5_000), 0);
+    assert_eq!(run.ledger.delays_us(run.client, &(1..4), |mark| mark != "m3"), [3, 1_500]);
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What a run came to. The first four must be 0.
+/// What a run came to. The first six must be 0.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Verdict {
     /// Acknowledged, entitled, neither received nor inside a gap.
@@ -13,6 +13,8 @@ pub struct Verdict {
     pub cross: u64,
     /// Delivered twice in spite of the client's dedupe.
     pub dup: u64,
+    /// Sent twice on one connection.
+    pub twice: u64,
     /// Received, but never published by anyone who keeps books.
     pub stray: u64,
     /// Received twice by a client, before its dedupe.
@@ -27,9 +29,9 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Nothing lost silently, nothing out of order, nothing in the wrong org, nothing delivered twice, nothing out of thin air.
+    /// Nothing lost silently, nothing out of order, nothing in the wrong org, nothing delivered or sent twice, nothing out of thin air.
     pub fn is_clean(&self) -> bool {
-        self.silent + self.reorder + self.cross + self.dup + self.stray == 0
+        self.silent + self.reorder + self.cross + self.dup + self.twice + self.stray == 0
     }
 }
 
@@ -42,8 +44,8 @@ impl fmt::Display for Verdict {
         )?;
         write!(
             f,
-            "silent {}, reorder {}, cross {}, dup {}, stray {}; wire-dup {}, gaps {}",
-            self.silent, self.reorder, self.cross, self.dup, self.stray, self.wire_dup, self.gaps
+            "silent {}, reorder {}, cross {}, dup {}, twice {}, stray {}; wire-dup {}, gaps {}",
+            self.silent, self.reorder, self.cross, self.dup, self.twice, self.stray, self.wire_dup, self.gaps
         )
     }
 }

@@ -171,7 +171,7 @@ impl Peer {
     async fn end(self) {
         match self {
             Self::Session(session) => session.end().await,
-            Self::Echo { queue, .. } => queue.shut(),
+            Self::Echo { .. } => {}
         }
     }
 }
@@ -216,22 +216,26 @@ impl Connection {
             Some(end) => end,
             None => self.serve().await,
         };
+        let queue = Arc::clone(self.peer.queue());
+        let mut last_words = BytesMut::new();
         match end {
             End::Closed(code) => {
                 self.peer.finish(self.close_timeout).await;
-                let mut out = BytesMut::new();
-                frame::close_echo(code, &mut out);
-                self.say_goodbye(out.freeze()).await;
+                frame::close_echo(code, &mut last_words);
             }
             End::Closing(close) => {
-                let mut out = BytesMut::new();
-                frame::close(&close, &mut out);
+                frame::close(&close, &mut last_words);
                 metrics::closed(close.code);
-                self.say_goodbye(out.freeze()).await;
             }
-            End::Broken => {}
+            End::Broken => {
+                queue.shut();
+                return self.peer.end().await;
+            }
         }
-        self.peer.end().await;
+        queue.finish_with(last_words.freeze());
+        // The session is over at once, however long its client takes to read the last words.
+        tokio::join!(self.peer.end(), say_goodbye(&mut self.socket, &queue, self.close_timeout));
+        queue.shut();
     }
 
     async fn serve(&mut self) -> End {
@@ -308,34 +312,33 @@ impl Connection {
         }
     }
 
-    /// Writes what waits and then the close frame, as far as the client takes it in time, and waits for its end of the
-    /// connection, so that no reset overtakes the last bytes.
-    async fn say_goodbye(&mut self, close: Bytes) {
-        let (queue, close_timeout) = (Arc::clone(self.peer.queue()), self.close_timeout);
-        queue.finish_with(close);
-        let goodbye = async {
-            while !self.socket.flush(&queue)? {
-                self.socket.stream().writable().await?;
-            }
-            self.socket.stop_writing()?;
-            self.discard_input().await
-        };
-        let outcome: Result<io::Result<()>, _> = tokio::time::timeout(close_timeout, goodbye).await;
-        if !matches!(outcome, Ok(Ok(()))) {
-            tracing::trace!("the client did not read its close in time");
-        }
-    }
+}
 
-    async fn discard_input(&mut self) -> io::Result<()> {
-        loop {
-            self.socket.stream().readable().await?;
-            let count = SCRATCH.with_borrow_mut(|scratch| self.socket.try_read(scratch));
-            match count {
-                Ok(0) => return Ok(()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
+/// Writes what waits in the queue, the close frame last, as far as the client takes it in time, and waits for its end of the
+/// connection, so that no reset overtakes the last bytes.
+async fn say_goodbye(socket: &mut Socket, queue: &SendQueue, close_timeout: Duration) {
+    let goodbye = async {
+        while !socket.flush(queue)? {
+            socket.stream().writable().await?;
+        }
+        socket.stop_writing()?;
+        discard_input(socket).await
+    };
+    let outcome: Result<io::Result<()>, _> = tokio::time::timeout(close_timeout, goodbye).await;
+    if !matches!(outcome, Ok(Ok(()))) {
+        tracing::trace!("the client did not read its close in time");
+    }
+}
+
+async fn discard_input(socket: &mut Socket) -> io::Result<()> {
+    loop {
+        socket.stream().readable().await?;
+        let count = SCRATCH.with_borrow_mut(|scratch| socket.try_read(scratch));
+        match count {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
         }
     }
 }

@@ -142,7 +142,11 @@ async fn a_bad_token_is_refused_and_its_connection_closed_for_good() {
         client.command(&json!({"event": "authenticate", "id": "in", "data": {"token": token}})).await;
         let answer = client.answer("in").await;
         assert_eq!((&answer["event"], &answer["data"]["code"]), (&json!("error"), &json!("AUTH_FAILED")), "{reason}");
-        assert_eq!(client.closed().await, (4500, r#"{"code":"AUTH_FAILED"}"#.to_owned()), "{reason}");
+        // Where only the clock speaks against it, another node or a fresh token may do.
+        let clock = answer["data"]["retry_after_ms"] == 1_000;
+        let closed = if clock { (4002, r#"{"code":"AUTH_FAILED","retry_after_ms":1000}"#) } else { (4500, r#"{"code":"AUTH_FAILED"}"#) };
+        assert_eq!(client.closed().await, (closed.0, closed.1.to_owned()), "{reason}");
+        assert_eq!(clock, ["expired", "not valid yet", "issued in the future"].contains(&reason), "{reason}");
         let piece = token.rsplit('.').next().unwrap();
         assert!(piece.len() < 8 || !answer.to_string().contains(piece), "{reason}: the answer shows the token");
     }
@@ -156,17 +160,17 @@ async fn a_bad_token_is_refused_and_its_connection_closed_for_good() {
 async fn a_bad_token_in_the_handshake_is_told_in_the_connection() {
     let stage = Stage::start(&[]).await;
     let (bad, expired) = (signed(&hs256(), &claims(), b"another secret"), claims_with(&json!({"exp": now_s() - 60})));
-    for lines in [
-        format!("Authorization: Bearer {bad}\r\n"),
-        format!("Authorization: Bearer {expired}\r\n"),
-        format!("Sec-WebSocket-Protocol: roomcast.v1, bearer.{bad}\r\n"),
-        "Sec-WebSocket-Protocol: bearer.x\r\n".to_owned(),
+    for (lines, code) in [
+        (format!("Authorization: Bearer {bad}\r\n"), 4500),
+        (format!("Authorization: Bearer {expired}\r\n"), 4002),
+        (format!("Sec-WebSocket-Protocol: roomcast.v1, bearer.{bad}\r\n"), 4500),
+        ("Sec-WebSocket-Protocol: bearer.x\r\n".to_owned(), 4500),
         // The header counts, and a good token beside it does not mend it.
-        format!("Authorization: Bearer {bad}\r\nSec-WebSocket-Protocol: bearer.{}\r\n", token("alice", "acme", None)),
+        (format!("Authorization: Bearer {bad}\r\nSec-WebSocket-Protocol: bearer.{}\r\n", token("alice", "acme", None)), 4500),
     ] {
         let mut client = Client::open(&stage.gateway, "/ws", &lines).await;
         assert_eq!(client.message().await["data"]["code"], "AUTH_FAILED", "{lines}");
-        assert_eq!(client.closed().await.0, 4500, "{lines}");
+        assert_eq!(client.closed().await.0, code, "{lines}");
     }
     stage.end().await;
 }

@@ -37,7 +37,7 @@ async fn through_every_door(world: &World, publisher: &Person, books: &Books, or
     let id = publisher.publishes(room, &mark("websocket")).await;
     books.note(&mark("websocket"), room, Fate::Acked(id.parse().ok()));
 
-    let position = fcall(&world.redis, org, room, &mark("fcall")).await;
+    let position = fcall(&world.redis, org, room, &mark("fcall"), 0).await;
     books.note(&mark("fcall"), room, Fate::Acked(position.parse().ok()));
 
     xadd(&world.redis, room, &mark("ingest"), &[]).await;

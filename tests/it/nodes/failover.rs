@@ -6,8 +6,9 @@ use serde_json::json;
 
 use crate::support::books::Books;
 use crate::support::eventually;
+use crate::support::proxy::Proxy;
 use crate::support::publishers::fcall;
-use crate::support::redis::{Proxy, Redis, free_port};
+use crate::support::redis::{Redis, free_port};
 use crate::support::world::{Person, World, messages};
 
 const ROOM: &str = "kpi:acme:sales";
@@ -35,7 +36,7 @@ async fn promote(replica: &Redis) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_promoted_replica_lacks_is_admitted_to_everyone_who_may_miss_it() {
     let primary = Redis::start(&[]).await;
-    let replica = Redis::start_replica(&primary).await;
+    let replica = Redis::start_replica(primary.port).await;
     let proxy = Proxy::start(primary.port).await;
     let other_way = Proxy::start(primary.port).await;
     let mut world = World::at(primary, &proxy.url(), 2, &[]).await;
@@ -58,7 +59,7 @@ async fn what_a_promoted_replica_lacks_is_admitted_to_everyone_who_may_miss_it()
     let after = people.pop().unwrap().leaves();
     for number in 0..15 {
         let mark = format!("other-{number}");
-        let position = fcall(&replica, "acme", ROOM, &mark).await;
+        let position = fcall(&replica, "acme", ROOM, &mark, 0).await;
         books.note(&mark, ROOM, Fate::Acked(position.parse().ok()));
     }
     proxy.lead_to(replica.port);

@@ -39,7 +39,7 @@ async fn clients_of_a_killed_node_resume_on_others_and_miss_nothing() {
         running.push(Load::start(&books, world.member("acme", name, *node, &[]).await, name, &ROOMS, PAUSE));
     }
     some_more(&books).await;
-    let killed_ms = books.now_ms();
+    let killed_us = books.now_us();
     world.nodes[0].kill();
     some_more(&books).await;
     for person in people.iter().step_by(3) {
@@ -53,8 +53,8 @@ async fn clients_of_a_killed_node_resume_on_others_and_miss_nothing() {
     let verdict = books.settle(&people).await;
     assert!(verdict.is_clean() && verdict.gaps == 0, "{verdict}");
     assert!(verdict.wire_dup * 50 <= verdict.receipts, "at most 2 % come twice: {verdict}");
-    let back_ms = books.ledger(&people).back_ms(killed_ms, 1_000);
-    assert!(back_ms <= 10_000, "everyone was whole after {back_ms} ms");
+    let back_us = books.ledger(&people).back_us(killed_us, 1_000_000);
+    assert!(back_us <= 10_000_000, "everyone was whole after {back_us} µs");
     let moved = people.iter().filter(|person| person.connections() > 1).count();
     assert_eq!(moved, 8, "those of the killed node moved, and nobody else");
 }

@@ -74,7 +74,7 @@ async fn a_redis_that_lost_everything_costs_each_client_one_gap() {
     assert!(books.settle(&people).await.is_clean());
     let away = people.pop().unwrap().leaves();
 
-    world.redis.restart_empty().await;
+    world.redis.restart_empty(0).await;
     publishes_again(&people[1], &books, "after-0").await;
     for number in 1..50 {
         publishes_again(&people[number % people.len()], &books, &format!("after-{number}")).await;

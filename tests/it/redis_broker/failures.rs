@@ -7,7 +7,8 @@ use roomcast::protocol::GapReason;
 use super::{ALL, broker_on, config, publish, publish_when_possible, start};
 use crate::broker_contract::{Ear, data_of, node, org, publication, ready};
 use crate::support::eventually;
-use crate::support::redis::{Proxy, Redis};
+use crate::support::proxy::Proxy;
+use crate::support::redis::Redis;
 
 #[tokio::test]
 async fn a_killed_redis_with_its_data_heals_and_keeps_what_it_acknowledged() {
@@ -41,7 +42,7 @@ async fn a_redis_that_comes_back_empty_begins_a_new_log() {
     let before = publish(&broker, "kpi:acme", "1").await;
     ear.entry().await;
     assert_eq!(broker.lease_connection(&org("acme"), 1).await, LeaseOutcome::Granted);
-    server.restart_empty().await;
+    server.restart_empty(0).await;
     ear.interrupted().await;
     let after = publish_when_possible(&broker, "kpi:acme", "2").await;
     assert_ne!(after.epoch, before.epoch);
@@ -73,7 +74,7 @@ async fn a_restart_from_an_old_snapshot_is_fenced() {
 #[tokio::test]
 async fn a_promoted_replica_that_lagged_is_fenced_before_anyone_reads_on() {
     let mut primary = Redis::start(&[]).await;
-    let replica = Redis::start_replica(&primary).await;
+    let replica = Redis::start_replica(primary.port).await;
     let proxy = Proxy::start(primary.port).await;
     let broker = start(config(proxy.url()), "n1");
     ready(&*broker).await;

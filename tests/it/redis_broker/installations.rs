@@ -13,7 +13,7 @@ use crate::support::redis::{Cluster, Redis};
 #[tokio::test]
 async fn sentinel_leads_to_the_promoted_primary() {
     let mut primary = Redis::start(&[]).await;
-    let replica = Redis::start_replica(&primary).await;
+    let replica = Redis::start_replica(primary.port).await;
     let sentinel = Redis::start_sentinel(&primary).await;
     let watched = Config { mode: Mode::Sentinel, nodes: vec![sentinel.url()], ..config("redis://ignored:1".into()) };
     let broker = start(watched, "n1");
@@ -37,7 +37,7 @@ async fn sentinel_leads_to_the_promoted_primary() {
 
 #[tokio::test]
 async fn a_cluster_carries_many_orgs_and_heals_when_a_slot_moves_or_a_server_restarts() {
-    let mut cluster = Cluster::start().await;
+    let mut cluster = Cluster::start(0).await;
     let spread =
         Config { mode: Mode::Cluster, nodes: cluster.urls(), ingest: IngestConfig::default(), ..config("redis://ignored:1".into()) };
     let broker = start(spread, "n1");

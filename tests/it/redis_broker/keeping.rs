@@ -32,7 +32,7 @@ async fn a_replica_acknowledgement_is_refused_without_a_replica() {
     let broker = broker_on(&server).await;
     let answer = broker.publish(&publication("kpi:acme", "1"), AckLevel::Replica).await;
     assert!(matches!(answer, Err(PublishError::Unavailable(_))), "{answer:?}");
-    let _replica = Redis::start_replica(&server).await;
+    let _replica = Redis::start_replica(server.port).await;
     let answer = broker.publish(&publication("kpi:acme", "2"), AckLevel::Replica).await.unwrap();
     assert_eq!(answer.position.unwrap().seq, 2);
 }

@@ -1,10 +1,11 @@
 //! The books of a test: all that was published and what became of it, and the load that fills them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use roomcast_loadtest::ledger::Fate;
+use roomcast_loadtest::ledger::{ClientId, Fate};
 use roomcast_loadtest::{Ledger, Outcome, Verdict};
 use serde_json::json;
 
@@ -16,56 +17,132 @@ use super::world::Person;
 pub struct Books {
     begun: Instant,
     entries: Arc<Mutex<Vec<Entry>>>,
+    acked: Arc<AtomicUsize>,
 }
 
 struct Entry {
     mark: String,
     room: String,
     fate: Fate,
-    at_ms: u64,
+    at_us: u64,
 }
 
 impl Default for Books {
     fn default() -> Self {
-        Self { begun: Instant::now(), entries: Arc::default() }
+        Self { begun: Instant::now(), entries: Arc::default(), acked: Arc::default() }
     }
 }
 
 impl Books {
-    pub fn now_ms(&self) -> u64 {
-        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    pub fn now_us(&self) -> u64 {
+        self.at_us(Instant::now())
     }
 
+    /// Books what became of a publication just now.
     pub fn note(&self, mark: &str, room: &str, fate: Fate) {
-        let entry = Entry { mark: mark.to_owned(), room: room.to_owned(), fate, at_ms: self.now_ms() };
-        self.entries.lock().push(entry);
+        self.note_sent(mark, room, fate, self.now_us());
+    }
+
+    /// Books what became of a publication that was sent at `at_us`.
+    pub fn note_sent(&self, mark: &str, room: &str, fate: Fate, at_us: u64) {
+        self.acked.fetch_add(usize::from(matches!(fate, Fate::Acked(_))), Ordering::Relaxed);
+        self.entries.lock().push(Entry { mark: mark.to_owned(), room: room.to_owned(), fate, at_us });
+    }
+
+    /// The books' time of a moment.
+    pub fn at_us(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.begun).as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// How many answers, and waits in vain for one, have been booked.
+    pub fn attempts(&self) -> usize {
+        self.entries.lock().len()
+    }
+
+    /// The marks of what was acknowledged.
+    pub fn acked_marks(&self) -> Vec<String> {
+        let entries = self.entries.lock();
+        entries.iter().filter(|entry| matches!(entry.fate, Fate::Acked(_))).map(|entry| entry.mark.clone()).collect()
     }
 
     pub fn acked(&self) -> usize {
-        self.entries.lock().iter().filter(|entry| matches!(entry.fate, Fate::Acked(_))).count()
+        self.acked.load(Ordering::Relaxed)
     }
 
     /// The ledger as it stands.
     pub fn ledger<'a>(&self, people: impl IntoIterator<Item = &'a Person>) -> Ledger {
-        let mut ledger = Ledger::default();
-        for entry in self.entries.lock().iter() {
-            ledger.published(&entry.mark, &entry.room, entry.fate, entry.at_ms);
-        }
-        for person in people {
-            ledger.book(&person.org, person.rooms.iter().cloned(), &person.events(), self.begun);
-        }
-        ledger
+        Audit::new(self, people).ledger
     }
 
     /// Waits until everyone has all that they are owed, and judges. What is still owed at the deadline is told as silent.
-    pub async fn settle<'a>(&self, people: impl IntoIterator<Item = &'a Person> + Clone) -> Verdict {
+    pub async fn settle<'a>(&self, people: impl IntoIterator<Item = &'a Person>) -> Verdict {
+        self.audit(people, DEADLINE).await.ledger.verdict()
+    }
+
+    /// The same, for those who want more than the verdict.
+    pub async fn audit<'a>(&self, people: impl IntoIterator<Item = &'a Person>, deadline: Duration) -> Audit<'a> {
+        let mut audit = Audit::new(self, people);
         let settling = async {
-            while self.ledger(people.clone()).verdict().silent > 0 {
+            while !audit.all_is_there() {
                 tokio::time::sleep(Duration::from_millis(100)).await;
+                audit.go_on();
             }
         };
-        let _ = tokio::time::timeout(DEADLINE, settling).await;
-        self.ledger(people).verdict()
+        let _ = tokio::time::timeout(deadline, settling).await;
+        audit
+    }
+}
+
+/// A ledger that follows the books and some people's journals.
+pub struct Audit<'a> {
+    books: Books,
+    pub ledger: Ledger,
+    entries_booked: usize,
+    people: Vec<Followed<'a>>,
+}
+
+struct Followed<'a> {
+    person: &'a Person,
+    client: ClientId,
+    events_booked: usize,
+}
+
+impl<'a> Audit<'a> {
+    fn new(books: &Books, people: impl IntoIterator<Item = &'a Person>) -> Self {
+        let mut ledger = Ledger::default();
+        let open = |person: &'a Person| {
+            let client = ledger.client(&person.org, person.rooms.iter().cloned());
+            Followed { person, client, events_booked: 0 }
+        };
+        let people = people.into_iter().map(open).collect();
+        let mut audit = Self { books: books.clone(), ledger, entries_booked: 0, people };
+        audit.go_on();
+        audit
+    }
+
+    /// Books what has happened since.
+    fn go_on(&mut self) {
+        let entries = self.books.entries.lock();
+        for entry in &entries[self.entries_booked..] {
+            self.ledger.published(&entry.mark, &entry.room, entry.fate, entry.at_us);
+        }
+        self.entries_booked = entries.len();
+        drop(entries);
+        for Followed { person, client, events_booked } in &mut self.people {
+            person.with_events(*events_booked, |events| {
+                self.ledger.book_events(*client, events, self.books.begun);
+                *events_booked += events.len();
+            });
+        }
+    }
+
+    fn all_is_there(&self) -> bool {
+        self.people.iter().all(|followed| self.ledger.missing(followed.client) == 0)
+    }
+
+    /// The accounts of those for whom `chosen` says so.
+    pub fn clients_of(&self, chosen: impl Fn(&Person) -> bool) -> Vec<ClientId> {
+        self.people.iter().filter(|followed| chosen(followed.person)).map(|followed| followed.client).collect()
     }
 }
 

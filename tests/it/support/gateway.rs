@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use roomcast::auth::{Config, MintRequest, Scope, SigningKey, mint};
 use serde_json::Value;
@@ -11,10 +11,12 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::eventually;
+use super::{clock, eventually};
 
 /// What all gateways of a test sign and verify tokens with.
 const SECRET: &str = "a secret for tests, long enough for HS256";
+/// How long a probe may take.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The end of the log that is shown when a test fails, in bytes.
 const LOG_SHOWN_BYTES: usize = 8 << 10;
 
@@ -23,6 +25,8 @@ pub struct Gateway {
     pub id: String,
     pub address: SocketAddr,
     pub internal: SocketAddr,
+    settings: Vec<(String, String)>,
+    clock_shift_s: i64,
     process: Option<Child>,
     directory: TempDir,
 }
@@ -30,32 +34,69 @@ pub struct Gateway {
 impl Gateway {
     /// Starts a node with these settings, as names and values of `ROOMCAST_…`, and waits until it is ready.
     pub async fn start(id: &str, settings: &[(&str, &str)]) -> Self {
-        let directory = TempDir::new().expect("a temporary directory");
-        let log = File::create(directory.path().join("log")).expect("the directory is ours");
+        Self::start_with_clock(id, settings, 0).await
+    }
+
+    /// The same, with a wall clock that is `clock_shift_s` ahead.
+    pub async fn start_with_clock(id: &str, settings: &[(&str, &str)], clock_shift_s: i64) -> Self {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut gateway = Self {
+            id: id.to_owned(),
+            address: nowhere,
+            internal: nowhere,
+            settings: settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            clock_shift_s,
+            process: None,
+            directory: TempDir::new().expect("a temporary directory"),
+        };
+        gateway.run().await;
+        gateway
+    }
+
+    /// Starts the process again where the last one was: same name, same addresses.
+    pub async fn restart(&mut self) {
+        self.kill();
+        self.run().await;
+    }
+
+    async fn run(&mut self) {
+        let log = File::create(self.directory.path().join("log")).expect("the directory is ours");
         let mut command = Command::new(env!("CARGO_BIN_EXE_roomcast"));
         command.arg("serve").env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        let own = [("NODE__ID", id), ("AUTH__SECRET", SECRET), ("SERVER__ADDRESS", "127.0.0.1:0"), ("INTERNAL__LISTEN", "127.0.0.1:0")];
-        for (name, value) in own.iter().chain(settings) {
+        let (address, internal) = (self.address.to_string(), self.internal.to_string());
+        let own = [("NODE__ID", &*self.id), ("AUTH__SECRET", SECRET), ("SERVER__ADDRESS", &address), ("INTERNAL__LISTEN", &internal)];
+        for (name, value) in own.into_iter().chain(self.settings.iter().map(|(name, value)| (&**name, &**value))) {
             command.env(format!("ROOMCAST_{name}"), value);
         }
-        let process = Some(command.spawn().expect("the binary was built"));
-        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut gateway = Self { id: id.to_owned(), address: nowhere, internal: nowhere, process, directory };
-        (gateway.address, gateway.internal) = eventually("the node serves", async || gateway.announced()).await;
-        eventually("the node is ready", async || gateway.is_ready().await.then_some(())).await;
-        gateway
+        if self.clock_shift_s != 0 {
+            clock::shift(&mut command, self.clock_shift_s);
+        }
+        self.process = Some(command.spawn().expect("the binary was built"));
+        (self.address, self.internal) = eventually("the node serves", async || self.announced()).await;
+        eventually("the node is ready", async || self.is_ready().await.then_some(())).await;
     }
 
     /// Whether the probe says that it is ready, and not merely in service.
     pub async fn is_ready(&self) -> bool {
+        self.probe("/readyz").await.is_some_and(|answer| answer.starts_with("HTTP/1.1 200") && answer.contains("\"ready\""))
+    }
+
+    /// Whether the probe says that the node serves without its broker.
+    pub async fn is_degraded(&self) -> bool {
+        self.probe("/readyz").await.is_some_and(|answer| answer.starts_with("HTTP/1.1 200") && answer.contains("\"degraded\""))
+    }
+
+    /// What a path of the internal port answers, head and body; `None` while it does not.
+    pub async fn probe(&self, path: &str) -> Option<String> {
         let asking = async {
             let mut stream = TcpStream::connect(self.internal).await.ok()?;
-            stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.ok()?;
+            let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.ok()?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer).await.ok()?;
             Some(answer)
         };
-        asking.await.is_some_and(|answer| answer.starts_with("HTTP/1.1 200") && answer.contains("\"ready\""))
+        tokio::time::timeout(PROBE_TIMEOUT, asking).await.ok()?
     }
 
     fn announced(&self) -> Option<(SocketAddr, SocketAddr)> {
@@ -84,6 +125,16 @@ impl Gateway {
     /// SIGTERM: the node drains.
     pub fn terminate(&self) {
         self.signal("-TERM");
+    }
+
+    /// SIGSTOP: connections stay open, nothing happens.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
     }
 
     fn signal(&self, signal: &str) {
@@ -156,6 +207,16 @@ impl Token {
 
     pub fn granting(mut self, grants: &[&str]) -> Self {
         self.request.grants = Some(grants.iter().map(ToString::to_string).collect());
+        self
+    }
+
+    pub fn issued_s_ago(mut self, seconds: u64) -> Self {
+        self.request.issued_at_s = unix_s() - seconds;
+        self
+    }
+
+    pub fn expiring_at_s(mut self, unix_s: i64) -> Self {
+        self.request.lifetime_s = u64::try_from(unix_s).unwrap_or_default().saturating_sub(self.request.issued_at_s);
         self
     }
 

@@ -1,5 +1,8 @@
 //! Publishers that are no clients: backends on Redis and on REST.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use roomcast_loadtest::ledger::Fate;
 use serde_json::{Value, json};
 
@@ -7,9 +10,12 @@ use super::books::Books;
 use super::gateway::Gateway;
 use super::redis::Redis;
 
-/// Publishes through Redis as a backend would.
-pub async fn fcall(redis: &Redis, org: &str, room: &str, mark: &str) -> String {
-    let data = json!({ "mark": mark }).to_string();
+/// How long a REST call may take.
+const REST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Publishes through Redis as a backend would, with a filling of so many bytes.
+pub async fn fcall(redis: &Redis, org: &str, room: &str, mark: &str, filling_bytes: usize) -> String {
+    let data = json!({ "mark": mark, "filling": "x".repeat(filling_bytes) }).to_string();
     let mut command = redis::cmd("FCALL");
     command.arg("roomcast_publish").arg(1).arg(format!("rc:{{{org}}}")).arg(room).arg("kpi:update").arg(data);
     let (position, _): (String, i64) = redis.ask(&command).await;
@@ -51,21 +57,40 @@ pub async fn log_length(redis: &Redis, org: &str) -> usize {
     redis.ask(redis::cmd("XLEN").arg(format!("rc:{{{org}}}:log"))).await
 }
 
-/// A REST call; the answer's status and JSON.
+/// A REST call that must be answered; the answer's status and JSON.
 pub async fn rest(node: &Gateway, token: &str, path: &str, body: &Value) -> (u16, Value) {
+    try_rest(node.address, token, path, body).await.expect("the node answers")
+}
+
+/// A REST call; `None` when no whole answer came in time.
+pub async fn try_rest(node: SocketAddr, token: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
+    call(node, token, http::Method::POST, path, body.to_string()).await
+}
+
+/// Asks REST for something.
+pub async fn try_get(node: SocketAddr, token: &str, path: &str) -> Option<(u16, Value)> {
+    call(node, token, http::Method::GET, path, String::new()).await
+}
+
+async fn call(node: SocketAddr, token: &str, method: http::Method, path: &str, body: String) -> Option<(u16, Value)> {
     use http_body_util::{BodyExt, Full};
     use hyper_util::rt::TokioIo;
-    let stream = tokio::net::TcpStream::connect(node.address).await.expect("the node listens");
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("it speaks HTTP");
-    tokio::spawn(connection);
-    let request = http::Request::post(path)
-        .header("host", node.address.to_string())
-        .header("authorization", format!("Bearer {token}"))
-        .header("content-type", "application/json")
-        .body(Full::new(bytes::Bytes::from(body.to_string())))
-        .expect("the request is well-formed");
-    let response = sender.send_request(request).await.expect("it answers");
-    let status = response.status().as_u16();
-    let body = response.into_body().collect().await.expect("the answer is whole").to_bytes();
-    (status, serde_json::from_slice(&body).unwrap_or_default())
+    let asking = async {
+        let stream = tokio::net::TcpStream::connect(node).await.ok()?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
+        tokio::spawn(connection);
+        let request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", node.to_string())
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json")
+            .body(Full::new(bytes::Bytes::from(body)))
+            .expect("the request is well-formed");
+        let response = sender.send_request(request).await.ok()?;
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.ok()?.to_bytes();
+        Some((status, serde_json::from_slice(&body).unwrap_or_default()))
+    };
+    tokio::time::timeout(REST_TIMEOUT, asking).await.ok()?
 }

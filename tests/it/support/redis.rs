@@ -6,17 +6,16 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener as AsyncListener, TcpStream};
-use tokio::sync::watch;
 
-use super::eventually;
+use super::{clock, eventually};
 
 /// One server process.
 pub struct Redis {
     pub port: u16,
     directory: TempDir,
     args: Vec<String>,
+    /// How wrong its clock is, in seconds.
+    clock_shift_s: i64,
     process: Option<Child>,
 }
 
@@ -35,14 +34,15 @@ impl Redis {
     /// Starts a server without persistence, plus `args`, and waits until it answers.
     pub async fn start(args: &[&str]) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
-        let mut redis = Self { port: free_port(), directory, args: args.iter().map(ToString::to_string).collect(), process: None };
+        let args = args.iter().map(ToString::to_string).collect();
+        let mut redis = Self { port: free_port(), directory, args, clock_shift_s: 0, process: None };
         redis.run().await;
         redis
     }
 
-    /// Starts a replica of `primary` and waits until it is in step.
-    pub async fn start_replica(primary: &Self) -> Self {
-        let port = primary.port.to_string();
+    /// Starts a replica of what listens on `primary_port` and waits until it is in step.
+    pub async fn start_replica(primary_port: u16) -> Self {
+        let port = primary_port.to_string();
         let replica = Self::start(&["--replicaof", "127.0.0.1", &port, "--repl-diskless-sync-delay", "0"]).await;
         eventually("the replica is in step", || async {
             let info: String = replica.try_ask(redis::cmd("INFO").arg("replication")).await?;
@@ -60,7 +60,7 @@ impl Redis {
             primary.port
         );
         std::fs::write(directory.path().join("sentinel.conf"), config).expect("the directory is ours");
-        let mut sentinel = Self { port: free_port(), directory, args: vec!["--sentinel".into()], process: None };
+        let mut sentinel = Self { port: free_port(), directory, args: vec!["--sentinel".into()], clock_shift_s: 0, process: None };
         sentinel.run().await;
         sentinel
     }
@@ -72,6 +72,9 @@ impl Redis {
         }
         command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"]).arg(self.path());
         command.args(&self.args).stdout(Stdio::null()).stderr(Stdio::null());
+        if self.clock_shift_s != 0 {
+            clock::shift(&mut command, self.clock_shift_s);
+        }
         self.process = Some(command.spawn().expect("redis-server is installed"));
         eventually("redis-server answers", || async { self.answers().then_some(()) }).await;
     }
@@ -98,6 +101,19 @@ impl Redis {
             command.query_async(&mut connection).await.ok()
         };
         tokio::time::timeout(Duration::from_secs(5), asking).await.ok()?
+    }
+
+    /// Makes the server sleep for so many seconds, and returns when it is awake again; DEBUG must be enabled.
+    pub async fn sleeps(&self, seconds: u32) {
+        let mut sleep = tokio::process::Command::new("redis-cli");
+        sleep.args(["-p", &self.port.to_string(), "DEBUG", "SLEEP", &seconds.to_string()]);
+        let output = sleep.output().await.expect("redis-cli is installed");
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "OK");
+    }
+
+    /// Whether the process has not been killed.
+    pub fn is_up(&self) -> bool {
+        self.process.is_some()
     }
 
     /// Runs a command that must succeed.
@@ -141,9 +157,10 @@ impl Redis {
         self.run().await;
     }
 
-    /// Starts again with nothing of what was there.
-    pub async fn restart_empty(&mut self) {
+    /// Starts again with nothing of what was there, and with a clock that is `clock_shift_s` ahead.
+    pub async fn restart_empty(&mut self, clock_shift_s: i64) {
         self.kill();
+        self.clock_shift_s = clock_shift_s;
         self.directory = TempDir::new().expect("a temporary directory");
         self.run().await;
     }
@@ -155,15 +172,15 @@ impl Drop for Redis {
     }
 }
 
-/// A Cluster of three primaries.
+/// A Cluster of three primaries, each with as many replicas as asked for.
 pub struct Cluster {
     pub servers: Vec<Redis>,
 }
 
 impl Cluster {
-    pub async fn start() -> Self {
+    pub async fn start(replicas: usize) -> Self {
         let mut servers = Vec::new();
-        for _ in 0..3 {
+        for _ in 0..3 * (1 + replicas) {
             servers.push(Redis::start(&["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]).await);
         }
         let mut create = Command::new("redis-cli");
@@ -171,7 +188,7 @@ impl Cluster {
         for server in &servers {
             create.arg(format!("127.0.0.1:{}", server.port));
         }
-        let output = create.args(["--cluster-replicas", "0", "--cluster-yes"]).output().expect("redis-cli is installed");
+        let output = create.args(["--cluster-replicas", &replicas.to_string(), "--cluster-yes"]).output().expect("redis-cli is installed");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
         for server in &servers {
             eventually("the Cluster is up", || async {
@@ -188,63 +205,35 @@ impl Cluster {
         self.servers.iter().position(|server| !server.cli(&["GET", key]).starts_with("MOVED")).expect("some server has the slot")
     }
 
-    /// Moves the slot of `key` to the next server, with its keys, as a rebalancing does.
+    fn is_primary(server: &Redis) -> bool {
+        server.cli(&["ROLE"]).starts_with("master")
+    }
+
+    /// Moves the slot of `key` to another primary, with its keys, as a rebalancing does.
     pub fn move_slot_of(&self, key: &str) {
         let slot = self.servers[0].cli(&["CLUSTER", "KEYSLOT", key]);
-        let from = self.owner_of(key);
-        let to = (from + 1) % self.servers.len();
-        let (source, target) = (&self.servers[from], &self.servers[to]);
+        let source = &self.servers[self.owner_of(key)];
+        let others = || self.servers.iter().filter(|server| server.port != source.port && Self::is_primary(server));
+        let target = others().next().expect("there are several primaries");
         let (source_id, target_id) = (source.cli(&["CLUSTER", "MYID"]), target.cli(&["CLUSTER", "MYID"]));
         target.cli(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &source_id]);
         source.cli(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &target_id]);
-        let keys = source.cli(&["CLUSTER", "GETKEYSINSLOT", &slot, "100"]);
         let port = target.port.to_string();
-        for key in keys.lines() {
-            source.cli(&["MIGRATE", "127.0.0.1", &port, key, "0", "5000"]);
+        loop {
+            let keys = source.cli(&["CLUSTER", "GETKEYSINSLOT", &slot, "100"]);
+            if keys.is_empty() {
+                break;
+            }
+            for key in keys.lines() {
+                source.cli(&["MIGRATE", "127.0.0.1", &port, key, "0", "5000"]);
+            }
         }
-        for server in [target, source, &self.servers[(from + 2) % 3]] {
+        for server in [target, source].into_iter().chain(others()) {
             server.cli(&["CLUSTER", "SETSLOT", &slot, "NODE", &target_id]);
         }
     }
 
     pub fn urls(&self) -> Vec<String> {
         self.servers.iter().map(Redis::url).collect()
-    }
-}
-
-/// A forwarding port: what stands behind one address can change, as with a failover behind a service name.
-pub struct Proxy {
-    pub port: u16,
-    target: watch::Sender<u16>,
-}
-
-impl Proxy {
-    pub async fn start(target: u16) -> Self {
-        let listener = AsyncListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
-        let port = listener.local_addr().expect("a bound socket has an address").port();
-        let (sender, receiver) = watch::channel(target);
-        tokio::spawn(async move {
-            while let Ok((mut inbound, _)) = listener.accept().await {
-                let mut receiver = receiver.clone();
-                tokio::spawn(async move {
-                    let target = *receiver.borrow_and_update();
-                    let Ok(mut outbound) = TcpStream::connect(("127.0.0.1", target)).await else { return };
-                    tokio::select! {
-                        _ = copy_bidirectional(&mut inbound, &mut outbound) => {}
-                        _ = receiver.changed() => {}
-                    }
-                });
-            }
-        });
-        Self { port, target: sender }
-    }
-
-    /// Cuts every connection and leads new ones to another port.
-    pub fn lead_to(&self, port: u16) {
-        self.target.send_replace(port);
-    }
-
-    pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
     }
 }

@@ -9,9 +9,9 @@ use super::DEADLINE;
 use super::gateway::{Gateway, Token};
 use super::redis::Redis;
 
-/// Gateways on one Redis.
-pub struct World {
-    pub redis: Redis,
+/// Gateways on one installation of Redis.
+pub struct World<R = Redis> {
+    pub redis: R,
     pub nodes: Vec<Gateway>,
     settings: Vec<(String, String)>,
     url: String,
@@ -27,9 +27,11 @@ impl World {
         let url = redis.url();
         Self::at(redis, &url, count, settings).await
     }
+}
 
-    /// Nodes that find Redis at `url`, which may be a proxy's.
-    pub async fn at(redis: Redis, url: &str, count: usize, settings: &[(&str, &str)]) -> Self {
+impl<R> World<R> {
+    /// Nodes that find Redis at `url`, which may be a proxy's, or as `settings` say.
+    pub async fn at(redis: R, url: &str, count: usize, settings: &[(&str, &str)]) -> Self {
         let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let mut world = Self { redis, nodes: Vec::new(), settings, url: url.to_owned() };
         for _ in 0..count {
@@ -43,14 +45,24 @@ impl World {
         self.add_node_at(&url).await;
     }
 
+    /// A node with a wall clock that is `clock_shift_s` ahead.
+    pub async fn add_node_with_clock(&mut self, clock_shift_s: i64) {
+        let url = self.url.clone();
+        self.add(&url, clock_shift_s).await;
+    }
+
     /// A node that finds Redis at `url`, by a way of its own.
     pub async fn add_node_at(&mut self, url: &str) {
+        self.add(url, 0).await;
+    }
+
+    async fn add(&mut self, url: &str, clock_shift_s: i64) {
         let id = format!("n{}", self.nodes.len());
         let mut settings = vec![("BROKER__KIND", "redis"), ("BROKER__REDIS__URL", url)];
         // Publishers of tests are not to be held up, except by tests about that.
         settings.extend([("LIMITS__COMMANDS_PER_S", "5000"), ("LIMITS__COMMANDS_BURST", "5000")]);
         settings.extend(self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        let node = Gateway::start(&id, &settings).await;
+        let node = Gateway::start_with_clock(&id, &settings, clock_shift_s).await;
         self.nodes.push(node);
     }
 
@@ -123,6 +135,13 @@ impl Person {
         self.earlier.iter().chain(self.client.journal().events().iter()).cloned().collect()
     }
 
+    /// Shows what happened after the first `skipped` events, absences included, in one or two pieces.
+    pub fn with_events(&self, skipped: usize, mut show: impl FnMut(&[Event])) {
+        show(self.earlier.get(skipped..).unwrap_or_default());
+        let journal = self.client.journal().events();
+        show(journal.get(skipped.saturating_sub(self.earlier.len())..).unwrap_or_default());
+    }
+
     /// Waits until `answer` finds something in what happened so far.
     pub async fn until<T>(&self, what: &str, answer: impl FnMut(&[Event]) -> Option<T>) -> T {
         match tokio::time::timeout(DEADLINE, self.client.journal().until(answer)).await {
@@ -175,6 +194,20 @@ impl Person {
     /// Whether the first connection still stands.
     pub fn is_still_connected(&self) -> bool {
         !self.client.journal().events().iter().any(|event| matches!(event.what, What::Closed { .. } | What::Lost(_)))
+    }
+
+    /// Whether they have been authenticated again after at least `reconnects` losses of their connection.
+    pub fn is_in_again(&self, reconnects: u32) -> bool {
+        let events = self.client.journal().events();
+        let last = events.iter().rev().find(|event| event.message().is_some_and(|message| message.event == "authenticated"));
+        last.is_some_and(|event| event.connection > reconnects)
+    }
+
+    /// Whether the first connection led to one of these nodes.
+    pub fn began_at(&self, nodes: &[Gateway]) -> bool {
+        let events = self.client.journal().events();
+        let first = events.iter().find_map(|event| if let What::Opened(address) = event.what { Some(address) } else { None });
+        first.is_some_and(|first| nodes.iter().any(|node| node.address == first))
     }
 
     /// Connections that it has had.

@@ -1,0 +1,111 @@
+//! A Sentinel promotes a replica that is 1.5 s behind when the primary is killed.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use redis::streams::StreamRangeReply;
+
+use super::backend::Address;
+use super::finding::Finding;
+use super::town::{NODES, PHASE_MAX, Town, org, settings};
+use super::traffic::Doors;
+use crate::support::proxy::Proxy;
+use crate::support::redis::{Redis, free_port};
+use crate::support::within;
+use crate::support::world::World;
+
+const BEHIND: Duration = Duration::from_millis(1_500);
+
+struct Failover {
+    town: Town,
+    replica: Redis,
+    sentinel: Redis,
+    /// Between the primary and its replica.
+    link: Proxy,
+}
+
+impl Failover {
+    async fn prepare() -> Self {
+        let primary = Redis::start(&[]).await;
+        let link = Proxy::start(primary.port).await;
+        let replica = Redis::start_replica(link.port).await;
+        let sentinel = Redis::start_sentinel(&primary).await;
+        within(PHASE_MAX, "the Sentinel knows the replica", async || {
+            sentinel.cli(&["SENTINEL", "REPLICAS", "mymaster"]).contains(&replica.port.to_string()).then_some(())
+        })
+        .await;
+        let (nodes, address) = (format!("[{:?}]", sentinel.url()), Address::server(primary.url()));
+        let watched = [("BROKER__REDIS__MODE", "sentinel"), ("BROKER__REDIS__NODES", nodes.as_str())];
+        let world = World::at(primary, "redis://ignored:1", NODES, &settings(&watched)).await;
+        let mut town = Town::new(world, address);
+        town.fills().await;
+        Self { town, replica, sentinel, link }
+    }
+
+    /// Kills the primary when the replica is behind; the answer is when the replica was promoted.
+    async fn fails_over(&mut self) -> u64 {
+        let Self { town, replica, link, .. } = self;
+        link.hold();
+        let behind_us = town.books.now_us() + BEHIND.as_micros() as u64;
+        within(PHASE_MAX, "the replica is behind", async || (town.books.now_us() >= behind_us).then_some(())).await;
+        town.world.redis.kill();
+        link.lead_to(free_port());
+        within(PHASE_MAX, "the replica is promoted", async || replica.cli(&["ROLE"]).starts_with("master").then_some(())).await;
+        town.redis.lead_to(replica.url());
+        town.books.now_us()
+    }
+
+    /// The marks that stand in the logs of the new primary.
+    async fn logged(&self) -> HashSet<String> {
+        let mut marks = HashSet::new();
+        for number in 0..self.town.scale.orgs {
+            let key = format!("rc:{{{}}}:log", org(number));
+            let log: StreamRangeReply = self.replica.ask(redis::cmd("XRANGE").arg(key).arg("-").arg("+")).await;
+            let data = log.ids.iter().filter_map(|entry| entry.get::<String>("d"));
+            let marks_of =
+                data.filter_map(|data| serde_json::from_str::<serde_json::Value>(&data).ok()?["mark"].as_str().map(str::to_owned));
+            marks.extend(marks_of);
+        }
+        marks
+    }
+
+    async fn ends(&mut self, fault: &'static str, promoted_us: u64) -> Finding {
+        let acked = self.town.books.acked();
+        within(PHASE_MAX, "publishing works again", async || (self.town.books.acked() > acked).then_some(())).await;
+        let again_us = self.town.books.now_us() - promoted_us;
+        let mut finding = {
+            self.town.goes_on().await;
+            self.town.ends(fault).await
+        };
+        finding.within_ms("publishing again after the promotion", again_us, 5_000);
+        finding
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_lagging_replica_lacks_is_covered_by_gaps() {
+    let mut failover = Failover::prepare().await;
+    failover.town.wakes(Doors::AllOnLosingRedis).await;
+    let promoted_us = failover.fails_over().await;
+    let mut finding = failover.ends("Sentinel: primary killed, replica 1.5 s behind", promoted_us).await;
+    let logged = failover.logged().await;
+    let lost = failover.town.books.acked_marks().iter().filter(|mark| !logged.contains(*mark)).count() as u64;
+    finding.holds("acknowledged and lost with the primary", lost, "some, so that there was something to cover", lost > 0);
+    finding.record();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_replica_confirmed_is_not_lost() {
+    let mut failover = Failover::prepare().await;
+    failover.town.wakes(Doors::Replicated).await;
+    let promoted_us = failover.fails_over().await;
+    // Without a second copy nothing is confirmed, so the old primary comes back as a replica.
+    failover.town.world.redis.restart().await;
+    failover.town.world.redis.cli(&["REPLICAOF", "127.0.0.1", &failover.replica.port.to_string()]);
+    let mut finding = failover.ends("Sentinel: the same with ack=replica", promoted_us).await;
+    let logged = failover.logged().await;
+    let lost = failover.town.books.acked_marks().iter().filter(|mark| !logged.contains(*mark)).count() as u64;
+    finding.exactly("acknowledged and lost with the primary", lost, 0);
+    assert!(failover.sentinel.cli(&["PING"]) == "PONG");
+    finding.record();
+}

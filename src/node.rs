@@ -26,6 +26,7 @@ use crate::telemetry::counters::Counters;
 use crate::telemetry::metrics;
 use crate::transport::listener::{self, BindError, Listener};
 use crate::transport::websocket::Door;
+use crate::transport::websocket::door::Bounds;
 use crate::transport::websocket::origin::NotAnOrigin;
 use crate::web;
 
@@ -118,7 +119,9 @@ impl Node {
             phase: Arc::clone(&phase),
             started,
         });
-        let door = Door::new(config.websocket.clone(), parts, config.limits.connections_per_node_max)?;
+        let bounds =
+            Bounds { connections_max: config.limits.connections_per_node_max, unauthenticated_max: config.limits.unauthenticated_max() };
+        let door = Door::new(config.websocket.clone(), parts, bounds)?;
         let node = Self {
             config,
             info,

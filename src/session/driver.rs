@@ -280,6 +280,7 @@ impl Session {
         match done {
             Done::Verified(verified) => {
                 let Verified { id, subscribe, verdict } = *verified;
+                self.log_verdict(&verdict);
                 let mut actions = Vec::new();
                 let parts = Arc::clone(&self.parts);
                 self.machine.on_verified(id, &subscribe, verdict, &parts.terms(), parts.now(), &mut actions);
@@ -293,6 +294,15 @@ impl Session {
                 };
                 self.answer(&Answer::new(id, reply));
             }
+        }
+    }
+
+    /// For whoever looks into an abuse: who came in, and whose credentials were refused for what. Never the credentials.
+    fn log_verdict(&self, verdict: &Result<Principal, Fault>) {
+        let session = self.id();
+        match verdict {
+            Ok(principal) => tracing::debug!(%session, user = principal.sub(), org = %principal.org(), "good credentials"),
+            Err(fault) => tracing::debug!(%session, code = fault.code.as_str(), why = &*fault.message, "refused credentials"),
         }
     }
 

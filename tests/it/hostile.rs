@@ -13,6 +13,7 @@ mod frames;
 mod gateway;
 mod handshake;
 mod limits;
+mod logs;
 mod rest;
 mod stage;
 mod tokens;

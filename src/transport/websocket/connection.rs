@@ -15,7 +15,7 @@ use super::assembler::{Assembler, Incoming};
 use super::frame::{self, Opcode, Violation};
 use super::{Config, deflate};
 use crate::hub::{SendQueue, Sink};
-use crate::protocol::{Close, CloseCode, Code};
+use crate::protocol::{Close, CloseCode, Code, SessionId};
 use crate::session::Session;
 use crate::telemetry::metrics;
 use crate::transport::Stream;
@@ -117,6 +117,14 @@ pub enum Peer {
 }
 
 impl Peer {
+    /// The session's name in logs; an echo has none.
+    pub fn session(&self) -> Option<SessionId> {
+        match self {
+            Self::Session(session) => Some(session.id()),
+            Self::Echo { .. } => None,
+        }
+    }
+
     fn queue(&self) -> &Arc<SendQueue> {
         match self {
             Self::Session(session) => session.queue(),
@@ -227,6 +235,9 @@ impl Connection {
                 let mut out = BytesMut::new();
                 frame::close(&close, &mut out);
                 metrics::closed(close.code);
+                let session = self.peer.session().map(tracing::field::display);
+                let reason = close.reason.map(Code::as_str);
+                tracing::debug!(session, code = close.code as u16, reason, "closing a connection");
                 self.say_goodbye(out.freeze()).await;
             }
             End::Broken => {}

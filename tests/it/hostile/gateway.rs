@@ -43,8 +43,7 @@ impl Gateway {
         });
         let address = eventually("the gateway serves", async || {
             let kept = log.lock();
-            let mut lines = kept.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            lines.find(|line| line["message"] == "serving").and_then(|line| line["address"].as_str()?.parse().ok())
+            kept.lines().find_map(served_address)
         })
         .await;
         Self { child, address, log }
@@ -62,15 +61,33 @@ impl Gateway {
     }
 
     /// # Panics
-    /// When the process ended, a task of it panicked, or what it logged is not one JSON object per line.
+    /// When the process ended, a task of it panicked, or a line of its log is not one that it wrote.
     pub fn assert_well(&mut self) {
         let log = self.log();
         assert!(self.child.try_wait().unwrap().is_none(), "the gateway ended:\n{log}");
         assert!(!log.contains("panicked"), "a task of the gateway panicked:\n{log}");
         for line in log.lines() {
-            assert!(serde_json::from_str::<Value>(line).is_ok_and(|line| line.is_object()), "an injected line: {line:?}");
+            assert!(is_of_a_node(line), "an injected line: {line:?}");
         }
     }
+}
+
+/// The address in the line that says so, in either format of the log.
+fn served_address(line: &str) -> Option<SocketAddr> {
+    match serde_json::from_str::<Value>(line) {
+        Ok(line) if line["message"] == "serving" => line["address"].as_str()?.parse().ok(),
+        Ok(_) => None,
+        Err(_) => line.split_once("serving address=")?.1.split(' ').next()?.parse().ok(),
+    }
+}
+
+/// Whether the line is one that a node writes: a JSON object, or time and level first and no control character.
+fn is_of_a_node(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    let time = words.next().is_some_and(|word| word.len() == 27 && word.starts_with("20") && word.ends_with('Z'));
+    let level = words.next().is_some_and(|word| ["ERROR", "WARN", "INFO", "DEBUG", "TRACE"].contains(&word));
+    let pretty = time && level && !line.contains(char::is_control);
+    pretty || serde_json::from_str::<Value>(line).is_ok_and(|line| line.is_object())
 }
 
 pub fn now_s() -> u64 {

@@ -85,10 +85,8 @@ struct OneLine<W> {
 
 impl<W: Write> Write for OneLine<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        let text = String::from_utf8_lossy(event);
-        let line = text.strip_suffix('\n').unwrap_or(&text);
-        self.out.write_all(on_one_line(line, self.coloured).as_bytes())?;
-        self.out.write_all(b"\n")?;
+        // In one go, so that lines of several threads do not mix.
+        self.out.write_all(on_one_line(&String::from_utf8_lossy(event), self.coloured).as_bytes())?;
         Ok(event.len())
     }
 
@@ -97,12 +95,13 @@ impl<W: Write> Write for OneLine<W> {
     }
 }
 
-/// The text with its control characters escaped; line ends and what moves a terminal's cursor are among them.
-fn on_one_line(text: &str, coloured: bool) -> Cow<'_, str> {
+/// The event with its control characters escaped, but for the line end behind it; what moves a terminal's cursor is among them.
+fn on_one_line(event: &str, coloured: bool) -> Cow<'_, str> {
+    let text = event.strip_suffix('\n').unwrap_or(event);
     if !text.contains(char::is_control) {
-        return Cow::Borrowed(text);
+        return Cow::Borrowed(event);
     }
-    let mut line = String::with_capacity(text.len() + 16);
+    let mut line = String::with_capacity(event.len() + 16);
     for (at, char) in text.char_indices() {
         if char.is_control() && !(coloured && is_colour(&text[at..])) {
             line.extend(char.escape_default());
@@ -110,6 +109,7 @@ fn on_one_line(text: &str, coloured: bool) -> Cow<'_, str> {
             line.push(char);
         }
     }
+    line.push('\n');
     Cow::Owned(line)
 }
 

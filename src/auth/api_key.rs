@@ -28,6 +28,7 @@ pub struct Config {
     /// A name for logs.
     pub id: String,
     /// SHA-256 of the secret, in hexadecimal: `printf %s "$SECRET" | sha256sum`.
+    #[schemars(extend("writeOnly" = true))]
     pub sha256: Option<String>,
     /// A file that holds the SHA-256 in hexadecimal.
     pub sha256_file: Option<PathBuf>,

@@ -32,9 +32,18 @@ pub(super) fn value(value: &Value, key: &str, shape: &Shape, secret: bool, origi
             faults.push(Fault {
                 origin: Some(origin(key)),
                 key: key.to_owned(),
-                message: misfit(&value.to_string(), shape, secret || shape.holds_secret()),
+                message: misfit(&shown(value), shape, secret || shape.holds_secret()),
             });
         }
+    }
+}
+
+/// A value for people. What is inside of another one may belong to another key, a secret one among them.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Table(_) => "a table".into(),
+        Value::Array(_) => "a list".into(),
+        plain => plain.to_string(),
     }
 }
 

@@ -32,6 +32,9 @@ pub(super) fn faults(config: &Config, origins: &BTreeMap<String, Origin>) -> Fau
     for (key, message) in config.api.faults() {
         judge.demand(false, &format!("api.{key}"), message);
     }
+    let jwks = config.auth.jwks.url.as_deref().and_then(|url| url.parse::<http::Uri>().ok());
+    let plain = jwks.is_none_or(|uri| uri.authority().is_none_or(|authority| !authority.as_str().contains('@')));
+    judge.demand(plain, "auth.jwks.url", "it must not hold a user or a password");
     websocket(&config.websocket, &mut judge);
     drain(&config.drain, &mut judge);
     if let Some(id) = &config.node.id {

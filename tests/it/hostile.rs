@@ -15,5 +15,6 @@ mod handshake;
 mod limits;
 mod logs;
 mod rest;
+mod secrets;
 mod stage;
 mod tokens;

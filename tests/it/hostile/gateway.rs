@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use roomcast::auth::mint::{MintRequest, SigningKey, mint};
 use roomcast::auth::{Config, Scope, Secret};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::support::eventually;
@@ -26,21 +26,14 @@ impl Gateway {
     /// Starts a node with these variables besides the addresses and the secret, and waits until it serves.
     pub async fn start(variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_roomcast"));
-        command.arg("serve").env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.arg("serve").env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command.env("ROOMCAST_SERVER__ADDRESS", "127.0.0.1:0").env("ROOMCAST_INTERNAL__LISTEN", "127.0.0.1:0");
         command.env("ROOMCAST_AUTH__SECRET", SECRET).env("ROOMCAST_TELEMETRY__LOG__FORMAT", "json");
         command.env("ROOMCAST_TELEMETRY__LOG__FILTER", "info,roomcast=debug").envs(variables.iter().copied());
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
-        let (stderr, kept) = (child.stderr.take().unwrap(), Arc::clone(&log));
-        tokio::spawn(async move {
-            let mut lines = BufReader::new(stderr).lines();
-            while let Ok(Some(line)) = lines.next_line().await {
-                let mut kept = kept.lock();
-                kept.push_str(&line);
-                kept.push('\n');
-            }
-        });
+        keep_lines(child.stderr.take().unwrap(), &log);
+        keep_lines(child.stdout.take().unwrap(), &log);
         let address = eventually("the gateway serves", async || {
             let kept = log.lock();
             kept.lines().find_map(served_address)
@@ -51,6 +44,14 @@ impl Gateway {
 
     pub fn log(&self) -> String {
         self.log.lock().clone()
+    }
+
+    /// Where probes and metrics are, as the node said.
+    pub fn internal_address(&self) -> String {
+        let log = self.log();
+        let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let serving = lines.find(|line| line["message"] == "serving").expect("it serves, and logs JSON");
+        serving["internal"].as_str().unwrap().to_owned()
     }
 
     /// Resident memory of the process, in bytes.
@@ -70,6 +71,19 @@ impl Gateway {
             assert!(is_of_a_node(line), "an injected line: {line:?}");
         }
     }
+}
+
+/// Everything that the process says, on whatever stream.
+fn keep_lines(stream: impl AsyncRead + Unpin + Send + 'static, log: &Arc<Mutex<String>>) {
+    let kept = Arc::clone(log);
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(stream).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            let mut kept = kept.lock();
+            kept.push_str(&line);
+            kept.push('\n');
+        }
+    });
 }
 
 /// The address in the line that says so, in either format of the log.

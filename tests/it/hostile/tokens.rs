@@ -48,6 +48,11 @@ fn merged(mut base: Value, with: &Value) -> Value {
     base
 }
 
+/// A token that is good but for its signature.
+pub fn forged() -> String {
+    signed(&hs256(), &claims(), b"another secret, longer than 32 bytes too")
+}
+
 fn unsigned(algorithm: &str) -> String {
     format!("{}.{}.", part(&json!({"alg": algorithm})), part(&claims()))
 }

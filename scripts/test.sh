@@ -104,14 +104,14 @@ check_dependencies() {
 # A known vulnerability fails the run. So does a copy of the database that was named and cannot be read; that the original cannot be
 # reached from here does not, but it is said.
 check_advisories() {
+  local git=()
   if [ -n "${ADVISORY_DB:-}" ]; then
     # git then reads the copy wherever the address of the original is asked for.
-    export GIT_CONFIG_COUNT=1 GIT_CONFIG_VALUE_0=https://github.com/RustSec/advisory-db
-    GIT_CONFIG_KEY_0="url.file://$(realpath "$ADVISORY_DB").insteadOf"
-    export GIT_CONFIG_KEY_0
+    git=(env GIT_CONFIG_COUNT=1 GIT_CONFIG_VALUE_0=https://github.com/RustSec/advisory-db
+      "GIT_CONFIG_KEY_0=url.file://$(realpath "$ADVISORY_DB").insteadOf")
   fi
-  if cargo deny --log-level error fetch db >/dev/null 2>&1; then
-    cargo deny --log-level error check advisories
+  if "${git[@]}" cargo deny --log-level error fetch db >/dev/null 2>&1; then
+    "${git[@]}" cargo deny --log-level error check advisories
   elif [ -n "${ADVISORY_DB:-}" ]; then
     echo "ADVISORY_DB=$ADVISORY_DB is no advisory database that git can read" >&2
     return 1

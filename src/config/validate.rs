@@ -68,6 +68,8 @@ fn limits(limits: &limits::Config, judge: &mut Judge<'_>) {
 
 fn websocket(websocket: &websocket::Config, judge: &mut Judge<'_>) {
     judge.demand(websocket.message_bytes_max >= 1_024, "websocket.message_bytes_max", "it must be at least 1024, or no token fits");
+    let first = websocket.unauthenticated_bytes_max >= 32 << 10;
+    judge.demand(first, "websocket.unauthenticated_bytes_max", "it must be at least 32768, or no first command fits");
     for (key, path) in [("websocket.path", &websocket.path), ("websocket.echo_path", &websocket.echo_path)] {
         let plain = path.starts_with('/') && !path.contains(['{', '}', '?', '#']);
         judge.demand(plain || (path.is_empty() && key.ends_with("echo_path")), key, "a path such as /ws is expected");

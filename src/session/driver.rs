@@ -171,6 +171,11 @@ impl Session {
         self.pending.is_some() || !self.inbox.is_empty()
     }
 
+    /// Whether nobody knows who the client is, and no credentials of it are being looked at.
+    pub fn is_stranger(&self) -> bool {
+        !self.is_busy() && self.entry.principal().is_none()
+    }
+
     /// Leaves the hub, the registry and the org's count.
     pub async fn end(mut self) {
         self.entry.queue.shut();

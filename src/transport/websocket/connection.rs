@@ -125,6 +125,14 @@ impl Peer {
         }
     }
 
+    /// Whether it has not shown credentials, nor is at it.
+    fn is_stranger(&self) -> bool {
+        match self {
+            Self::Session(session) => session.is_stranger(),
+            Self::Echo { .. } => false,
+        }
+    }
+
     fn queue(&self) -> &Arc<SendQueue> {
         match self {
             Self::Session(session) => session.queue(),
@@ -199,6 +207,7 @@ pub struct Connection {
     socket: Socket,
     assembler: Assembler,
     peer: Peer,
+    unauthenticated_bytes_max: usize,
     close_timeout: Duration,
 }
 
@@ -214,7 +223,8 @@ enum End {
 
 impl Connection {
     pub fn new(socket: Socket, config: &Config, deflated: bool, peer: Peer, close_timeout: Duration) -> Self {
-        Self { socket, assembler: Assembler::new(config.limits(deflated)), peer, close_timeout }
+        let unauthenticated_bytes_max = config.unauthenticated_bytes_max;
+        Self { socket, assembler: Assembler::new(config.limits(deflated)), peer, unauthenticated_bytes_max, close_timeout }
     }
 
     /// Runs the connection; `early` came right behind the handshake.
@@ -224,6 +234,8 @@ impl Connection {
             Some(end) => end,
             None => self.serve().await,
         };
+        // A goodbye takes time, and half a message is not worth memory for so long.
+        self.assembler.end();
         match end {
             End::Closed(code) => {
                 self.peer.finish(self.close_timeout).await;
@@ -315,8 +327,16 @@ impl Connection {
         });
         match outcome {
             Err(violation) if end.is_none() => Some(End::Closing(close_for(violation))),
+            Ok(()) if end.is_none() && self.holds_too_much() => {
+                Some(End::Closing(close_for(Violation::too_big("too much of a message without credentials"))))
+            }
             _ => end,
         }
+    }
+
+    /// What strangers have not finished saying must not fill the memory of those who are known.
+    fn holds_too_much(&self) -> bool {
+        self.assembler.held_bytes() > self.unauthenticated_bytes_max && self.peer.is_stranger()
     }
 
     /// Writes what waits and then the close frame, as far as the client takes it in time, and waits for its end of the

@@ -208,3 +208,25 @@ async fn a_flood_of_subscriptions_is_answered_by_the_rate() {
     assert!(subscribed == 128 && full > 0 && limited > 500, "{subscribed} subscribed, {full} beyond, {limited} too fast");
     stage.end().await;
 }
+
+#[tokio::test]
+async fn unfinished_messages_of_strangers_fill_no_memory() {
+    let stage = Stage::start(&[("ROOMCAST_LIMITS__AUTH_TIMEOUT_MS", "600000")]).await;
+    let begun = &frame(0x81, &vec![b' '; 1 << 20])[..1_000_000];
+    let fragments = [frame(0x01, b" "), frame(0x00, &[b' '; 1_024]).repeat(900)].concat();
+    let mut strangers = Vec::new();
+    for input in [begun, &fragments].repeat(100) {
+        let mut client = Client::open(&stage.gateway, "/ws", "").await;
+        client.send(input).await;
+        assert_eq!(client.closed().await, (1009, r#"{"code":"MESSAGE_TOO_LARGE"}"#.to_owned()));
+        strangers.push(client);
+    }
+    // Whoever is known, or is about to be, may say as much as the configuration allows, be it in one breath.
+    let good = token("alice", "acme", Some(&["publish:kpi:acme"]));
+    let long = json!({"event": "publish", "id": "p", "data": {"event": "kpi:update", "room": "kpi:acme", "data": "x".repeat(900_000)}});
+    let mut client = Client::open(&stage.gateway, "/ws", "").await;
+    let authenticate = json!({"event": "authenticate", "data": {"token": good}});
+    client.send(&[text(&authenticate.to_string()), text(&long.to_string())].concat()).await;
+    assert_eq!(client.answer("p").await["event"], "published");
+    stage.end().await;
+}

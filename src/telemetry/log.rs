@@ -163,4 +163,20 @@ mod tests {
             assert!(!line.contains("\u{1b}[2J") && (ansi || !line.contains('\u{1b}')), "{line:?}");
         }
     }
+
+    #[test]
+    fn a_panic_is_an_event_like_any_other() {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let lines = fmt::layer().with_ansi(false).with_writer(move || OneLine { out: writer.clone(), coloured: false });
+        let before = std::panic::take_hook();
+        catch_panics();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+            let panicked = std::panic::catch_unwind(|| panic!("first\nsecond"));
+            assert!(panicked.is_err());
+        });
+        std::panic::set_hook(before);
+        let written = String::from_utf8(kept.0.lock().clone()).unwrap();
+        assert!(written.lines().count() == 1 && written.contains("a task panicked") && written.contains("log.rs:"), "{written:?}");
+    }
 }

@@ -26,6 +26,7 @@ use crate::telemetry::counters::Counters;
 use crate::telemetry::metrics;
 use crate::transport::listener::{self, BindError, Listener};
 use crate::transport::websocket::Door;
+use crate::transport::websocket::door::Bounds;
 use crate::transport::websocket::origin::NotAnOrigin;
 use crate::web;
 
@@ -118,7 +119,9 @@ impl Node {
             phase: Arc::clone(&phase),
             started,
         });
-        let door = Door::new(config.websocket.clone(), parts, config.limits.connections_per_node_max)?;
+        let bounds =
+            Bounds { connections_max: config.limits.connections_per_node_max, unauthenticated_max: config.limits.unauthenticated_max() };
+        let door = Door::new(config.websocket.clone(), parts, bounds)?;
         let node = Self {
             config,
             info,
@@ -137,7 +140,8 @@ impl Node {
         // it all the same, but it has not started: a rolling update with a wrong address must not go on.
         let contact = tokio::spawn(node.stop.clone().run_until_cancelled_owned(first_contact(Arc::clone(&node.broker), phase)));
         if tokio::time::timeout(BROKER_WAIT, contact).await.is_err() {
-            tracing::warn!("the broker is not reachable; serving without it until it is");
+            let health = node.broker.health();
+            tracing::warn!(?health, "the broker is not reachable; serving without it until it is");
         }
         let routes = node.door.router().merge(api::router(Arc::clone(&api)).map_err(StartError::ApiOrigin)?).merge(web::router());
         node.tasks.spawn(public.serve(routes, node.stop.clone()));

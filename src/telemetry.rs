@@ -53,6 +53,7 @@ pub fn start(config: &Config, instance: &str) -> Result<Telemetry, StartError> {
         trace::export();
     }
     tracing_subscriber::registry().with(filter).with(exported).with(log::layer(config.log.format)).try_init()?;
+    log::catch_panics();
     Ok(Telemetry { traces })
 }
 

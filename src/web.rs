@@ -9,7 +9,7 @@ use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, REFERRER_POLICY,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::{StatusCode, header};
@@ -19,10 +19,8 @@ use rust_embed::{Embed, EmbeddedFile};
 const HOME: &str = "/console/";
 
 /// Only what the server itself sends is run or shown; text can never become markup, nor the page a part of another one.
-///
-/// `ws:` and `wss:` are there for browsers that do not take a WebSocket to their own origin for `'self'`.
-const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; form-action 'none'; \
-     frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+const POLICY: &str = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+     require-trusted-types-for 'script'; trusted-types 'none'; connect-src 'self'";
 
 #[derive(Embed)]
 #[folder = "web/console/"]
@@ -39,32 +37,42 @@ pub fn router() -> Router {
 }
 
 /// Browsers keep the fragment, and the token in it, across the redirect.
-async fn home() -> Redirect {
-    Redirect::temporary(HOME)
+async fn home(headers: HeaderMap) -> impl IntoResponse {
+    (security_headers(&headers), Redirect::temporary(HOME))
 }
 
 fn serve(path: &str, asked: &HeaderMap) -> Response {
     let Some((file, content_type)) = Console::get(path).zip(content_type(path)) else {
-        return (StatusCode::NOT_FOUND, security_headers(), "there is no such page\n").into_response();
+        return (StatusCode::NOT_FOUND, security_headers(asked), "there is no such page\n").into_response();
     };
     let etag = etag(&file);
     // Always asked for anew and answered with 304 while unchanged: after an upgrade no page is made of old and new files.
     let cache = [(CACHE_CONTROL, HeaderValue::from_static("no-cache")), (ETAG, etag.clone())];
     if is_known(asked, &etag) {
-        return (StatusCode::NOT_MODIFIED, security_headers(), cache).into_response();
+        return (StatusCode::NOT_MODIFIED, security_headers(asked), cache).into_response();
     }
     let content_type = [(CONTENT_TYPE, HeaderValue::from_static(content_type))];
-    (security_headers(), cache, content_type, file.data).into_response()
+    (security_headers(asked), cache, content_type, file.data).into_response()
 }
 
-fn security_headers() -> [(HeaderName, HeaderValue); 5] {
+fn security_headers(asked: &HeaderMap) -> [(HeaderName, HeaderValue); 6] {
     [
-        (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+        (CONTENT_SECURITY_POLICY, policy(asked)),
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
         (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
         (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+        (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
     ]
+}
+
+/// The page holds a token, so it may connect to this server and to nobody else. Browsers that do not take a WebSocket to their
+/// own origin for `'self'` need the host by its name.
+fn policy(asked: &HeaderMap) -> HeaderValue {
+    let host = asked.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let plain = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:".contains(&byte));
+    let named = if plain { HeaderValue::try_from(format!("{POLICY} ws://{host} wss://{host}")).ok() } else { None };
+    named.unwrap_or(HeaderValue::from_static(POLICY))
 }
 
 /// The media type by the file's ending; `None` for what is not meant to be served.
@@ -151,6 +159,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_page_may_connect_to_its_own_host_and_to_no_other() {
+        let policy_for = |host: &str| {
+            let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_str(host).unwrap())]);
+            policy(&headers).to_str().unwrap().to_owned()
+        };
+        assert!(policy_for("rt.example.com:8443").ends_with("connect-src 'self' ws://rt.example.com:8443 wss://rt.example.com:8443"));
+        for hostile in ["", "a; script-src *", "*", "a b", "a'unsafe-inline'", "a,b", "a/b"] {
+            assert_eq!(policy_for(hostile), POLICY, "{hostile}");
+        }
+    }
+
     #[tokio::test]
     async fn what_the_client_holds_is_not_sent_again() {
         let first = get("/console/app.js", None).await;
@@ -165,10 +185,11 @@ mod tests {
 
     #[tokio::test]
     async fn every_answer_carries_the_policy_and_the_page_keeps_to_it() {
-        for path in [HOME, "/console/app.js", "/console/none"] {
+        for path in ["/", HOME, "/console/app.js", "/console/none"] {
             let response = get(path, None).await;
             let policy = response.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
             assert!(policy.starts_with("default-src 'self';") && !policy.contains("unsafe"), "{policy}");
+            assert!(policy.ends_with("connect-src 'self'") && policy.contains("frame-ancestors 'none'"), "{policy}");
             assert_eq!(response.headers()[X_CONTENT_TYPE_OPTIONS], "nosniff");
             assert_eq!(response.headers()[REFERRER_POLICY], "no-referrer");
         }

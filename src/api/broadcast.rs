@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::extract::{Authorized, Json, Publish};
+use super::extract::{Authorized, Json, Publish, only_object};
 use super::openapi::Problems;
 use super::problem::Problem;
 use super::publish::{Accepted, Permitted, publish};
@@ -42,6 +42,7 @@ pub(super) struct Broadcast {
     #[schema(value_type = Value)]
     pub data: Box<RawValue>,
     #[serde(default)]
+    #[serde(deserialize_with = "only_object")]
     pub target: Target,
     /// Instead of the channel that follows from the event.
     #[serde(default)]

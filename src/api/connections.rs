@@ -173,7 +173,7 @@ pub(super) async fn disconnect(
     if !gathered.answers.contains(&true) {
         return Err(unknown(&gathered.partial));
     }
-    tracing::info!(session = %id, caller = %caller.caller().name, "disconnected a session");
+    tracing::info!(session = %id, caller = &*caller.caller().name, "disconnected a session");
     Ok(Json(DisconnectAnswer { success: true, socket_id: id.to_string() }))
 }
 

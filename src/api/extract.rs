@@ -2,6 +2,7 @@
 //!
 //! A handler cannot touch an org without an [`Authorized`] of its scope: only that makes a [`Reach`] or passes a publication.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -11,12 +12,14 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query as AxumQuery, Req
 use http::header::CONTENT_TYPE;
 use http::request::Parts as RequestParts;
 use http::{HeaderMap, StatusCode};
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 
 use super::Api;
 use super::problem::Problem;
 use crate::auth::{Caller, Scope};
-use crate::protocol::publication::{DEPTH_MAX, depth};
+use crate::protocol::publication::{DEPTH_MAX, depth, is_paired};
 use crate::protocol::{Code, Fault, OrgId, SessionId};
 
 /// The scope that a route needs, as a type.
@@ -132,10 +135,32 @@ pub(super) fn object<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
     if depth(json) > DEPTH_MAX {
         return Err(Problem::invalid(format!("the body is nested deeper than {DEPTH_MAX} levels")));
     }
+    if !is_paired(json) {
+        return Err(Problem::invalid("the body holds half a surrogate pair"));
+    }
     if json.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return Err(Problem::invalid("the body must be a JSON object"));
     }
     serde_json::from_slice(json).map_err(|error| Problem::invalid(error.to_string()))
+}
+
+/// For a field that is an object itself: left to itself the library would also take a list, as fields in their order.
+pub(super) fn only_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct OnlyObject<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for OnlyObject<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+
+    deserializer.deserialize_map(OnlyObject(PhantomData))
 }
 
 /// A query whose unknown names are errors.

@@ -3,7 +3,6 @@
 //! Every route and extractor returns a [`Problem`]; the layers around the routes turn panics, timeouts and unknown paths into
 //! one too, so that a caller never has to read anything else.
 
-use std::any::Any;
 use std::borrow::Cow;
 
 use axum::body::Body;
@@ -64,10 +63,8 @@ impl Problem {
         Self { status: StatusCode::GATEWAY_TIMEOUT, ..fault.into() }
     }
 
-    /// For a handler that panicked: the cause goes to the log, not to the caller.
-    pub fn of_panic(panic: &(dyn Any + Send)) -> Self {
-        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-        tracing::error!(panic = text.unwrap_or("unknown"), "a request handler panicked");
+    /// For a handler that panicked. The cause is in the log by then, and nothing for the caller.
+    pub fn of_panic() -> Self {
         Fault::new(Code::InternalError, "the request could not be carried out because of a defect; see the node's log").into()
     }
 }

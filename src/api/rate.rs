@@ -67,7 +67,7 @@ mod tests {
     use crate::auth::Scopes;
 
     fn caller(name: &str) -> Caller {
-        Caller { name: name.into(), scopes: Scopes::NONE, org: None, issued_at_s: None, token_id: None }
+        Caller { name: name.into(), scopes: Scopes::NONE, org: None, home: None, issued_at_s: None, token_id: None }
     }
 
     #[test]

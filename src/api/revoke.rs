@@ -57,7 +57,7 @@ pub(super) async fn revoke(
     let unavailable = |_| Fault::new(Code::BrokerUnavailable, "nothing was revoked, as far as is known; try again").retry_after_ms(1_000);
     let revocation = api.parts.broker.revoke(target).await.map_err(unavailable)?;
     let sessions_closed = api.parts.registry.revoke(std::slice::from_ref(&revocation));
-    tracing::info!(caller = %caller.caller().name, sessions_closed, "revoked credentials");
+    tracing::info!(caller = &*caller.caller().name, sessions_closed, "revoked credentials");
     Ok(Answer(RevokeAnswer { success: true, revoked_at_ms: revocation.at_ms, sessions_closed }))
 }
 

@@ -28,6 +28,7 @@ pub struct Config {
     /// A name for logs.
     pub id: String,
     /// SHA-256 of the secret, in hexadecimal: `printf %s "$SECRET" | sha256sum`.
+    #[schemars(extend("writeOnly" = true))]
     pub sha256: Option<String>,
     /// A file that holds the SHA-256 in hexadecimal.
     pub sha256_file: Option<PathBuf>,
@@ -45,6 +46,8 @@ pub struct Caller {
     pub scopes: Scopes,
     /// The only org that may be touched; `None` for any.
     pub org: Option<OrgId>,
+    /// Of a token, for revocation: the org that it names, even where it may touch any.
+    pub home: Option<OrgId>,
     /// Of a token, for revocation: Unix seconds.
     pub issued_at_s: Option<u64>,
     /// Of a token, for revocation: its `jti`.
@@ -100,8 +103,10 @@ impl Authenticator {
     pub async fn authenticate(&self, headers: &HeaderMap, now_s: u64) -> Result<Caller, AuthError> {
         let mut authorizations = headers.get_all(AUTHORIZATION).iter();
         let Some(authorization) = authorizations.next() else {
-            let key = headers.get(API_KEY_HEADER).ok_or(AuthError::Missing)?;
-            return self.api_key(key.as_bytes()).ok_or(AuthError::ApiKey);
+            let mut keys = headers.get_all(API_KEY_HEADER).iter();
+            let key = keys.next().ok_or(AuthError::Missing)?;
+            // Of two keys a proxy in front may have judged the other one.
+            return self.api_key(key.as_bytes()).filter(|_| keys.next().is_none()).ok_or(AuthError::ApiKey);
         };
         if authorizations.next().is_some() {
             return Err(AuthError::Scheme);
@@ -154,7 +159,7 @@ impl ApiKey {
         if org.is_some() && scopes.allows(Scope::Admin) {
             return Err(ConfigFault::invalid(setting, "the scope admin is for all orgs and excludes organization_id"));
         }
-        let caller = Caller { name: config.id.as_str().into(), scopes, org, issued_at_s: None, token_id: None };
+        let caller = Caller { name: config.id.as_str().into(), scopes, org, home: None, issued_at_s: None, token_id: None };
         Ok(Self { digest, caller })
     }
 }

@@ -94,15 +94,15 @@ impl ClaimRules {
         for rights in self.role_rights(claims)? {
             scopes = scopes.union(rights.scopes.iter().copied().collect());
         }
-        let org = self.org(claims)?;
-        let org = if scopes.allows(Scope::Admin) { None } else { org };
+        let home = self.org(claims)?;
+        let org = if scopes.allows(Scope::Admin) { None } else { home.clone() };
         if org.is_none() && !scopes.allows(Scope::Admin) {
             return Err(AuthError::ClaimMissing(self.names.org.as_str().into()));
         }
         let token_id = optional_text(claims, "jti")?.map(Box::from);
         // A token that does not say when it was issued counts as issued before every revocation.
         let issued_at_s = Some(times.issued_at_s.unwrap_or(0));
-        Ok(Caller { name: name.into(), scopes, org, issued_at_s, token_id })
+        Ok(Caller { name: name.into(), scopes, org, home, issued_at_s, token_id })
     }
 
     fn check(&self, claims: &Claims, now_s: u64) -> Result<Times, AuthError> {

@@ -19,6 +19,7 @@ use bytes::Bytes;
 use serde::de::IgnoredAny;
 
 use super::{Body, Entry, OrgEvent};
+use crate::protocol::publication::{DEPTH_MAX, depth, is_paired};
 use crate::protocol::{EventName, GapReason, OrgId, Position, Priority, Publication, RoomSyntax, SessionId};
 
 /// The longest line before the data of a bus message, in bytes: the limits of the publish function with room to spare.
@@ -48,6 +49,19 @@ pub fn bus_message(payload: &Bytes, org: &OrgId, syntax: &RoomSyntax) -> Result<
     let (epoch, seq) = place.split_once('-').ok_or(Unreadable)?;
     let (epoch, seq) = (hex(epoch).ok_or(Unreadable)?, hex(seq).ok_or(Unreadable)?);
     Ok(OrgEvent::Entry(log_entry(epoch, seq, header.as_bytes(), data, org, syntax)))
+}
+
+/// The message without its data where those are longer than allowed: what is left is a malformed entry, which keeps its number.
+pub fn within(payload: Bytes, data_bytes_max: usize) -> Bytes {
+    if payload.len() <= data_bytes_max {
+        return payload;
+    }
+    let window = payload.len().min(LINE_BYTES_MAX);
+    match payload[..window].iter().position(|byte| *byte == b'\n') {
+        Some(end) if payload.len() - end - 1 <= data_bytes_max => payload,
+        Some(end) => payload.slice(..=end),
+        None => payload.slice(..window),
+    }
 }
 
 /// Reads an entry of the log of `org`.
@@ -125,10 +139,12 @@ fn read_options(mut rest: &str, into: &mut Publication) -> Option<()> {
     Some(())
 }
 
-/// Whether the bytes are one JSON value in UTF-8.
+/// Whether the bytes are one JSON value in UTF-8 that receivers can be asked to parse.
 pub fn is_json(data: &[u8]) -> bool {
     // Skipping over a value does not look into its strings, so their encoding is checked first.
     std::str::from_utf8(data).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
+        && depth(data) <= DEPTH_MAX
+        && is_paired(data)
 }
 
 fn check_of(header: &str) -> Option<u64> {

@@ -69,7 +69,7 @@ impl RedisBroker {
     pub fn start(config: Config, syntax: RoomSyntax, node_id: &str) -> Result<Arc<Self>, ConfigError> {
         let keys = Keys::new(&config.prefix);
         let link = Arc::new(Link::new(&config, &keys)?);
-        let members = Arc::new(Members::new(syntax.clone()));
+        let members = Arc::new(Members::new(syntax.clone(), config.data_bytes_max));
         let broker =
             Self { node_id: node_id.into(), keys, syntax, link, members, counts: Counts::new(), stop: CancellationToken::new(), config };
         broker.spawn_supervisors();
@@ -170,7 +170,7 @@ impl Broker for RedisBroker {
     }
 
     async fn read(&self, org: &OrgId, from_seq: u64, limit: PageLimit) -> Result<Page, ReadError> {
-        log::read(&self.link, &self.keys, &self.syntax, org, from_seq, limit).await
+        log::read(&self.link, &self.keys, &self.syntax, org, from_seq, limit, self.config.data_bytes_max).await
     }
 
     async fn probe(&self, orgs: &[OrgId]) -> Result<Vec<Option<LogState>>, ReadError> {

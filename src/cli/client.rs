@@ -38,6 +38,9 @@ pub(super) async fn exchange(request: Request<Full<Bytes>>, timeout: Duration) -
 
 /// `path` below the server's base address; `ws` and `wss` mean `http` and `https`.
 pub(super) fn address(base: &str, path: &str) -> anyhow::Result<Uri> {
+    if base.contains('@') {
+        bail!("the address must hold no user and no password: a token is what a node asks for (--token-file, ROOMCAST_TOKEN)");
+    }
     let uri: Uri = base.parse().with_context(|| format!("{base:?} is no address such as http://127.0.0.1:8080"))?;
     let (scheme, authority) = match (uri.scheme_str(), uri.authority()) {
         (Some("http" | "ws"), Some(authority)) => (Scheme::HTTP, authority.clone()),
@@ -56,6 +59,7 @@ mod tests {
     fn addresses_keep_their_base_path() {
         assert_eq!(address("ws://h:1/base/", "/ws").unwrap().to_string(), "http://h:1/base/ws");
         assert_eq!(address("https://h", "/ws").unwrap().to_string(), "https://h/ws");
+        assert!(address("http://user:password@h", "/ws").is_err_and(|error| !error.to_string().contains("password@")));
         assert!(address("h:1", "/ws").is_err() && address("ftp://h", "/ws").is_err());
     }
 }

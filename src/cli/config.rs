@@ -58,7 +58,7 @@ fn check(loaded: &Loaded) -> String {
     for (key, member) in Shape::of_config().leaves() {
         let Some(origin) = loaded.origins.get(&key) else { continue };
         let value = tree.pointer(&format!("/{}", key.replace('.', "/"))).map(ToString::to_string);
-        let shown = if member.secret { "(secret)".to_owned() } else { value.unwrap_or_default() };
+        let shown = if member.is_confidential() { "(secret)".to_owned() } else { value.unwrap_or_default() };
         writeln!(text, "{key} = {shown}   from {origin}").expect("writing into memory cannot fail");
     }
     text

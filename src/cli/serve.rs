@@ -36,7 +36,8 @@ pub struct Args {
     /// Where probes and metrics are served [key: internal.listen].
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub internal_listen: Option<String>,
-    /// Keep the logs in this Redis [keys: broker.redis.url, broker.kind].
+    /// Keep the logs in this Redis [keys: broker.redis.url, broker.kind]. Every user of the machine can read arguments: a URL with a
+    /// password belongs into ROOMCAST_BROKER__REDIS__URL, or into the file that ROOMCAST_BROKER__REDIS__URL_FILE names.
     #[arg(long, value_name = "URL")]
     pub redis_url: Option<String>,
     /// Make a random key and print a token and a page to try things with [key: node.dev].

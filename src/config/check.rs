@@ -29,8 +29,21 @@ pub(super) fn value(value: &Value, key: &str, shape: &Shape, secret: bool, origi
         }
         (shape, value) if fits(shape, value) => {}
         (shape, value) => {
-            faults.push(Fault { origin: Some(origin(key)), key: key.to_owned(), message: misfit(&value.to_string(), shape, secret) });
+            faults.push(Fault {
+                origin: Some(origin(key)),
+                key: key.to_owned(),
+                message: misfit(&shown(value), shape, secret || shape.holds_secret()),
+            });
         }
+    }
+}
+
+/// A value for people. What is inside of another one may belong to another key, a secret one among them.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Table(_) => "a table".into(),
+        Value::Array(_) => "a list".into(),
+        plain => plain.to_string(),
     }
 }
 
@@ -39,7 +52,7 @@ pub(super) fn value(value: &Value, key: &str, shape: &Shape, secret: bool, origi
 /// # Errors
 /// A sentence that says what is expected.
 pub(super) fn text(text: &str, member: &Member) -> Result<Value, String> {
-    let fault = || misfit(&format!("{text:?}"), &member.shape, member.secret);
+    let fault = || misfit(&format!("{text:?}"), &member.shape, member.is_confidential());
     let value = match &member.shape {
         Shape::Text | Shape::Choice(_) => Value::String(text.to_owned()),
         Shape::Boolean => Value::Boolean(text.parse().map_err(|_| fault())?),
@@ -70,7 +83,7 @@ fn fits(shape: &Shape, value: &Value) -> bool {
 }
 
 fn misfit(shown: &str, shape: &Shape, secret: bool) -> String {
-    let shown = if secret { "the (secret) value" } else { shown };
+    let shown = if secret { "what stands there (not shown, it may hold a secret)" } else { shown };
     let guess = match shape {
         Shape::Choice(choices) if !secret => guess(shown.trim_matches('"'), choices.iter().map(String::as_str)),
         _ => None,
@@ -101,7 +114,7 @@ fn join(key: &str, name: &str) -> String {
 /// What deserialization found fault with, without the value when that is secret.
 pub(super) fn deserialization_message(shape: &Shape, key: &str, error: &toml::de::Error) -> String {
     match shape.find(key) {
-        Some(member) if member.secret => "the (secret) value is not what is expected".into(),
+        Some(member) if member.is_confidential() => "what stands there is not what is expected (not shown, it may hold a secret)".into(),
         _ => error.message().to_owned(),
     }
 }

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Connections that one node holds at a time; further ones are refused with `CONNECTION_LIMIT`.
     pub connections_per_node_max: usize,
+    /// Share of `connections_per_node_max`, in percent, for connections that have not shown credentials yet; further ones are refused unless
+    /// their handshake brings a token. 100: no bound of their own.
+    pub unauthenticated_percent_max: u8,
     /// Connections that one org may have over the whole cluster; 0 means no limit.
     pub connections_per_org_max: u64,
     /// Sessions that may be subscribed to one room on one node; further ones get `ROOM_FULL`.
@@ -27,10 +30,19 @@ pub struct Config {
     pub stale_after_ms: u64,
 }
 
+impl Config {
+    /// Connections without credentials that one node holds at a time.
+    pub fn unauthenticated_max(&self) -> usize {
+        let share = self.connections_per_node_max.saturating_mul(usize::from(self.unauthenticated_percent_max)) / 100;
+        share.max(1)
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             connections_per_node_max: 1_000,
+            unauthenticated_percent_max: 50,
             connections_per_org_max: 100,
             members_per_room_max: 1_000,
             subscriptions_per_session_max: 128,

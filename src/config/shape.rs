@@ -36,6 +36,13 @@ pub struct Member {
     pub secret: bool,
 }
 
+impl Member {
+    /// Whether its value, as written, must not be shown: it is a secret, or secrets stand within.
+    pub fn is_confidential(&self) -> bool {
+        self.secret || self.shape.holds_secret()
+    }
+}
+
 impl Shape {
     /// The shape of the whole [`super::Config`].
     pub fn of_config() -> Self {
@@ -58,6 +65,15 @@ impl Shape {
         }
         let member = self.member(first)?;
         rest.map_or(Some(member), |rest| member.shape.find(rest))
+    }
+
+    /// Whether a secret may stand anywhere within.
+    pub fn holds_secret(&self) -> bool {
+        match self {
+            Self::Table(members) => members.iter().any(Member::is_confidential),
+            Self::List(item) | Self::Map(item) => item.holds_secret(),
+            _ => false,
+        }
     }
 
     /// Every key that holds a value rather than further keys, in the order of the schema.
@@ -202,6 +218,8 @@ mod tests {
         assert_eq!(shape.find("mode").unwrap().shape, Shape::Choice(["a", "b", "c"].map(String::from).to_vec()));
         assert_eq!(shape.find("port").unwrap().shape.expectation(), "a whole number from 0 to 65535");
         assert!(shape.find("keys.0.secret").unwrap().secret);
+        let keys = shape.member("keys").unwrap();
+        assert!(!keys.secret && keys.is_confidential() && !shape.member("roles").unwrap().is_confidential());
         assert_eq!(shape.find("roles").unwrap().shape, Shape::Map(Box::new(Shape::Text)));
     }
 }

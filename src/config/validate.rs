@@ -32,6 +32,9 @@ pub(super) fn faults(config: &Config, origins: &BTreeMap<String, Origin>) -> Fau
     for (key, message) in config.api.faults() {
         judge.demand(false, &format!("api.{key}"), message);
     }
+    let jwks = config.auth.jwks.url.as_deref().and_then(|url| url.parse::<http::Uri>().ok());
+    let plain = jwks.is_none_or(|uri| uri.authority().is_none_or(|authority| !authority.as_str().contains('@')));
+    judge.demand(plain, "auth.jwks.url", "it must not hold a user or a password");
     websocket(&config.websocket, &mut judge);
     drain(&config.drain, &mut judge);
     if let Some(id) = &config.node.id {
@@ -50,6 +53,8 @@ fn limits(limits: &limits::Config, judge: &mut Judge<'_>) {
     judge.demand(stale, "limits.stale_after_ms", "it must be longer than limits.ping_interval_ms, or every quiet session dies");
     let burst = limits.commands_burst >= limits.commands_per_s;
     judge.demand(burst, "limits.commands_burst", "it must be at least limits.commands_per_s");
+    let percent = (1..=100).contains(&limits.unauthenticated_percent_max);
+    judge.demand(percent, "limits.unauthenticated_percent_max", "it must be from 1 to 100");
     for (key, value) in [
         ("limits.commands_per_s", u64::from(limits.commands_per_s)),
         ("limits.ping_interval_ms", limits.ping_interval_ms),
@@ -63,13 +68,16 @@ fn limits(limits: &limits::Config, judge: &mut Judge<'_>) {
 
 fn websocket(websocket: &websocket::Config, judge: &mut Judge<'_>) {
     judge.demand(websocket.message_bytes_max >= 1_024, "websocket.message_bytes_max", "it must be at least 1024, or no token fits");
+    let first = websocket.unauthenticated_bytes_max >= 32 << 10;
+    judge.demand(first, "websocket.unauthenticated_bytes_max", "it must be at least 32768, or no first command fits");
     for (key, path) in [("websocket.path", &websocket.path), ("websocket.echo_path", &websocket.echo_path)] {
         let plain = path.starts_with('/') && !path.contains(['{', '}', '?', '#']);
         judge.demand(plain || (path.is_empty() && key.ends_with("echo_path")), key, "a path such as /ws is expected");
     }
     judge.demand(websocket.path != websocket.echo_path, "websocket.echo_path", "it must differ from websocket.path");
-    let cookie = websocket.token_cookie.is_empty() || !websocket.allowed_origins.is_empty();
-    judge.demand(cookie, "websocket.token_cookie", "it needs websocket.allowed_origins: browsers send cookies along from any page");
+    let listed = !websocket.allowed_origins.is_empty() && !websocket.allowed_origins.iter().any(|origin| origin == "*");
+    let why = "it needs websocket.allowed_origins without *: browsers send cookies along from any page";
+    judge.demand(websocket.token_cookie.is_empty() || listed, "websocket.token_cookie", why);
 }
 
 fn rooms(rooms: &rooms::Config, judge: &mut Judge<'_>) {
@@ -95,7 +103,11 @@ fn telemetry(telemetry: &telemetry::Config, judge: &mut Judge<'_>) {
     judge.demand(filter, "telemetry.log.filter", "it is not a filter such as info or warn,roomcast=debug");
     let otlp = &telemetry.otlp;
     let endpoint = otlp.endpoint.as_deref().is_none_or(telemetry::otlp::is_endpoint);
-    judge.demand(endpoint, "telemetry.otlp.endpoint", "an address such as http://127.0.0.1:4318 is expected; https is not supported");
+    judge.demand(
+        endpoint,
+        "telemetry.otlp.endpoint",
+        "an address such as http://127.0.0.1:4318 is expected; no https, and no password in it (telemetry.otlp.headers takes them)",
+    );
     let headers = otlp.headers.as_deref().is_none_or(|headers| telemetry::otlp::headers(headers).is_some());
     judge.demand(headers, "telemetry.otlp.headers", "pairs such as name=value,other=value are expected");
     judge.demand((0.0..=1.0).contains(&otlp.sample_ratio), "telemetry.otlp.sample_ratio", "it must be from 0 to 1");

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::code::{Code, Fault};
 use super::pattern::Pattern;
 use super::position::Position;
-use super::publication::{DEPTH_MAX, Priority, depth};
+use super::publication::{DEPTH_MAX, Priority, depth, is_paired};
 use super::room::{OrgId, RoomName, RoomSyntax};
 
 /// Longest command id, in bytes of its JSON text.
@@ -168,6 +168,9 @@ impl Command {
         // The data of a publication is passed on unread, so its nesting is measured here.
         if depth(json) > DEPTH_MAX {
             return Err(unreadable(Fault::new(Code::InvalidMessage, "the message is nested deeper than 64 levels")));
+        }
+        if !is_paired(json) {
+            return Err(unreadable(Fault::new(Code::InvalidMessage, "the message holds half a surrogate pair")));
         }
         let message: Message<'_> = object("message", text).map_err(unreadable)?;
         let id = message.id.map_or(Ok(None), CommandId::read).map_err(unreadable)?;

@@ -162,6 +162,40 @@ pub fn headers(headers: Option<&BTreeMap<String, String>>) -> Result<Option<Box<
     Ok(Some(text.into()))
 }
 
+/// Whether every escaped surrogate has its other half. Half a character is JSON by its grammar, and yet no text: many a receiver would
+/// refuse the whole message for it (RFC 8259 section 8.2).
+pub fn is_paired(json: &[u8]) -> bool {
+    let mut rest = json;
+    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
+        rest = match rest.get(at + 1) {
+            Some(b'u') => match surrogate(&rest[at..]) {
+                Some(Half::High) if surrogate(rest.get(at + 6..).unwrap_or_default()) == Some(Half::Low) => &rest[at + 12..],
+                Some(_) => return false,
+                None => &rest[at + 2..],
+            },
+            Some(_) => &rest[at + 2..],
+            None => return true,
+        };
+    }
+    true
+}
+
+#[derive(PartialEq)]
+enum Half {
+    High,
+    Low,
+}
+
+/// What half of a pair the text begins with, as in `\ud83d`.
+fn surrogate(json: &[u8]) -> Option<Half> {
+    let digits = json.strip_prefix(b"\\u")?.get(..4)?;
+    match u16::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()? {
+        0xd800..=0xdbff => Some(Half::High),
+        0xdc00..=0xdfff => Some(Half::Low),
+        _ => None,
+    }
+}
+
 /// How deep brackets are nested outside of strings. For text that is no JSON the number means nothing, and parsing tells.
 pub fn depth(json: &[u8]) -> usize {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
@@ -179,4 +213,33 @@ pub fn depth(json: &[u8]) -> usize {
         }
     }
     deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn surrogates_are_whole_or_not_at_all() {
+        for whole in [
+            r#""\ud83d\ude00""#,
+            r#""\u00e9""#,
+            r#""\\ud83d""#,
+            r#""\\\\ud83d""#,
+            r#""\"\n\/""#,
+            "[]",
+            "",
+            "\\",
+            r"\u12",
+            r#""\uD83D\uDE00\uD83D\uDE00""#,
+        ] {
+            assert!(is_paired(whole.as_bytes()), "{whole}");
+        }
+        for half in
+            [r#""\ud83d""#, r#""\ude00""#, r#""\ud83dx""#, r#""\ude00\ud83d""#, r#""\ud83d\ud83d\ude00""#, r#""\ud83d\n""#, r#""\\\ud83d""#]
+        {
+            assert!(!is_paired(half.as_bytes()), "{half}");
+            assert!(serde_json::from_str::<String>(half).is_err(), "{half}");
+        }
+    }
 }

@@ -171,6 +171,11 @@ impl Session {
         self.pending.is_some() || !self.inbox.is_empty()
     }
 
+    /// Whether nobody knows who the client is, and no credentials of it are being looked at.
+    pub fn is_stranger(&self) -> bool {
+        !self.is_busy() && self.entry.principal().is_none()
+    }
+
     /// Leaves the hub, the registry and the org's count; what waits in the send queue stays the transport's to write.
     pub async fn end(mut self) {
         self.parts.registry.leave(self.machine.id());
@@ -279,6 +284,7 @@ impl Session {
         match done {
             Done::Verified(verified) => {
                 let Verified { id, subscribe, verdict } = *verified;
+                self.log_verdict(&verdict);
                 let mut actions = Vec::new();
                 let parts = Arc::clone(&self.parts);
                 self.machine.on_verified(id, &subscribe, verdict, &parts.terms(), parts.now(), &mut actions);
@@ -292,6 +298,15 @@ impl Session {
                 };
                 self.answer(&Answer::new(id, reply));
             }
+        }
+    }
+
+    /// For whoever looks into an abuse: who came in, and whose credentials were refused for what. Never the credentials.
+    fn log_verdict(&self, verdict: &Result<Principal, Fault>) {
+        let session = self.id();
+        match verdict {
+            Ok(principal) => tracing::debug!(%session, user = principal.sub(), org = %principal.org(), "good credentials"),
+            Err(fault) => tracing::debug!(%session, code = fault.code.as_str(), why = &*fault.message, "refused credentials"),
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -21,6 +21,8 @@ const REVOCATIONS_MAX: usize = 100_000;
 #[derive(Default)]
 pub struct Registry {
     sessions: Mutex<BTreeMap<SessionId, Arc<Entry>>>,
+    /// Sessions whose user is known.
+    introduced: AtomicUsize,
     revoked: Mutex<Revoked>,
 }
 
@@ -95,7 +97,10 @@ impl Registry {
     }
 
     pub fn leave(&self, id: SessionId) {
-        self.sessions.lock().remove(&id);
+        let left = self.sessions.lock().remove(&id);
+        if left.is_some_and(|entry| entry.principal().is_some()) {
+            self.introduced.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 
     pub fn find(&self, id: SessionId) -> Option<Arc<Entry>> {
@@ -104,6 +109,11 @@ impl Registry {
 
     pub fn len(&self) -> usize {
         self.sessions.lock().len()
+    }
+
+    /// Sessions that have shown credentials; the others still owe them.
+    pub fn introduced(&self) -> usize {
+        self.introduced.load(Ordering::Acquire)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -129,7 +139,9 @@ impl Registry {
     /// `AUTH_FAILED` when the token, its user or its org has been revoked.
     pub fn introduce(&self, entry: &Entry, principal: &Arc<Principal>) -> Result<(), Fault> {
         // First the note, then the look: a revocation that comes between finds the session by its note.
-        *entry.principal.lock() = Some(Arc::clone(principal));
+        if entry.principal.lock().replace(Arc::clone(principal)).is_none() {
+            self.introduced.fetch_add(1, Ordering::AcqRel);
+        }
         if self.is_revoked(entry.id, principal) { Err(Fault::new(Code::AuthFailed, "the token has been revoked")) } else { Ok(()) }
     }
 
@@ -156,7 +168,7 @@ impl Registry {
     /// `AUTH_FAILED` when the token has been revoked.
     pub fn admit(&self, caller: &Caller) -> Result<(), Fault> {
         let Some(issued_s) = caller.issued_at_s else { return Ok(()) };
-        let org = caller.org.as_ref().map(|org| org.as_str().to_owned());
+        let org = caller.home.as_ref().map(|org| org.as_str().to_owned());
         let user = org.clone().map(|org| RevocationKey::User(org, caller.name.to_string()));
         let token = caller.token_id.as_ref().map(|token| RevocationKey::Token(token.to_string()));
         let keys = [token, user, org.map(RevocationKey::Org)];
@@ -220,11 +232,17 @@ mod tests {
         let registry = Registry::default();
         let session = entry(&registry);
         registry.introduce(&session, &alice(100)).unwrap();
+        registry.introduce(&session, &alice(100)).unwrap();
+        assert_eq!(registry.introduced(), 1, "a renewal is no second session");
         let user = RevocationTarget::User { organization_id: "acme".into(), user_id: "alice".into() };
         assert_eq!(registry.revoke(&revocation(100_500, user)), 1);
         assert_eq!(session.queue.close_asked().unwrap().code, CloseCode::Revoked);
         assert!(registry.introduce(&entry(&registry), &alice(100)).is_err());
         assert!(registry.introduce(&entry(&registry), &alice(101)).is_ok());
+        for session in registry.list(None, usize::MAX, |_| true) {
+            registry.leave(session.id);
+        }
+        assert_eq!(registry.introduced(), 0);
     }
 
     #[test]

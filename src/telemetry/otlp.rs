@@ -64,7 +64,9 @@ impl std::fmt::Debug for Config {
 /// Whether the text can be a collector's address.
 pub fn is_endpoint(text: &str) -> bool {
     let uri: Result<http::Uri, _> = text.parse();
-    uri.is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some())
+    // Credentials would be shown wherever the address is; they belong into `headers`.
+    let plain = |uri: &http::Uri| uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+    uri.is_ok_and(|uri| uri.scheme_str() == Some("http") && plain(&uri))
 }
 
 /// Reads `name=value,other=value`; `None` when it has another form.
@@ -133,7 +135,7 @@ mod tests {
         assert_eq!(headers("a=b=c, d=e").unwrap()["a"], "b=c");
         assert!(headers("nonsense").is_none());
         assert!(is_endpoint("http://127.0.0.1:4318"));
-        assert!(!is_endpoint("https://collector") && !is_endpoint("collector:4318"));
+        assert!(!is_endpoint("https://collector") && !is_endpoint("collector:4318") && !is_endpoint("http://user:password@collector"));
     }
 
     #[test]

@@ -3,12 +3,16 @@
 //! The node binds one listener per address (public, internal) and serves a router on each. Handlers find the [`Peer`] among
 //! the request's extensions. How long a handler and a request's *body* may take is the router's to bound.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -248,7 +252,15 @@ async fn encrypt(door: &Door, tcp: TcpStream, permit: Permit, stop: &Cancellatio
 async fn serve_connection(door: &Door, stream: Stream, peer: Peer, router: Router, stop: &CancellationToken) {
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer);
-        router.clone().oneshot(request)
+        let router = router.clone();
+        async move {
+            let chunked = request.headers().contains_key(TRANSFER_ENCODING);
+            if chunked && request.headers().contains_key(CONTENT_LENGTH) {
+                return Ok(last_of_its_connection(StatusCode::BAD_REQUEST.into_response()));
+            }
+            let response = router.oneshot(request).await?;
+            Ok::<_, Infallible>(if chunked { last_of_its_connection(response) } else { response })
+        }
     });
     let connection = http_builder(&door.config).serve_connection(TokioIo::new(stream), service).with_upgrades();
     let mut connection = std::pin::pin!(connection);
@@ -268,6 +280,13 @@ async fn serve_connection(door: &Door, stream: Stream, peer: Peer, router: Route
     if let Err(error) = served {
         tracing::debug!(%error, peer = %peer.address, "the HTTP connection failed");
     }
+}
+
+/// What follows a body in chunks is never read as a request: a proxy in front may have seen the end of the body elsewhere, and then it
+/// was smuggled in (RFC 9112 section 11.2).
+fn last_of_its_connection(mut response: Response) -> Response {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 fn http_builder(config: &Config) -> http1::Builder {

@@ -29,6 +29,9 @@ pub use handshake::{Accepted, Refused, Rules, Subprotocol, accept};
 pub struct Config {
     /// Longest message in bytes, over all its fragments and after decompression; a longer one closes the connection with 1009.
     pub message_bytes_max: usize,
+    /// Bytes that a node holds of an unfinished message from a client that has not authenticated; more close the connection with 1009. A first
+    /// command with a token and all the rooms that it may name fits.
+    pub unauthenticated_bytes_max: usize,
     /// Most fragments of one message, empty ones included; more close the connection with 1009.
     pub fragments_max: u32,
     /// Whether permessage-deflate is agreed to with clients that offer it.
@@ -54,6 +57,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             message_bytes_max: 1 << 20,
+            unauthenticated_bytes_max: 256 << 10,
             fragments_max: 1_024,
             compression: true,
             compression_threshold_bytes: 1_024,

@@ -13,6 +13,8 @@ mod frames;
 mod gateway;
 mod handshake;
 mod limits;
+mod logs;
 mod rest;
+mod secrets;
 mod stage;
 mod tokens;

@@ -29,6 +29,7 @@ pub struct Config {
     /// Kind of installation: `standalone`, `sentinel` or `cluster`.
     pub mode: Mode,
     /// URLs of the Sentinels (with their own credentials) or of some nodes of the Cluster.
+    #[schemars(extend("writeOnly" = true))]
     pub nodes: Vec<String>,
     /// The name under which the Sentinels watch the primary.
     pub sentinel_primary: String,
@@ -48,7 +49,7 @@ pub struct Config {
     pub reconnect_pause_max_ms: u64,
     /// Commands that may be under way to Redis at once; more wait.
     pub commands_max: usize,
-    /// Largest `data` of a publication.
+    /// Largest `data` of a publication. What stands in a log and is larger is skipped, so do not lower it while such is kept.
     pub data_bytes_max: usize,
     /// Entries kept per org, roughly.
     pub entries_max: usize,

@@ -19,6 +19,7 @@ use super::config::IngestConfig;
 use super::connection::{Connection, reason, within};
 use super::scripts::Function;
 use crate::broker::{AckLevel, Broker, PublishError, envelope};
+use crate::protocol::publication::DEPTH_MAX;
 use crate::protocol::{EventName, NewPublication, Priority, RoomSyntax};
 use crate::telemetry::metrics::{self, IngestOutcome};
 
@@ -34,6 +35,10 @@ const RESPONSE_MARGIN: Duration = Duration::from_secs(2);
 const OWNER_POLL: Duration = Duration::from_millis(500);
 /// Longest idempotency key of an entry, as the publish function has it.
 const KEY_BYTES_MAX: usize = 256;
+/// What is kept of a refused entry: fields, and how much of each name and value.
+const DEAD_FIELDS_MAX: usize = 16;
+const DEAD_NAME_CHARS_MAX: usize = 64;
+const DEAD_VALUE_BYTES_MAX: usize = 4_096;
 
 /// The consumers of one node. Dropping it abandons them at once, which loses nothing.
 pub struct Ingest {
@@ -204,15 +209,17 @@ impl Consumer {
         Ok(())
     }
 
-    /// Keeps a refused entry for people to look at: why, where it came from, and its fields as they were.
+    /// Keeps a refused entry for people to look at: why, where it came from, and the beginnings of its first fields. Whatever made it
+    /// unfit may be its size, and ten thousand of those must fit.
     async fn bury(&self, connection: &mut Connection, entry: &StreamId, why: &str) -> RedisResult<()> {
         metrics::ingested(IngestOutcome::Dead).increment(1);
         let mut command = cmd("XADD");
         command.arg(self.broker.keys.ingest_dead()).arg("MAXLEN").arg("~").arg(self.config.dead_max.max(1)).arg("*");
         command.arg("reason").arg(why).arg("stream").arg(&self.stream).arg("id").arg(&entry.id);
-        for (name, value) in &entry.map {
+        for (name, value) in entry.map.iter().take(DEAD_FIELDS_MAX) {
             if let Value::BulkString(value) = value {
-                command.arg(format!("field:{name}")).arg(value);
+                let name: String = name.chars().take(DEAD_NAME_CHARS_MAX).collect();
+                command.arg(format!("field:{name}")).arg(&value[..value.len().min(DEAD_VALUE_BYTES_MAX)]);
             }
         }
         connection.query::<String>(&command).await.map(|_| ())
@@ -237,7 +244,7 @@ fn publication(fields: &HashMap<String, Value>, syntax: &RoomSyntax, data_bytes_
     let event = EventName::parse(required("event")?).map_err(|fault| fault.message.into_owned())?;
     let data = required("data")?;
     if data.len() > data_bytes_max || !envelope::is_json(data.as_bytes()) {
-        return Err(format!("data is one JSON value of at most {data_bytes_max} bytes"));
+        return Err(format!("data is one JSON value of at most {data_bytes_max} bytes and {DEPTH_MAX} levels"));
     }
     let flag = |name: &str, default: bool| match text(name)? {
         None => Ok(default),

@@ -119,16 +119,17 @@ pub(super) async fn read(
     org: &OrgId,
     from_seq: u64,
     limit: PageLimit,
+    data_bytes_max: usize,
 ) -> Result<Page, ReadError> {
     let from = from_seq.to_string();
     let entries_max = limit.entries.clamp(1, READ_ENTRIES_MAX).to_string();
     let bytes_max = limit.bytes.to_string();
     let args = [from.as_bytes(), entries_max.as_bytes(), bytes_max.as_bytes()];
     let answer: Value = link.call(Function::Read, &keys.base(org), &args).await.map_err(|error| read_error(&error))?;
-    page(answer, org, syntax).ok_or_else(odd_answer)
+    page(answer, org, syntax, data_bytes_max).ok_or_else(odd_answer)
 }
 
-fn page(answer: Value, org: &OrgId, syntax: &RoomSyntax) -> Option<Page> {
+fn page(answer: Value, org: &OrgId, syntax: &RoomSyntax, data_bytes_max: usize) -> Option<Page> {
     let (epoch, end, flat): (String, u8, Vec<Value>) = redis::from_redis_value(answer).ok()?;
     let epoch = epoch.parse().ok()?;
     let mut entries = Vec::with_capacity(flat.len() / 3);
@@ -137,6 +138,8 @@ fn page(answer: Value, org: &OrgId, syntax: &RoomSyntax) -> Option<Page> {
         (flat.next(), flat.next(), flat.next())
     {
         let seq = std::str::from_utf8(&seq).ok()?.parse().ok()?;
+        // Without its data an entry is malformed, which keeps its number and reaches nobody.
+        let data = if data.len() > data_bytes_max { Vec::new() } else { data };
         entries.push(envelope::log_entry(epoch, seq, &header, data.into(), org, syntax));
     }
     Some(Page { epoch, entries, end: end == 1 })

@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
@@ -37,16 +36,18 @@ pub(super) struct Members {
     control: Mutex<Option<mpsc::Sender<ControlMessage>>>,
     changed: Notify,
     syntax: RoomSyntax,
+    data_bytes_max: usize,
     fault: Mutex<Option<String>>,
 }
 
 impl Members {
-    pub(super) fn new(syntax: RoomSyntax) -> Self {
+    pub(super) fn new(syntax: RoomSyntax, data_bytes_max: usize) -> Self {
         Self {
             by_topic: Mutex::default(),
             control: Mutex::default(),
             changed: Notify::new(),
             syntax,
+            data_bytes_max,
             fault: Mutex::new(Some("not subscribed yet".into())),
         }
     }
@@ -123,7 +124,7 @@ impl Members {
         let Some((org, feed)) = found else {
             return self.deliver_control(payload);
         };
-        match envelope::bus_message(&Bytes::from(payload), &org, &self.syntax) {
+        match envelope::bus_message(&envelope::within(payload.into(), self.data_bytes_max), &org, &self.syntax) {
             Ok(event) => feed.send(event),
             Err(envelope::Unreadable) => {
                 metrics::bus_unreadable().increment(1);

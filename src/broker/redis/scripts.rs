@@ -5,6 +5,7 @@
 use sha1::{Digest, Sha1};
 
 use super::config::{Config, Mode};
+use crate::protocol::publication::DEPTH_MAX;
 
 const BODY: &str = concat!(include_str!("scripts/roomcast.lua"), include_str!("scripts/leases.lua"));
 
@@ -74,6 +75,7 @@ impl Scripts {
         let publish = if config.mode == Mode::Cluster { "SPUBLISH" } else { "PUBLISH" };
         let body = BODY
             .replace("@DATA_BYTES_MAX@", &config.data_bytes_max.to_string())
+            .replace("@DEPTH_MAX@", &DEPTH_MAX.to_string())
             .replace("@ENTRIES_MAX@", &config.entries_max.max(1).to_string())
             .replace("@IDLE_MS@", &(config.idle_max_s.max(1) * 1_000).to_string())
             .replace("@IDEMPOTENCY_MS@", &(config.idempotency_window_s.max(1) * 1_000).to_string())

@@ -65,12 +65,16 @@ impl Assembler {
             };
             let taken = self.take(rest, &mut watched);
             if closed || taken.is_err() {
-                self.ended = true;
-                self.partial = None;
+                self.end();
             }
             rest = &mut rest[taken?..];
         }
         Ok(())
+    }
+
+    /// Gives up what is unfinished; nothing more is read.
+    pub fn end(&mut self) {
+        (self.ended, self.partial) = (true, None);
     }
 
     /// Whether a frame or a message has begun and not ended.

@@ -15,7 +15,7 @@ use super::assembler::{Assembler, Incoming};
 use super::frame::{self, Opcode, Violation};
 use super::{Config, deflate};
 use crate::hub::{SendQueue, Sink};
-use crate::protocol::{Close, CloseCode, Code};
+use crate::protocol::{Close, CloseCode, Code, SessionId};
 use crate::session::Session;
 use crate::telemetry::metrics;
 use crate::transport::Stream;
@@ -117,6 +117,22 @@ pub enum Peer {
 }
 
 impl Peer {
+    /// The session's name in logs; an echo has none.
+    pub fn session(&self) -> Option<SessionId> {
+        match self {
+            Self::Session(session) => Some(session.id()),
+            Self::Echo { .. } => None,
+        }
+    }
+
+    /// Whether it has not shown credentials, nor is at it.
+    fn is_stranger(&self) -> bool {
+        match self {
+            Self::Session(session) => session.is_stranger(),
+            Self::Echo { .. } => false,
+        }
+    }
+
     fn queue(&self) -> &Arc<SendQueue> {
         match self {
             Self::Session(session) => session.queue(),
@@ -191,6 +207,7 @@ pub struct Connection {
     socket: Socket,
     assembler: Assembler,
     peer: Peer,
+    unauthenticated_bytes_max: usize,
     close_timeout: Duration,
 }
 
@@ -206,7 +223,8 @@ enum End {
 
 impl Connection {
     pub fn new(socket: Socket, config: &Config, deflated: bool, peer: Peer, close_timeout: Duration) -> Self {
-        Self { socket, assembler: Assembler::new(config.limits(deflated)), peer, close_timeout }
+        let unauthenticated_bytes_max = config.unauthenticated_bytes_max;
+        Self { socket, assembler: Assembler::new(config.limits(deflated)), peer, unauthenticated_bytes_max, close_timeout }
     }
 
     /// Runs the connection; `early` came right behind the handshake.
@@ -216,6 +234,8 @@ impl Connection {
             Some(end) => end,
             None => self.serve().await,
         };
+        // A goodbye takes time, and half a message is not worth memory for so long.
+        self.assembler.end();
         let queue = Arc::clone(self.peer.queue());
         let mut last_words = BytesMut::new();
         match end {
@@ -226,6 +246,9 @@ impl Connection {
             End::Closing(close) => {
                 frame::close(&close, &mut last_words);
                 metrics::closed(close.code);
+                let session = self.peer.session().map(tracing::field::display);
+                let reason = close.reason.map(Code::as_str);
+                tracing::debug!(session, code = close.code as u16, reason, "closing a connection");
             }
             End::Broken => {
                 queue.shut();
@@ -308,10 +331,17 @@ impl Connection {
         });
         match outcome {
             Err(violation) if end.is_none() => Some(End::Closing(close_for(violation))),
+            Ok(()) if end.is_none() && self.holds_too_much() => {
+                Some(End::Closing(close_for(Violation::too_big("too much of a message without credentials"))))
+            }
             _ => end,
         }
     }
 
+    /// What strangers have not finished saying must not fill the memory of those who are known.
+    fn holds_too_much(&self) -> bool {
+        self.assembler.held_bytes() > self.unauthenticated_bytes_max && self.peer.is_stranger()
+    }
 }
 
 /// Writes what waits in the queue, the close frame last, as far as the client takes it in time, and waits for its end of the

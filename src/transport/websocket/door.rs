@@ -21,6 +21,7 @@ use crate::hub::send_queue::Limits;
 use crate::protocol::Wire;
 use crate::session::{Parts, Session};
 use crate::telemetry::metrics;
+use crate::transport;
 
 /// Bytes of echoed messages that wait for one client before no more is read from it.
 const ECHO_BYTES_MAX: usize = 4 << 20;
@@ -32,23 +33,29 @@ pub struct Door {
     config: Config,
     rules: handshake::Rules,
     parts: Arc<Parts>,
-    sessions_max: usize,
+    bounds: Bounds,
     plain: Arc<dyn Wire>,
     deflated: Arc<dyn Wire>,
     connections: TaskTracker,
     closed: AtomicBool,
 }
 
+/// Connections of this node; further handshakes are answered 503.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    pub connections_max: usize,
+    /// Of those, the ones that have not shown credentials: whoever floods the node with such must not lock out the others.
+    pub unauthenticated_max: usize,
+}
+
 impl Door {
-    /// `sessions_max`: sessions of this node; further handshakes are answered 503.
-    ///
     /// # Errors
     /// An entry of `allowed_origins` is no origin.
-    pub fn new(config: Config, parts: Arc<Parts>, sessions_max: usize) -> Result<Arc<Self>, NotAnOrigin> {
+    pub fn new(config: Config, parts: Arc<Parts>, bounds: Bounds) -> Result<Arc<Self>, NotAnOrigin> {
         let rules = handshake::Rules::new(&config)?;
         let deflated = wire::json_deflated(&config);
         let (connections, closed) = (TaskTracker::new(), AtomicBool::new(false));
-        Ok(Arc::new(Self { config, rules, parts, sessions_max, plain: wire::json(), deflated, connections, closed }))
+        Ok(Arc::new(Self { config, rules, parts, bounds, plain: wire::json(), deflated, connections, closed }))
     }
 
     /// The native path, and the echo path where it is configured.
@@ -71,8 +78,13 @@ impl Door {
         self.connections.wait().await;
     }
 
-    fn is_full(&self) -> bool {
-        self.closed.load(Ordering::Acquire) || self.parts.registry.len() >= self.sessions_max
+    /// Whether there is no place. Connections are counted from the handshake on, before they are sessions.
+    fn is_full(&self, with_token: bool) -> bool {
+        let open = self.connections.len();
+        let unauthenticated = open.saturating_sub(self.parts.registry.introduced());
+        self.closed.load(Ordering::Acquire)
+            || open >= self.bounds.connections_max
+            || (!with_token && unauthenticated >= self.bounds.unauthenticated_max)
     }
 
     fn close_timeout(&self) -> Duration {
@@ -82,7 +94,7 @@ impl Door {
 
 async fn open_session(State(door): State<Arc<Door>>, request: Request) -> Response {
     let token = elsewhere(&door.config, request.uri(), request.headers());
-    start(&door, request, move |door, socket, accepted| {
+    start(&door, request, token.is_some(), move |door, socket, accepted| {
         let wire = if accepted.deflate.is_some() { &door.deflated } else { &door.plain };
         let mut session = Session::new(Arc::clone(&door.parts), Arc::clone(wire), socket.sink());
         if let Some(token) = accepted.token.map(|token| token.expose().to_owned()).or(token) {
@@ -93,7 +105,7 @@ async fn open_session(State(door): State<Arc<Door>>, request: Request) -> Respon
 }
 
 async fn open_echo(State(door): State<Arc<Door>>, request: Request) -> Response {
-    start(&door, request, |door, socket, accepted| {
+    start(&door, request, false, |door, socket, accepted| {
         let limits = Limits { bytes_max: 0, replies_bytes_max: ECHO_BYTES_MAX };
         let queue = Arc::new(SendQueue::new(limits, socket.sink()));
         Peer::Echo { queue, deflated: accepted.deflate.map(|_| door.config.compression_threshold_bytes) }
@@ -101,13 +113,23 @@ async fn open_echo(State(door): State<Arc<Door>>, request: Request) -> Response 
 }
 
 /// Answers the handshake and spawns the connection.
-fn start(door: &Arc<Door>, request: Request, peer: impl FnOnce(&Door, &Socket, Accepted) -> Peer + Send + 'static) -> Response {
+fn start(
+    door: &Arc<Door>,
+    request: Request,
+    with_token: bool,
+    peer: impl FnOnce(&Door, &Socket, Accepted) -> Peer + Send + 'static,
+) -> Response {
     let (parts, body) = request.into_parts();
+    let address = parts.extensions.get::<transport::Peer>().map(|peer| peer.address);
     let accepted = match handshake::accept(&parts, &door.rules) {
         Ok(accepted) => accepted,
-        Err(refused) => return refused.into_response(),
+        Err(refused) => {
+            tracing::debug!(peer = address.map(display), status = refused.status.as_u16(), why = refused.why, "refused a handshake");
+            return refused.into_response();
+        }
     };
-    if door.is_full() {
+    if door.is_full(with_token || accepted.token.is_some()) {
+        tracing::debug!(peer = address.map(display), "refused a handshake for want of places");
         let mut response = (StatusCode::SERVICE_UNAVAILABLE, "CONNECTION_LIMIT: this node takes no more connections").into_response();
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
         return response;
@@ -126,6 +148,7 @@ fn start(door: &Arc<Door>, request: Request, peer: impl FnOnce(&Door, &Socket, A
         let socket = Socket::new(stream);
         let deflated = accepted.deflate.is_some();
         let peer = peer(&keeper, &socket, accepted);
+        tracing::debug!(peer = address.map(display), session = peer.session().map(display), "a connection begins");
         let connection = Connection::new(socket, &keeper.config, deflated, peer, keeper.close_timeout());
         drop(keeper);
         metrics::sessions_opened().increment(1);

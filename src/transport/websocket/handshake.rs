@@ -147,7 +147,11 @@ fn check_request(request: &Parts) -> Result<(), Refused> {
         return Err(Refused::bad("a WebSocket begins with HTTP/1.1"));
     }
     let headers = &request.headers;
-    if !lists(headers, &UPGRADE, "websocket")? || !lists(headers, &CONNECTION, "upgrade")? {
+    let upgrades = listed(headers, &UPGRADE, "websocket")?;
+    if upgrades > 1 {
+        return Err(Refused::bad("Upgrade names websocket more than once"));
+    }
+    if upgrades == 0 || listed(headers, &CONNECTION, "upgrade")? == 0 {
         return Err(Refused { status: StatusCode::UPGRADE_REQUIRED, why: "this address speaks WebSocket: send Upgrade and Connection" });
     }
     if single(headers, &SEC_WEBSOCKET_VERSION, "Sec-WebSocket-Version is given more than once")? != Some("13") {
@@ -200,10 +204,10 @@ fn authorization(headers: &HeaderMap) -> Result<Option<Token>, Refused> {
     }
 }
 
-/// Whether a comma-separated header lists `wanted`, in whatever case and however many lines.
-fn lists(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> Result<bool, Refused> {
-    let values = texts(headers, name)?;
-    Ok(values.into_iter().flat_map(|value| value.split(',')).any(|entry| entry.trim().eq_ignore_ascii_case(wanted)))
+/// How often a comma-separated header lists `wanted`, in whatever case and however many lines.
+fn listed(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> Result<usize, Refused> {
+    let entries = texts(headers, name)?.into_iter().flat_map(|value| value.split(','));
+    Ok(entries.filter(|entry| entry.trim().eq_ignore_ascii_case(wanted)).count())
 }
 
 fn texts<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Vec<&'a str>, Refused> {

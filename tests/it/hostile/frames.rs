@@ -49,6 +49,7 @@ fn fatal() -> Vec<(Vec<u8>, u16, String)> {
         ([frame(0x01, b"a"), frame(0x81, b"b")].concat(), 1002, "a text inside a text"),
         ([frame(0x01, b"a"), frame(0x82, b"b")].concat(), 1002, "a binary message inside a text"),
         ([frame(0x01, b""), frame(0x00, b"").repeat(2_000)].concat(), 1009, "endless empty fragments"),
+        ([frame(0x01, b" "), frame(0x00, b" ").repeat(2_000)].concat(), 1009, "endless fragments"),
         ([frame(0x01, &[b' '; 600_000]), frame(0x80, &[b' '; 600_000])].concat(), 1009, "fragments whose sum is too long"),
         (text(&" ".repeat(MESSAGE_BYTES_MAX + 1)), 1009, "one byte more than allowed, sent"),
         (frame(0x81, &[0xff]), 1007, "a byte that is in no UTF-8"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::client::{Client, Heard, request, response_head, text, within};
+use super::client::{Client, Heard, frame, request, response_head, text, within};
 use super::gateway::token;
 use super::stage::Stage;
 
@@ -42,6 +42,14 @@ fn refused() -> Vec<(String, &'static str, &'static str)> {
         (but("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZTE="), "400", "a key that is too long"),
         (with(KEY), "400", "two keys"),
         (but("Upgrade: websocket", "Upgrade: h2c"), "426", "another protocol"),
+        (with("Upgrade: websocket\r\n"), "400", "two upgrades"),
+        (but("Upgrade: websocket", "Upgrade: websocket, websocket"), "400", "the upgrade twice in one line"),
+        (but("Upgrade: websocket\r\n", ""), "426", "no upgrade"),
+        (but("Upgrade: websocket", "Upgrade: websocket2"), "426", "an upgrade that begins like ours"),
+        (but("Version: 13", "Version: 0x0d"), "426", "the version in another notation"),
+        (with("Sec-WebSocket-Version: 8\r\n"), "400", "a second, older version"),
+        (but("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ"), "400", "a key without its padding"),
+        (but(KEY, "Sec-WebSocket-Key: \r\n"), "400", "an empty key"),
         (but("Connection: Upgrade", "Connection: keep-alive"), "426", "an upgrade that no hop would pass on"),
         (but("Host: 127.0.0.1\r\n", ""), "400", "no host"),
         (with("Host: other\r\n"), "400", "two hosts"),
@@ -175,6 +183,49 @@ async fn the_token_of_a_handshake_is_never_sent_back_nor_logged() {
     }
     let signature = secret.rsplit('.').next().unwrap();
     assert!(!stage.gateway.log().contains(signature), "the log holds a token");
+    stage.end().await;
+}
+
+/// Bytes right behind the request, the close code, the reason.
+fn early() -> Vec<(Vec<u8>, u16, &'static str)> {
+    let again = request("/ws", "").into_bytes();
+    let crowd = [text(r#"{"event":"client:ping"}"#).repeat(900), frame(0x81, &[0xff])].concat();
+    vec![
+        (again, 1002, "a second handshake, pipelined"),
+        (b"GET /api/ws/health HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), 1002, "another request, smuggled behind the handshake"),
+        (vec![0x81, 2, b'h', b'i'], 1002, "a frame without a mask"),
+        (vec![0xff; 64 << 10], 1002, "more garbage than the request's buffer holds"),
+        (frame(0x82, b"{}"), 1003, "a binary message"),
+        (vec![0x81, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4], 1009, "the longest length"),
+        (crowd, 1007, "nine hundred commands, then a broken text"),
+    ]
+}
+
+#[tokio::test]
+async fn whatever_comes_before_the_101_is_held_to_the_rules_of_what_comes_after_it() {
+    let stage = Stage::start(&[]).await;
+    for (bytes, code, reason) in early() {
+        let mut socket = TcpStream::connect(stage.gateway.address).await.unwrap();
+        let (mut reader, mut writer) = socket.split();
+        let sent = [request("/ws", "").into_bytes(), bytes].concat();
+        let write = async {
+            // The node may hang up in the middle of it.
+            let _ = writer.write_all(&sent).await;
+        };
+        let mut heard = Vec::new();
+        let (_, read) = within(reason, async { tokio::join!(write, tokio::io::AsyncReadExt::read_to_end(&mut reader, &mut heard)) }).await;
+        assert!(read.is_ok() || !heard.is_empty(), "{reason}");
+        assert!(heard.starts_with(b"HTTP/1.1 101"), "{reason}");
+        let closing = [&[3_u8][..], &code.to_be_bytes()[1..]].concat();
+        assert!(heard.windows(2).any(|window| window == closing), "{reason}: no close {code}");
+        assert_eq!(heard.windows(9).filter(|window| window == b"HTTP/1.1 ").count(), 1, "{reason}: a second answer");
+    }
+    // Commands that came early are nobody's: without credentials they do nothing.
+    let mut socket = TcpStream::connect(stage.gateway.address).await.unwrap();
+    let publish = r#"{"event":"publish","id":"p","data":{"event":"kpi:update","room":"kpi:acme","data":1}}"#;
+    socket.write_all(&[request("/ws", "").into_bytes(), text(publish)].concat()).await.unwrap();
+    assert!(response_head(&mut socket).await.starts_with("HTTP/1.1 101"));
+    assert_eq!(Client::over(socket).answer("p").await["data"]["code"], "UNAUTHORIZED");
     stage.end().await;
 }
 

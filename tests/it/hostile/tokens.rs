@@ -6,7 +6,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::gateway::{SECRET, now_s, token, token_for};
+use super::gateway::{Gateway, SECRET, now_s, token, token_for};
+use super::rest::{bearer, exchange, request};
 use super::stage::Stage;
 
 fn part(value: &Value) -> String {
@@ -32,7 +33,7 @@ fn header_with(with: &Value) -> String {
     signed(&merged(hs256(), with), &claims(), SECRET.as_bytes())
 }
 
-fn claims_with(with: &Value) -> String {
+pub fn claims_with(with: &Value) -> String {
     signed(&hs256(), &merged(claims(), with), SECRET.as_bytes())
 }
 
@@ -45,6 +46,11 @@ fn without(claim: &str) -> String {
 fn merged(mut base: Value, with: &Value) -> Value {
     base.as_object_mut().unwrap().extend(with.as_object().unwrap().clone());
     base
+}
+
+/// A token that is good but for its signature.
+pub fn forged() -> String {
+    signed(&hs256(), &claims(), b"another secret, longer than 32 bytes too")
 }
 
 fn unsigned(algorithm: &str) -> String {
@@ -194,5 +200,109 @@ async fn a_token_that_expires_on_the_open_connection_is_warned_of_and_then_ends_
     assert_eq!((&ended["event"], &ended["data"]["rooms"]), (&json!("unsubscribed"), &json!(["kpi:acme"])));
     assert_eq!(client.answer("renew").await["event"], "authenticated");
     client.assert_alive("renewed").await;
+    stage.end().await;
+}
+
+/// A token that may do everything over REST and a little over WebSocket, in the org `acme`.
+fn powerful(user: &str, id: &str, with: &Value) -> String {
+    claims_with(&merged(json!({"sub": user, "jti": id, "scope": "roomcast:read roomcast:connections"}), with))
+}
+
+/// Revokes with credentials of its own.
+async fn revoke(gateway: &Gateway, target: &Value) {
+    let operator = claims_with(&json!({"sub": "operator", "org": "operators", "scope": "roomcast:admin"}));
+    let lines = format!("{}Content-Type: application/json\r\n", bearer(&operator));
+    let (status, _, body) = exchange(gateway, request("POST", "/api/ws/revoke", &lines, &target.to_string()).as_bytes()).await;
+    assert_eq!(status, 200, "{body}");
+}
+
+/// Tries the token by every way there is.
+async fn assert_good_for_nothing(gateway: &Gateway, token: &str, reason: &str) {
+    let mut client = Client::open(gateway, "/ws", "").await;
+    client.command(&json!({"event": "authenticate", "id": "in", "data": {"token": token}})).await;
+    assert_eq!(client.answer("in").await["data"]["code"], "AUTH_FAILED", "{reason}: by a command");
+    assert_eq!(client.closed().await.0, 4502, "{reason}: by a command");
+    for lines in [format!("Authorization: Bearer {token}\r\n"), format!("Sec-WebSocket-Protocol: roomcast.v1, bearer.{token}\r\n")] {
+        let mut client = Client::open(gateway, "/ws", &lines).await;
+        assert_eq!(client.message().await["data"]["code"], "AUTH_FAILED", "{reason}: by the handshake");
+        assert_eq!(client.closed().await.0, 4502, "{reason}: by the handshake");
+    }
+    let (status, _, body) = exchange(gateway, request("GET", "/api/ws/stats", &bearer(token), "").as_bytes()).await;
+    assert!(status == 401 && body.contains("AUTH_FAILED"), "{reason}: over REST: {status} {body}");
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_good_for_nothing_by_whatever_way_it_comes_again() {
+    for (user, id, with, target, reason) in [
+        ("alice", "t1", json!({}), json!({"token_id": "t1"}), "the token"),
+        ("alice", "t2", json!({"iat": now_s() - 5}), json!({"organization_id": "acme", "user_id": "alice"}), "its user"),
+        ("bob", "t3", json!({}), json!({"organization_id": "acme", "user_id": "bob"}), "the user of a token without iat"),
+        ("carol", "t4", json!({"iat": now_s() - 5}), json!({"organization_id": "acme"}), "its org"),
+        (
+            "dave",
+            "t5",
+            json!({"scope": "roomcast:admin"}),
+            json!({"organization_id": "acme", "user_id": "dave"}),
+            "an administrator of all orgs",
+        ),
+    ] {
+        let stage = Stage::start(&[]).await;
+        let token = powerful(user, id, &with);
+        let mut open = Client::session(&stage.gateway, &token).await;
+        let mut other = Client::session(&stage.gateway, &self::token("zoe", "other", None)).await;
+        revoke(&stage.gateway, &target).await;
+        assert_eq!(open.closed().await, (4502, r#"{"code":"AUTH_FAILED"}"#.to_owned()), "{reason}");
+        assert_good_for_nothing(&stage.gateway, &token, reason).await;
+        other.assert_alive(reason).await;
+        stage.end().await;
+    }
+}
+
+#[tokio::test]
+async fn an_open_session_is_not_renewed_by_a_token_that_is_revoked_or_expired() {
+    let stage = Stage::start(&[]).await;
+    let mut client = Client::session(&stage.gateway, &token("mallory", "acme", None)).await;
+    for (token, reason) in [
+        (claims_with(&json!({"exp": now_s() - 60})), "expired"),
+        (claims_with(&json!({"exp": now_s() + 10 * 365 * 86_400})), "too long-lived"),
+        (signed(&hs256(), &claims(), b"another secret, longer than 32 bytes too"), "forged"),
+        (unsigned("none"), "unsigned"),
+    ] {
+        client.command(&json!({"event": "authenticate", "id": reason, "data": {"token": token}})).await;
+        assert_eq!(client.answer(reason).await["data"]["code"], "AUTH_FAILED", "{reason}");
+        client.assert_alive(reason).await;
+    }
+    revoke(&stage.gateway, &json!({"token_id": "stolen"})).await;
+    client.command(&json!({"event": "authenticate", "id": "stolen", "data": {"token": claims_with(&json!({"jti": "stolen"}))}})).await;
+    assert_eq!(client.answer("stolen").await["data"]["code"], "AUTH_FAILED");
+    assert_eq!(client.closed().await.0, 4502, "whoever shows a revoked token holds it, so the session ends");
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn an_expired_token_ends_a_session_that_is_busy_and_is_not_taken_again() {
+    let stage = Stage::start(&[
+        ("ROOMCAST_AUTH__LEEWAY_S", "0"),
+        ("ROOMCAST_SESSION__EXPIRY_WARNING_MS", "100"),
+        ("ROOMCAST_LIMITS__COMMANDS_PER_S", "100000"),
+        ("ROOMCAST_LIMITS__COMMANDS_BURST", "100000"),
+    ])
+    .await;
+    let token = token_for("brief", "acme", Some(&["publish:kpi:acme"]), 3);
+    let mut client = Client::session(&stage.gateway, &token).await;
+    let publish = json!({"event": "publish", "id": "p", "data": {"event": "kpi:update", "room": "kpi:acme", "data": 1}});
+    let began = std::time::Instant::now();
+    let code = loop {
+        client.command(&publish).await;
+        match client.heard().await {
+            super::client::Heard::Close(code, _) => break code,
+            super::client::Heard::End => panic!("no close"),
+            _ => assert!(began.elapsed().as_secs() < 8, "the session outlives its token"),
+        }
+    };
+    assert_eq!(code, 4002);
+    let mut again = Client::open(&stage.gateway, "/ws", &bearer(&token)).await;
+    assert_eq!(again.message().await["data"]["code"], "AUTH_FAILED");
+    assert_eq!(again.closed().await.0, 4500);
     stage.end().await;
 }

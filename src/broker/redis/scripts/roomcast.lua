@@ -10,6 +10,7 @@ local PUBLISH = '@PUBLISH@'
 local FUNCTIONS = @FUNCTIONS@
 local OPTION_BYTES_MAX = 8192
 local KEY_BYTES_MAX = 256
+local DEPTH_MAX = @DEPTH_MAX@
 local READ_BATCH = 16
 local TRIM_BATCH = 64
 local TRIM_ROUNDS = 4
@@ -244,6 +245,22 @@ local function fence(base, current)
   end
 end
 
+-- Whether lists and objects are nested deeper than `levels`.
+local function is_deeper(value, levels)
+  if type(value) ~= 'table' then
+    return false
+  end
+  if levels == 0 then
+    return true
+  end
+  for _, inner in pairs(value) do
+    if is_deeper(inner, levels - 1) then
+      return true
+    end
+  end
+  return false
+end
+
 local function check_publication(base, args)
   local room, event, data = args[1], args[2], args[3]
   local org = string.match(base, '{([%w_.@-]+)}$')
@@ -278,8 +295,9 @@ local function publish(keys, args)
     return refuse(bad_option)
   end
   if options.checked ~= '1' then
-    if not pcall(cjson.decode, args[3]) then
-      return refuse('data is not one JSON value')
+    local is_json, data = pcall(cjson.decode, args[3])
+    if not is_json or is_deeper(data, DEPTH_MAX) then
+      return refuse('data is not one JSON value of at most ' .. DEPTH_MAX .. ' levels')
     end
     if options.headers and not pcall(cjson.decode, options.headers) then
       return refuse('headers is not a JSON object')
@@ -375,6 +393,10 @@ local function read(keys, args)
         fields[entry[2][index]] = entry[2][index + 1]
       end
       local header, data = fields.h or '', fields.d or ''
+      if #data > DATA_BYTES_MAX then
+        -- Whoever wrote that did not ask the function. Without its data it is malformed, which keeps its number and reaches nobody.
+        data = ''
+      end
       bytes = bytes + #header + #data
       if count == entries_max or (count > 0 and bytes > bytes_max) then
         return { epoch, 0, out }

@@ -1,12 +1,15 @@
 # The two commands of the README, and what they are made of.
 
-.PHONY: run test fmt lint deny docs image up down
+.PHONY: run test faults fmt lint deny docs image up down
 
 run: ## A node on loopback with a token and a page to try it.
 	cargo run -- serve --dev
 
 test: ## Everything that must hold: installs what is missing, checks, tests.
 	./scripts/test.sh
+
+faults: ## Every fault at full length, about half an hour; writes docs/reliability.md.
+	./scripts/faults.sh
 
 fmt:
 	cargo fmt --all

@@ -33,7 +33,7 @@ const COMMANDS_AT_ONCE: usize = 256;
 /// Doubts closer together than this are one: a lost connection is noticed in several ways, and a fence comes with the last.
 const DOUBT_LASTS: Duration = Duration::from_secs(30);
 /// The longest pause between attempts to read a log that cannot be read.
-const RETRY_MAX_MS: u64 = 2_000;
+const RETRY_MAX_MS: u64 = 1_000;
 
 pub(super) struct Org {
     name: OrgId,

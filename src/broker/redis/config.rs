@@ -108,7 +108,7 @@ impl Default for Config {
             command_timeout_ms: 2_000,
             replica_timeout_ms: 1_000,
             watchdog_interval_ms: 750,
-            reconnect_pause_max_ms: 2_000,
+            reconnect_pause_max_ms: 1_000,
             commands_max: 10_000,
             data_bytes_max: 1 << 20,
             entries_max: 100_000,

@@ -20,6 +20,11 @@ impl Keys {
         format!("{}:{{{org}}}", self.prefix)
     }
 
+    /// The log that belongs to a base key.
+    pub(super) fn log_of(base: &str) -> String {
+        format!("{base}:log")
+    }
+
     /// Where an org's publications are fanned out.
     pub(super) fn topic(&self, org: &OrgId) -> String {
         format!("{}:{{{org}}}:bus", self.prefix)

@@ -129,7 +129,7 @@ impl Link {
         }
     }
 
-    /// Calls a function on one key.
+    /// Calls a function on what belongs to one key.
     pub(super) async fn call<T: FromRedisValue>(&self, function: Function, key: &str, args: &[&[u8]]) -> RedisResult<T> {
         let mut connection = self.connection()?;
         let value = self.call_on(&mut connection, function, key, args, None).await?;
@@ -200,13 +200,13 @@ impl Link {
         } else {
             command.arg(function.name());
         }
-        command.arg(1).arg(key).arg(args);
+        add_keys(&mut command, function, key).arg(args);
         let answer = send(connection, &command, key, then).await;
         if !by_script || !answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)) {
             return answer;
         }
         let mut command = cmd("EVAL");
-        command.arg(&script.source).arg(1).arg(key).arg(args);
+        add_keys(command.arg(&script.source), function, key).arg(args);
         send(connection, &command, key, then).await
     }
 
@@ -232,6 +232,13 @@ impl Link {
         }
     }
 }
+
+/// The key, and for functions on a log the log too. While a slot of a Cluster moves, no server has both (the base key is never
+/// written), so it answers TRYAGAIN: otherwise the side that the log has not reached yet would begin another.
+fn add_keys<'a>(command: &'a mut Cmd, function: Function, key: &str) -> &'a mut Cmd {
+    if function.is_on_a_log() { command.arg(2).arg(key).arg(Keys::log_of(key)) } else { command.arg(1).arg(key) }
+}
+
 async fn send(connection: &mut Connection, command: &Cmd, key: &str, then: Option<&Cmd>) -> RedisResult<Value> {
     let Some(then) = then else {
         return connection.query(command).await;

@@ -48,6 +48,11 @@ impl Function {
         self as usize
     }
 
+    /// Whether it works on an org's log, and so is called with the log as a second key.
+    pub(super) fn is_on_a_log(self) -> bool {
+        matches!(self, Self::Publish | Self::Open | Self::State | Self::Read | Self::Trim)
+    }
+
     /// Its name for FCALL.
     pub(super) fn name(self) -> String {
         format!("roomcast_{}", self.local())
@@ -72,14 +77,15 @@ pub(super) struct Scripts {
 
 impl Scripts {
     pub(super) fn new(config: &Config) -> Self {
-        let publish = if config.mode == Mode::Cluster { "SPUBLISH" } else { "PUBLISH" };
+        let in_cluster = config.mode == Mode::Cluster;
         let body = BODY
+            .replace("@CLUSTER@", if in_cluster { "true" } else { "false" })
             .replace("@DATA_BYTES_MAX@", &config.data_bytes_max.to_string())
             .replace("@DEPTH_MAX@", &DEPTH_MAX.to_string())
             .replace("@ENTRIES_MAX@", &config.entries_max.max(1).to_string())
             .replace("@IDLE_MS@", &(config.idle_max_s.max(1) * 1_000).to_string())
             .replace("@IDEMPOTENCY_MS@", &(config.idempotency_window_s.max(1) * 1_000).to_string())
-            .replace("@PUBLISH@", publish);
+            .replace("@PUBLISH@", if in_cluster { "SPUBLISH" } else { "PUBLISH" });
         // Only functions keep values between calls, which makes looking at the lineage on every publish affordable.
         let mut library = format!("#!lua name=roomcast\n{}\n", body.replace("@FUNCTIONS@", "true"));
         let body = body.replace("@FUNCTIONS@", "false");

@@ -38,8 +38,8 @@ async fn who_was_away_beyond_retention_is_told_exactly_what_is_gone() {
     let mut finding = super::finding::Finding::new("a client away beyond retention", scale(), audit);
     finding.exactly("gaps", gaps.len() as u64, 1);
     let place = |name: &str| gaps[0].data[name].as_str().and_then(|text| text.parse::<Position>().ok());
-    finding.holds("its reason", &gaps[0].data["reason"], "\"trimmed\"", gaps[0].data["reason"] == "trimmed");
-    finding.holds("from where the client was", since.seq, format!("= {}", since.seq), place("from") == Some(since));
+    finding.holds("its reason", gaps[0].data["reason"].to_string(), "\"trimmed\"", gaps[0].data["reason"] == "trimmed");
+    finding.holds("from where the client was", since.seq.to_string(), format!("= {}", since.seq), place("from") == Some(since));
     let to = place("to").map_or(0, |to| to.seq);
     finding.exactly("to the entry before the oldest that is kept", to, oldest - 1);
     finding.exactly("received by who stayed", bob.received().len() as u64, verdict.acked);

@@ -7,8 +7,8 @@ use crate::support::redis::Cluster;
 use crate::support::within;
 use crate::support::world::World;
 
-async fn town() -> Town<Cluster> {
-    let cluster = Cluster::start(1).await;
+async fn town(args: &[&str]) -> Town<Cluster> {
+    let cluster = Cluster::start(1, args).await;
     let urls = cluster.urls();
     let (nodes, address) = (format!("{urls:?}"), Address::Cluster(urls));
     let clustered = [("BROKER__REDIS__MODE", "cluster"), ("BROKER__REDIS__NODES", nodes.as_str())];
@@ -32,7 +32,8 @@ async fn subscribed_again(town: &Town<Cluster>, key: &str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slot_that_moves_takes_its_subscribers_along() {
-    let mut town = town().await;
+    // With their files, servers can prove that nothing was lost on the way.
+    let mut town = town(&["--appendonly", "yes"]).await;
     let key = format!("rc:{{{}}}:log", org(0));
     town.world.redis.move_slot_of(&key);
     let moved_us = town.books.now_us();
@@ -40,6 +41,7 @@ async fn a_slot_that_moves_takes_its_subscribers_along() {
     town.goes_on().await;
 
     let mut finding = town.ends("Redis Cluster of 6: a slot moved").await;
+    finding.no_gaps();
     finding.within_ms("subscribed again", subscribed_us, 2_000);
     finding.back_within_ms(moved_us, 5_000);
     finding.record();
@@ -47,7 +49,7 @@ async fn a_slot_that_moves_takes_its_subscribers_along() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_primary_of_a_cluster_is_replaced() {
-    let mut town = town().await;
+    let mut town = town(&[]).await;
     let key = format!("rc:{{{}}}:log", org(0));
     let owner = town.world.redis.owner_of(&key);
     town.world.redis.servers[owner].kill();

@@ -78,8 +78,8 @@ impl Finding {
     }
 
     /// A bound that holds or does not.
-    pub fn holds(&mut self, what: &str, measured: impl ToString, asked: impl ToString, held: bool) {
-        self.row.bounds.push(Bound { what: what.to_owned(), measured: measured.to_string(), asked: asked.to_string(), held });
+    pub fn holds(&mut self, what: &str, measured: impl Into<String>, asked: impl Into<String>, held: bool) {
+        self.row.bounds.push(Bound { what: what.to_owned(), measured: measured.into(), asked: asked.into(), held });
     }
 
     pub fn at_most(&mut self, what: &str, measured: u64, most: u64, unit: &str) {
@@ -87,7 +87,7 @@ impl Finding {
     }
 
     pub fn exactly(&mut self, what: &str, measured: u64, asked: u64) {
-        self.holds(what, measured, format!("= {asked}"), measured == asked);
+        self.holds(what, measured.to_string(), format!("= {asked}"), measured == asked);
     }
 
     /// A time; short runs are given more of it.

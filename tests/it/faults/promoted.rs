@@ -90,7 +90,7 @@ async fn what_a_lagging_replica_lacks_is_covered_by_gaps() {
     let mut finding = failover.ends("Sentinel: primary killed, replica 1.5 s behind", promoted_us).await;
     let logged = failover.logged().await;
     let lost = failover.town.books.acked_marks().iter().filter(|mark| !logged.contains(*mark)).count() as u64;
-    finding.holds("acknowledged and lost with the primary", lost, "some, so that there was something to cover", lost > 0);
+    finding.holds("acknowledged and lost with the primary", lost.to_string(), "some, so that there was something to cover", lost > 0);
     finding.record();
 }
 

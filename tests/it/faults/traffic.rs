@@ -87,7 +87,7 @@ impl Traffic {
         self.stop.send_replace(true);
         let stopping = async {
             while let Some(ended) = self.publishers.join_next().await {
-                ended.expect("a publisher does not panic")
+                ended.expect("a publisher does not panic");
             }
         };
         tokio::time::timeout(deadline, stopping).await.expect("the last publications are acknowledged in time");
@@ -186,7 +186,8 @@ impl Publisher {
 
     async fn by_function(&mut self, org: usize, room: &str, mark: &str) -> Fate {
         let mut command = redis::cmd("FCALL");
-        command.arg("roomcast_publish").arg(1).arg(format!("rc:{{{}}}", self.plan.orgs[org])).arg(room).arg("kpi:update");
+        let base = format!("rc:{{{}}}", self.plan.orgs[org]);
+        command.arg("roomcast_publish").arg(2).arg(&base).arg(format!("{base}:log")).arg(room).arg("kpi:update");
         command.arg(json!({ "mark": mark }).to_string()).arg("idempotency_key").arg(mark);
         match self.backend.ask::<(String, i64)>(&command).await {
             Ok((position, _)) => Fate::Acked(position.parse().ok()),

@@ -303,6 +303,6 @@ async fn an_expired_token_ends_a_session_that_is_busy_and_is_not_taken_again() {
     assert_eq!(code, 4002);
     let mut again = Client::open(&stage.gateway, "/ws", &bearer(&token)).await;
     assert_eq!(again.message().await["data"]["code"], "AUTH_FAILED");
-    assert_eq!(again.closed().await.0, 4500);
+    assert_eq!(again.closed().await.0, 4002);
     stage.end().await;
 }

@@ -37,7 +37,7 @@ async fn sentinel_leads_to_the_promoted_primary() {
 
 #[tokio::test]
 async fn a_cluster_carries_many_orgs_and_heals_when_a_slot_moves_or_a_server_restarts() {
-    let mut cluster = Cluster::start(0).await;
+    let mut cluster = Cluster::start(0, &[]).await;
     let spread =
         Config { mode: Mode::Cluster, nodes: cluster.urls(), ingest: IngestConfig::default(), ..config("redis://ignored:1".into()) };
     let broker = start(spread, "n1");

@@ -172,16 +172,21 @@ impl Drop for Redis {
     }
 }
 
+/// Rounds in which a slot's keys are moved, a hundred at a time.
+const MOVE_ROUNDS_MAX: usize = 1_000;
+
 /// A Cluster of three primaries, each with as many replicas as asked for.
 pub struct Cluster {
     pub servers: Vec<Redis>,
 }
 
 impl Cluster {
-    pub async fn start(replicas: usize) -> Self {
+    /// With further arguments for every server.
+    pub async fn start(replicas: usize, more: &[&str]) -> Self {
         let mut servers = Vec::new();
         for _ in 0..3 * (1 + replicas) {
-            servers.push(Redis::start(&["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]).await);
+            let args = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--repl-diskless-sync-delay", "0"];
+            servers.push(Redis::start(&[&args, more].concat()).await);
         }
         let mut create = Command::new("redis-cli");
         create.args(["--cluster", "create"]);
@@ -194,6 +199,11 @@ impl Cluster {
             eventually("the Cluster is up", || async {
                 let info: String = server.try_ask(redis::cmd("CLUSTER").arg("INFO")).await?;
                 info.contains("cluster_state:ok").then_some(())
+            })
+            .await;
+            // A replica that never was in step cannot take over.
+            eventually("replicas are in step", || async {
+                (!server.cli(&["INFO", "replication"]).contains("link_status:down")).then_some(())
             })
             .await;
         }
@@ -219,15 +229,16 @@ impl Cluster {
         target.cli(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &source_id]);
         source.cli(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &target_id]);
         let port = target.port.to_string();
-        loop {
+        // Whatever is written meanwhile moves with the next round.
+        let moved = (0..MOVE_ROUNDS_MAX).any(|_| {
             let keys = source.cli(&["CLUSTER", "GETKEYSINSLOT", &slot, "100"]);
-            if keys.is_empty() {
-                break;
-            }
             for key in keys.lines() {
-                source.cli(&["MIGRATE", "127.0.0.1", &port, key, "0", "5000"]);
+                let outcome = source.cli(&["MIGRATE", "127.0.0.1", &port, key, "0", "5000"]);
+                assert!(["OK", "NOKEY"].contains(&outcome.as_str()), "{key} does not move: {outcome}");
             }
-        }
+            keys.is_empty()
+        });
+        assert!(moved, "the slot of {key} moves");
         for server in [target, source].into_iter().chain(others()) {
             server.cli(&["CLUSTER", "SETSLOT", &slot, "NODE", &target_id]);
         }

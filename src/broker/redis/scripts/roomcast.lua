@@ -8,6 +8,7 @@ local IDLE_MS = @IDLE_MS@
 local IDEMPOTENCY_MS = @IDEMPOTENCY_MS@
 local PUBLISH = '@PUBLISH@'
 local FUNCTIONS = @FUNCTIONS@
+local CLUSTER = @CLUSTER@
 local OPTION_BYTES_MAX = 8192
 local KEY_BYTES_MAX = 256
 local DEPTH_MAX = @DEPTH_MAX@
@@ -282,10 +283,14 @@ local function check_publication(base, args)
   end
 end
 
--- KEYS: the org's base key. ARGV: room, event, data, then options as pairs. Answers [position, duplicate]; an ephemeral
--- publication has the position "".
+-- KEYS: the org's base key and its log; one server does without the second. ARGV: room, event, data, then options as pairs. Answers
+-- [position, duplicate]; an ephemeral publication has the position "".
 local function publish(keys, args)
   local base = keys[1]
+  if CLUSTER and #keys < 2 then
+    -- With both named, a Cluster answers TRYAGAIN while the slot moves, instead of beginning a second log on the other side.
+    return refuse('on a Cluster two keys are named: 2 ' .. base .. ' ' .. base .. ':log')
+  end
   local wrong = check_publication(base, args)
   if wrong then
     return refuse(wrong)

@@ -1,7 +1,7 @@
 //! The promises under every fault that is worth a name, by real processes and under the ledger: three nodes, real Redis, clients of
 //! many orgs, publications through every door.
 //!
-//! Each run is short here. `make faults` takes the long ones, one after another on a release build, and sets the table of
+//! Each run is short here. `make faults` takes the long ones, one after another on an optimised build, and sets the table of
 //! docs/reliability.md anew.
 
 mod away;

@@ -90,9 +90,10 @@ impl Check<'_> {
             }
             Seen::Left(pattern) => self.left(pattern),
             Seen::Gap { reason, .. } if !gaps_allowed => return Err(format!("was told a gap ({reason}) although nothing was lost")),
-            Seen::Gap { from, to, .. } => {
+            Seen::Gap { from, to, known, .. } => {
                 let after = from.map_or(0, |from| self.log.age(from));
-                self.admitted.push(Stretch { after, to: self.log.age(*to) });
+                // What was appended after the gap was told is not admitted by it, though its number may be the same.
+                self.admitted.push(Stretch { after, to: self.log.age(*to).min(*known) });
             }
             Seen::Publication { position: Some(position), room, data } => return self.logged(*position, room, *data),
             Seen::Publication { position: None, room, data } => return self.unlogged(room, *data),

@@ -37,6 +37,7 @@ pub enum Seen {
         from: Option<Position>,
         to: Position,
         reason: String,
+        known: usize,
     },
     /// The server said where the client stands.
     At(Position),
@@ -191,7 +192,7 @@ impl Client {
         match message["event"].as_str().unwrap() {
             "gap" => {
                 let (from, to) = (position(&data["from"]), position(&data["to"]).unwrap());
-                self.see(Seen::Gap { from, to, reason: data["reason"].as_str().unwrap().to_owned() }, Some(to));
+                self.see(Seen::Gap { from, to, reason: data["reason"].as_str().unwrap().to_owned(), known }, Some(to));
             }
             "position" => self.see(Seen::At(position(&data["position"]).unwrap()), position(&data["position"])),
             "subscribed" => self.note_subscribed(&message["id"], position(&data["position"]), known),

@@ -48,14 +48,15 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 #[derive(Clone, Copy, Debug)]
 enum Told {
     Entry(Position),
-    Gap(Gap),
+    /// And when: nothing that was appended later is admitted by it.
+    Gap(Gap, u64),
 }
 
 impl Told {
     fn position(self) -> Position {
         match self {
             Self::Entry(position) => position,
-            Self::Gap(gap) => gap.to,
+            Self::Gap(gap, _) => gap.to,
         }
     }
 }
@@ -138,7 +139,7 @@ impl World {
             match self.tail.repair(&page, from_seq) {
                 Repair::Compare { from_seq: next } => from_seq = next,
                 Repair::Deliver { gap, entries, .. } => {
-                    self.told.extend(gap.map(Told::Gap));
+                    self.told.extend(gap.map(|gap| Told::Gap(gap, self.clock)));
                     self.told.extend(entries.iter().map(|entry| Told::Entry(entry.position)));
                     if page.end {
                         return self.check_end();
@@ -170,16 +171,17 @@ impl World {
     /// Whoever was told the first `count` things has every entry of the log up to number `to_seq`, or was told of a gap there.
     fn check_owed(&self, count: usize, to_seq: u64, when: &str) {
         let mut had = HashSet::new();
-        let mut admitted: Vec<Gap> = Vec::new();
+        let mut admitted = Vec::new();
         for told in &self.told[..count] {
             match told {
                 Told::Entry(position) => drop(had.insert(*position)),
-                Told::Gap(gap) => admitted.push(*gap),
+                Told::Gap(gap, when) => admitted.push((gap.to, *when)),
             }
         }
         for entry in self.log.iter().filter(|entry| entry.position.seq <= to_seq) {
             let position = entry.position;
-            let covered = admitted.iter().any(|gap| gap.to.epoch == position.epoch && position.seq <= gap.to.seq);
+            let admits = |(to, when): &(Position, u64)| to.epoch == position.epoch && position.seq <= to.seq && position.check <= *when;
+            let covered = admitted.iter().any(admits);
             assert!(had.contains(&position) || covered, "{position} is lost {when}; told {:?}", &self.told[..count]);
         }
     }

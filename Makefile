@@ -1,12 +1,17 @@
 # The two commands of the README, and what they are made of.
 
-.PHONY: run test fmt lint deny docs image up down
+.PHONY: run test fuzz fmt lint deny docs image up down
 
 run: ## A node on loopback with a token and a page to try it.
 	cargo run -- serve --dev
 
 test: ## Everything that must hold: installs what is missing, checks, tests.
 	./scripts/test.sh
+
+FUZZ_SECONDS ?= 30
+
+fuzz: ## Every fuzz target for FUZZ_SECONDS; needs a C++ compiler.
+	./scripts/fuzz.sh $(FUZZ_SECONDS)
 
 fmt:
 	cargo fmt --all

@@ -7,6 +7,7 @@ mod broker_contract;
 mod cli;
 mod docs;
 mod fixtures;
+mod fuzzing;
 mod hostile;
 mod jwks;
 mod nodes;

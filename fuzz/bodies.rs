@@ -18,7 +18,7 @@ use roomcast::protocol::codec::json;
 use roomcast::protocol::command::{Action, Address, Command};
 use roomcast::protocol::publication::{DEPTH_MAX, depth};
 use roomcast::protocol::push::Answer;
-use roomcast::protocol::{CloseCode, CommandId, OrgId, Pattern, Publication, Push, Reply, RoomName, RoomSyntax};
+use roomcast::protocol::{CloseCode, CommandId, OrgId, Pattern, Publication, Push, Reply, RoomName, RoomSyntax, Selector};
 use roomcast::transport::websocket::{Assembler, Incoming, Limits, deflate};
 use serde_json::value::RawValue;
 
@@ -125,9 +125,9 @@ pub fn commands(data: &[u8]) {
 
 fn carries_out(action: &Action) {
     match action {
-        Action::Subscribe(subscribe) => are_canonical(subscribe.selector.patterns(&SYNTAX, &ACME).ok()),
-        Action::Authenticate(authenticate) => are_canonical(authenticate.subscribe.selector.patterns(&SYNTAX, &ACME).ok()),
-        Action::Unsubscribe(selector) => are_canonical(selector.patterns(&SYNTAX, &ACME).ok()),
+        Action::Subscribe(subscribe) => are_canonical(&subscribe.selector),
+        Action::Authenticate(authenticate) => are_canonical(&authenticate.subscribe.selector),
+        Action::Unsubscribe(selector) => are_canonical(selector),
         Action::Publish(publish) => {
             let data = publish.data.get().as_bytes();
             assert!(envelope::is_data(data), "what a client may publish, nodes pass on");
@@ -146,8 +146,8 @@ fn carries_out(action: &Action) {
     }
 }
 
-fn are_canonical(patterns: Option<Vec<Pattern>>) {
-    patterns.iter().flatten().for_each(pattern_is_canonical);
+fn are_canonical(selector: &Selector) {
+    selector.patterns(&SYNTAX, &ACME).iter().flatten().for_each(pattern_is_canonical);
 }
 
 /// A room and a pattern, one a line: their canonical texts mean the same as they do, and reach agrees with itself.

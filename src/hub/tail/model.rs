@@ -83,8 +83,8 @@ impl World {
     fn take(&mut self, step: &Step) {
         match step {
             Step::Append => self.append(),
-            Step::Bring(index) if !self.ever.is_empty() => self.bring(self.ever[index.index(self.ever.len())].clone()),
-            Step::BringNewest => self.log.last().cloned().into_iter().for_each(|newest| self.bring(newest)),
+            Step::Bring(index) if !self.ever.is_empty() => self.bring(&self.ever[index.index(self.ever.len())].clone()),
+            Step::BringNewest => self.log.last().cloned().iter().for_each(|newest| self.bring(newest)),
             Step::Probe => self.catch_up(),
             Step::Trim(count) => drop(self.log.drain(..(*count).min(self.log.len().saturating_sub(1)))),
             Step::Fork(count) => self.fork(*count),
@@ -117,8 +117,8 @@ impl World {
         self.catch_up();
     }
 
-    fn bring(&mut self, entry: Entry) {
-        match self.tail.admit(&entry) {
+    fn bring(&mut self, entry: &Entry) {
+        match self.tail.admit(entry) {
             Admission::Next => self.told.push(Told::Entry(entry.position)),
             Admission::Known => {}
             Admission::Doubtful => self.catch_up(),

@@ -21,6 +21,9 @@ const STEP_BACK: u64 = 500;
 pub struct Tail {
     /// The newest entry known; everything up to it has been delivered to live sessions.
     last: Position,
+    /// The place right before the entries in memory. A reader may be sent there, and must be able to prove later that it is of
+    /// this history.
+    before: Position,
     entries: VecDeque<Entry>,
     bytes: usize,
     bytes_max: usize,
@@ -77,7 +80,7 @@ pub enum Resumption {
 
 impl Tail {
     pub fn new(state: LogState, bytes_max: usize) -> Self {
-        Self { last: state.last, entries: VecDeque::new(), bytes: 0, bytes_max, replaced: Replaced::default() }
+        Self { last: state.last, before: state.last, entries: VecDeque::new(), bytes: 0, bytes_max, replaced: Replaced::default() }
     }
 
     pub fn last(&self) -> Position {
@@ -145,7 +148,7 @@ impl Tail {
             let proven = self.last.check == 0 || page.entries.len() > entries.len();
             return match entries.first().map(|first| first.position.seq - 1) {
                 // The newest known entry was trimmed away, and with it what could prove that its history went on.
-                Some(before) if !proven => self.restart(self.place(before), GapReason::Trimmed, &entries),
+                Some(seq) if !proven => self.restart(Position { epoch: page.epoch, seq, check: 0 }, GapReason::Trimmed, &entries),
                 _ => self.follow(entries),
             };
         }
@@ -221,7 +224,7 @@ impl Tail {
         let gap = Gap { from: Some(self.last), to, reason };
         self.entries.clear();
         self.bytes = 0;
-        self.last = to;
+        (self.last, self.before) = (to, to);
         for entry in entries {
             self.append(entry.clone());
         }
@@ -235,12 +238,16 @@ impl Tail {
         while self.bytes > self.bytes_max && self.entries.len() > 1 {
             if let Some(oldest) = self.entries.pop_front() {
                 self.bytes -= oldest.cost_bytes();
+                self.before = oldest.position;
             }
         }
     }
 
-    /// The check value of an entry in memory; `None` when the number is not there.
+    /// The check value of an entry in memory, or right before; `None` when the number is not there.
     fn check_of(&self, seq: u64) -> Option<u64> {
+        if seq == self.before.seq && self.before.check != 0 {
+            return Some(self.before.check);
+        }
         let index = usize::try_from(seq.checked_sub(self.first_seq())?).ok()?;
         self.entries.get(index).map(|entry| entry.position.check)
     }
@@ -297,9 +304,9 @@ impl Tail {
         Resumption::Gap(Gap { from: Some(since), to, reason: GapReason::Fork })
     }
 
-    /// A place in this log whose entry is not known; check value 0 says so.
+    /// A place in this log; where its entry is not known, check value 0 says so.
     fn place(&self, seq: u64) -> Position {
-        Position { epoch: self.last.epoch, seq, check: 0 }
+        Position { epoch: self.last.epoch, seq, check: self.check_of(seq).unwrap_or(0) }
     }
 }
 

@@ -166,6 +166,7 @@ impl World {
         let first = self.tail.first_seq();
         assert_eq!(numbers, (first..first + numbers.len() as u64).collect::<Vec<_>>());
         assert_eq!(first + numbers.len() as u64, self.tail.last().seq + 1);
+        assert_eq!(self.tail.before.seq + 1, first);
     }
 
     /// Whoever was told the first `count` things has every entry of the log up to number `to_seq`, or was told of a gap there.

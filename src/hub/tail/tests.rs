@@ -130,5 +130,7 @@ fn resumption_trusts_only_what_it_can_prove() {
     let other = Some(entry(2, 21).position);
     assert!(matches!(tail.resume_by_log(since, other), Resumption::Gap(gap) if gap.reason == GapReason::Fork));
     let Resumption::Gap(gap) = tail.resume_by_log(since, Some(entry(5, 50).position)) else { panic!("no gap") };
-    assert_eq!((gap.to, gap.reason), (entry(4, 0).position, GapReason::Trimmed));
+    // The place before memory can prove itself: numbers alone would be good in whatever history comes next.
+    assert_eq!((gap.to, gap.reason), (entry(4, 40).position, GapReason::Trimmed));
+    assert_eq!(tail.resume(entry(4, 41).position), Resumption::Ask);
 }

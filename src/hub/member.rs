@@ -123,8 +123,8 @@ impl Member {
     /// Whether entries in the queue may lie before what other subscriptions were served already: an overflow must find that
     /// seam still known.
     pub fn seam_waits(&self) -> bool {
-        let fresh = self.subscriptions.iter().filter(|subscription| subscription.fresh).count();
-        self.queue.holds_log() && (1..self.subscriptions.len()).contains(&fresh)
+        let seam = matches!(&self.delivery, Delivery::CatchUp(catch_up) if catch_up.seam_seq > 0);
+        seam && self.queue.holds_log() && self.subscriptions.iter().any(|subscription| !subscription.fresh)
     }
 
     pub fn is_live(&self) -> bool {

@@ -21,7 +21,7 @@ use sabotage::Sabotage;
 use world::{Faults, World};
 
 /// Seeds that once failed; they are run each time.
-const REGRESSIONS: [u64; 5] = [42, 49, 213, 787, 2133];
+const REGRESSIONS: [u64; 7] = [42, 49, 213, 257, 594, 787, 2133];
 const SEEDS: u64 = 1_000;
 /// Seeds in one of which each sabotage must be found.
 const SABOTAGED_SEEDS: u64 = 20;

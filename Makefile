@@ -1,6 +1,6 @@
 # The two commands of the README, and what they are made of.
 
-.PHONY: run test faults fmt lint deny docs image up down
+.PHONY: run test faults fuzz fmt lint deny docs image up down
 
 run: ## A node on loopback with a token and a page to try it.
 	cargo run -- serve --dev
@@ -10,6 +10,11 @@ test: ## Everything that must hold: installs what is missing, checks, tests.
 
 faults: ## Every fault at full length, about half an hour; writes docs/reliability.md.
 	./scripts/faults.sh
+
+FUZZ_SECONDS ?= 30
+
+fuzz: ## Every fuzz target for FUZZ_SECONDS; needs a C++ compiler.
+	./scripts/fuzz.sh $(FUZZ_SECONDS)
 
 fmt:
 	cargo fmt --all

@@ -6,6 +6,7 @@
 
 pub mod envelope;
 pub mod feed;
+pub mod ingest_entry;
 pub mod memory;
 pub mod redis;
 

@@ -94,7 +94,7 @@ fn publication(
     let room = syntax.room(words.next()?).ok()?;
     let event = EventName::parse(words.next()?).ok()?;
     // Isolation: a room of another org on this org's bus is nobody's.
-    if room.org() != org || !is_json(&data) {
+    if room.org() != org || !is_data(&data) {
         return None;
     }
     let mut read = Publication {
@@ -139,12 +139,11 @@ fn read_options(mut rest: &str, into: &mut Publication) -> Option<()> {
     Some(())
 }
 
-/// Whether the bytes are one JSON value in UTF-8 that receivers can be asked to parse.
-pub fn is_json(data: &[u8]) -> bool {
-    // Skipping over a value does not look into its strings, so their encoding is checked first.
-    std::str::from_utf8(data).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
-        && depth(data) <= DEPTH_MAX
-        && is_paired(data)
+/// Whether the bytes can be a publication's data: one JSON value in UTF-8, nested so that the message around it keeps to [`DEPTH_MAX`].
+pub fn is_data(data: &[u8]) -> bool {
+    // Skipping over a value neither looks into its strings, so their encoding is checked first, nor counts its levels.
+    let one_value = || std::str::from_utf8(data).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok());
+    depth(data) < DEPTH_MAX && one_value() && is_paired(data)
 }
 
 fn check_of(header: &str) -> Option<u64> {
@@ -267,6 +266,14 @@ mod tests {
     #[test]
     fn a_fence_is_read_as_such() {
         assert_eq!(judge("5 ! fork", b""), Body::Fence(GapReason::Fork));
+    }
+
+    #[test]
+    fn nothing_is_nested_deeper_than_receivers_can_parse() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels)).into_bytes();
+        assert!(is_data(&nested(DEPTH_MAX - 1)));
+        assert!(!is_data(&nested(DEPTH_MAX)));
+        assert!(!is_data(&nested(100_000)));
     }
 
     #[test]

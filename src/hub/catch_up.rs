@@ -42,16 +42,14 @@ impl Org {
             let Delivery::CatchUp(catch_up) = &mut member.delivery else { return };
             if !catch_up.verified {
                 match tail.resume(catch_up.cursor) {
-                    Resumption::From(cursor) => (catch_up.cursor, catch_up.verified) = (cursor, true),
-                    Resumption::Gap(gap) => {
-                        catch_up.skip(gap);
-                        continue;
-                    }
+                    Resumption::From(cursor) => member.verify(cursor),
+                    Resumption::Gap(gap) => member.skip(gap),
                     Resumption::Ask => {
                         self.cold.insert(slot);
                         return;
                     }
                 }
+                continue;
             }
             let (cursor, last) = (catch_up.cursor, tail.last());
             if cursor.seq > last.seq {
@@ -78,15 +76,17 @@ impl Org {
     /// began another catch-up.
     fn finish_catch_up(&mut self, slot: Slot) -> bool {
         let Some(member) = self.members.get_mut(slot as usize) else { return false };
-        if !member.waiting.is_empty() && member.queue.holds_log() && member.queue.want_drain() {
-            // Their replays start from an empty queue.
-            return false;
-        }
         match tell_pending_gap(member) {
-            Served::All => member.go_live(),
+            Served::All => {}
             Served::Again => return true,
             Served::Full => return false,
         }
+        // Replays of commands that wait start from an empty queue, and one with a seam ends in one.
+        let needs_empty = member.seam_waits() || (!member.waiting.is_empty() && member.queue.holds_log());
+        if needs_empty && member.queue.want_drain() {
+            return false;
+        }
+        member.go_live();
         while let Some(member) = self.members.get_mut(slot as usize) {
             if !member.is_live() {
                 return true;
@@ -127,16 +127,16 @@ impl Org {
             return;
         }
         match tail.resume_by_log(catch_up.cursor, first) {
-            Resumption::From(cursor) => (catch_up.cursor, catch_up.verified) = (cursor, true),
+            Resumption::From(cursor) => member.verify(cursor),
             Resumption::Gap(mut gap) => {
                 if gap.reason == GapReason::Trimmed {
                     gap.reason = catch_up.trimmed;
                 }
-                catch_up.skip(gap);
+                member.skip(gap);
             }
             Resumption::Ask => {}
         }
-        let after = catch_up.cursor.seq;
+        let Some(after) = member.catch_up().map(|catch_up| catch_up.cursor.seq) else { return };
         if after + 1 < from_seq {
             // A gap may end before this page.
             return self.serve(slot);

@@ -67,16 +67,6 @@ impl CatchUp {
     pub fn since(cursor: Position, seam_seq: u64) -> Self {
         Self { cursor, verified: false, seam_seq, gap: None, trimmed: GapReason::Trimmed, told_gap: false }
     }
-
-    /// Goes on after the gap; gaps that follow each other without a delivery between are one.
-    pub fn skip(&mut self, gap: Gap) {
-        self.cursor = gap.to;
-        self.verified = false;
-        match &mut self.gap {
-            Some(earlier) => earlier.to = gap.to,
-            none => *none = Some(gap),
-        }
-    }
 }
 
 impl Member {
@@ -102,6 +92,41 @@ impl Member {
         self.subscriptions.iter_mut().for_each(|subscription| subscription.fresh = false);
     }
 
+    /// The catch-up goes on behind this entry of the present log.
+    pub fn verify(&mut self, cursor: Position) {
+        if let Some(catch_up) = self.catch_up() {
+            (catch_up.cursor, catch_up.verified) = (cursor, true);
+            self.begin_fresh_at(cursor.seq);
+        }
+    }
+
+    /// The catch-up goes on after the gap; gaps that follow each other without a delivery between are one.
+    pub fn skip(&mut self, gap: Gap) {
+        if let Some(catch_up) = self.catch_up() {
+            catch_up.cursor = gap.to;
+            catch_up.verified = false;
+            match &mut catch_up.gap {
+                Some(earlier) => earlier.to = gap.to,
+                none => *none = Some(gap),
+            }
+            self.begin_fresh_at(gap.to.seq);
+        }
+    }
+
+    /// What is replayed for fresh subscriptions begins here at the latest: their position may be one of a replaced history.
+    fn begin_fresh_at(&mut self, seq: u64) {
+        for subscription in self.subscriptions.iter_mut().filter(|subscription| subscription.fresh) {
+            subscription.from_seq = subscription.from_seq.min(seq);
+        }
+    }
+
+    /// Whether entries in the queue may lie before what other subscriptions were served already: an overflow must find that
+    /// seam still known.
+    pub fn seam_waits(&self) -> bool {
+        let seam = matches!(&self.delivery, Delivery::CatchUp(catch_up) if catch_up.seam_seq > 0);
+        seam && self.queue.holds_log() && self.subscriptions.iter().any(|subscription| !subscription.fresh)
+    }
+
     pub fn is_live(&self) -> bool {
         matches!(self.delivery, Delivery::Live)
     }
@@ -121,6 +146,16 @@ impl Member {
             }
         }
         wanted
+    }
+
+    /// The log was read anew from number `base_seq` on: a page may have brought the session further than that, and may have been
+    /// one of a history that is gone.
+    pub fn doubt_after(&mut self, base_seq: u64) {
+        if let Some(catch_up) = self.catch_up()
+            && catch_up.cursor.seq > base_seq
+        {
+            catch_up.verified = false;
+        }
     }
 
     /// The log was replaced after number `base_seq`: what came later is new to every subscription.

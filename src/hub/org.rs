@@ -280,8 +280,13 @@ impl Org {
             Repair::Compare { from_seq } => self.repair = Some(from_seq),
             Repair::Deliver { gap, base, entries } => {
                 self.repair = if page.end { None } else { Some(tail.repair_from_seq()) };
-                if base.epoch != known.epoch || base.seq < known.seq {
-                    self.members.iter_mut().for_each(|(_, member)| member.rebase(base.seq));
+                let replaced = base.epoch != known.epoch || base.seq < known.seq;
+                for (_, member) in &mut self.members {
+                    if replaced {
+                        member.rebase(base.seq);
+                    } else {
+                        member.doubt_after(base.seq);
+                    }
                 }
                 if let Some(gap) = gap {
                     self.tell_gap(&gap, known);

@@ -108,9 +108,10 @@ impl Org {
         let last = tail.last();
         // Whoever already has everything up to the end needs no replay.
         let replay = command.since.filter(|since| *since != last || !member.is_live());
+        let since_seq = replay.map(|since| if since.epoch == last.epoch { since.seq } else { 0 });
         for grant in command.grants {
             if self.router.subscribe(grant.pattern(), command.slot) {
-                let from_seq = if replay.is_some() { 0 } else { last.seq };
+                let from_seq = since_seq.unwrap_or(last.seq);
                 member.subscriptions.push(Subscription { pattern: grant.pattern().clone(), from_seq, fresh: replay.is_some() });
             }
         }

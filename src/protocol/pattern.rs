@@ -9,10 +9,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::code::Fault;
-use super::room::{OrgId, RoomName, RoomSyntax, SYSTEM_CHANNELS, check_segment, check_system_depth, invalid};
+use super::room::{OrgId, REST, RoomName, RoomSyntax, SYSTEM_CHANNELS, check_segment, check_system_depth, invalid};
 
 const ONE: &str = "*";
-const REST: &str = "**";
 
 /// A checked pattern in canonical text: `kpi:acme`, `kpi:acme:*:support`, `*:acme:**`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -229,6 +228,14 @@ mod tests {
     #[test]
     fn equal_meaning_is_equal_text() {
         assert_eq!(syntax().pattern("kpi:acme:**").unwrap(), syntax().pattern("kpi:acme").unwrap());
+    }
+
+    #[test]
+    fn the_canonical_text_of_a_pattern_of_full_depth_is_read_again() {
+        let pattern = syntax().pattern("all:acme:sales:support").unwrap();
+        assert_eq!((pattern.as_str(), syntax().pattern(pattern.as_str())), ("*:acme:sales:support:**", Ok(pattern.clone())));
+        assert!(syntax().pattern("kpi:acme:a:b:c:**").is_err());
+        assert!(syntax().room("kpi:acme:a:b:**").is_err());
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub const SEGMENT_BYTES_MAX: usize = 64;
 const RESERVED: [&str; 3] = ["org", "dept", "queue"];
 /// Channels that every session is subscribed to by itself and that no wildcard reaches.
 pub const SYSTEM_CHANNELS: [&str; 2] = ["org", "user"];
+/// Stands for any rest at the end of a pattern.
+pub(super) const REST: &str = "**";
 /// Stands for "no department given" when a queue is addressed without one.
 pub const NO_DEPARTMENT: &str = "_";
 
@@ -180,7 +182,9 @@ impl RoomSyntax {
         if segments.len() < 2 {
             return Err(invalid(text, "it needs at least a channel and an org, as in kpi:acme"));
         }
-        if segments.len() > self.segments_max {
+        // Any rest may be none, so it is no segment of its own: `all:acme:sales:support` is read as `*:acme:sales:support:**`.
+        let named = segments.len() - usize::from(segments.last() == Some(&REST));
+        if named > self.segments_max {
             return Err(invalid(text, &format!("it has more than {} segments", self.segments_max)));
         }
         Ok(segments)

@@ -8,6 +8,7 @@ mod cli;
 mod docs;
 mod faults;
 mod fixtures;
+mod fuzzing;
 mod hostile;
 mod jwks;
 mod nodes;

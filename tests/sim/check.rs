@@ -1,72 +1,209 @@
 //! What must hold at the end of every history.
+//!
+//! The check knows nothing of hubs: it goes through what a client saw, in order, and holds it against everything that ever
+//! stood in the log.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use roomcast::protocol::{Position, RoomSyntax};
+use roomcast::protocol::{NewPublication, Pattern, Position, RoomName, SessionId};
 
 use super::client::{Client, Seen};
-use super::store::Log;
+use super::log::Log;
 
-/// A stretch of a log, by age, in which a client was told that something may be missing.
-struct Admitted {
+/// A stretch of a log, by age: after the first and up to the second.
+#[derive(Clone, Copy, Debug)]
+struct Stretch {
     after: usize,
     to: usize,
 }
 
-/// # Errors
-/// The first promise that was broken.
-pub fn check(client: &Client, log: &Log, syntax: &RoomSyntax, gaps_allowed: bool) -> Result<(), String> {
-    let (mut received, mut on_connection) = (HashSet::new(), HashSet::new());
-    let (mut youngest, mut began, mut admitted) = (0, None, Vec::new());
-    for seen in &client.seen {
-        match seen {
-            Seen::Connected { .. } => on_connection.clear(),
-            Seen::At(position) => {
-                began.get_or_insert(log.age(*position));
-            }
-            Seen::Gap { from, to, reason } => {
-                if !gaps_allowed {
-                    return Err(format!("{} was told a gap ({reason}) although nothing was lost", client.name));
-                }
-                admitted.push(Admitted { after: from.map_or(0, |from| log.age(from)), to: log.age(*to) });
-            }
-            Seen::Publication { position, room } => {
-                if room.split(':').nth(1) != Some(client.org.as_str()) {
-                    return Err(format!("{} got {room} of another org", client.name));
-                }
-                if !on_connection.insert(*position) {
-                    return Err(format!("{} got {position} twice on one connection", client.name));
-                }
-                if received.insert(*position) {
-                    let age = log.age(*position);
-                    if age <= youngest {
-                        return Err(format!("{} got {position} out of order", client.name));
-                    }
-                    youngest = age;
-                }
-            }
-        }
+impl Stretch {
+    fn contains(self, age: usize) -> bool {
+        self.after < age && age <= self.to
     }
-    nothing_is_silently_lost(client, log, syntax, &received, began, &admitted)
 }
 
-fn nothing_is_silently_lost(
-    client: &Client,
-    log: &Log,
-    syntax: &RoomSyntax,
-    received: &HashSet<Position>,
-    began: Option<usize>,
-    admitted: &[Admitted],
-) -> Result<(), String> {
-    let Some(began) = began else { return Ok(()) };
-    for record in &log.records {
-        let Some(room) = record.room.as_ref().map(|room| syntax.room(room).unwrap()) else { continue };
-        let age = log.age(record.position);
-        let entitled = age > began && record.acknowledged && client.patterns.iter().any(|pattern| pattern.matches(&room));
-        let covered = || admitted.iter().any(|admitted| admitted.after < age && age <= admitted.to);
-        if entitled && !received.contains(&record.position) && !covered() {
-            return Err(format!("{} never got {} ({room}), and no gap admits it", client.name, record.position));
+/// What one client saw, as far as it has been gone through.
+struct Check<'a> {
+    client: &'a Client,
+    log: &'a Log,
+    /// By the number that an ephemeral publication carries, what it was.
+    ephemeral: &'a BTreeMap<u64, NewPublication>,
+    received: HashSet<Position>,
+    on_connection: HashSet<Position>,
+    ephemeral_received: HashSet<u64>,
+    /// The age of the youngest publication, or of the place from which an older stretch was asked for.
+    youngest: usize,
+    /// What may come on this connection.
+    reaching: BTreeSet<Pattern>,
+    /// Since when the client holds which subscription.
+    held: BTreeMap<Pattern, usize>,
+    /// What was owed, for subscriptions that ended.
+    owed: Vec<(Pattern, Stretch)>,
+    admitted: Vec<Stretch>,
+    session: Option<SessionId>,
+    /// When the first answer of this connection was read.
+    session_since: Option<usize>,
+}
+
+/// # Errors
+/// The first promise that was broken.
+pub fn check(client: &Client, log: &Log, ephemeral: &BTreeMap<u64, NewPublication>, gaps_allowed: bool) -> Result<(), String> {
+    let mut check = Check {
+        client,
+        log,
+        ephemeral,
+        received: HashSet::new(),
+        on_connection: HashSet::new(),
+        ephemeral_received: HashSet::new(),
+        youngest: 0,
+        reaching: BTreeSet::new(),
+        held: BTreeMap::new(),
+        owed: Vec::new(),
+        admitted: Vec::new(),
+        session: None,
+        session_since: None,
+    };
+    for seen in &client.seen {
+        check.go_through(seen, gaps_allowed).map_err(|why| format!("{} {why}", client.name))?;
+    }
+    check.nothing_is_silently_lost().map_err(|why| format!("{} {why}", client.name))
+}
+
+impl Check<'_> {
+    fn go_through(&mut self, seen: &Seen, gaps_allowed: bool) -> Result<(), String> {
+        match seen {
+            Seen::Connected { session, .. } => {
+                self.on_connection.clear();
+                self.ephemeral_received.clear();
+                self.reaching = self.held.keys().cloned().collect();
+                (self.session, self.session_since) = (Some(*session), None);
+            }
+            Seen::At(_) => {}
+            Seen::Subscribed { pattern, since, known } => self.subscribed(pattern, *since, *known),
+            Seen::Begins(pattern) => drop(self.reaching.insert(pattern.clone())),
+            Seen::Leaves { pattern, at } => {
+                if let Some(after) = self.held.remove(pattern) {
+                    let to = at.map_or(0, |at| self.log.age(at));
+                    self.owed.push((pattern.clone(), Stretch { after, to }));
+                }
+            }
+            Seen::Left(pattern) => self.left(pattern),
+            Seen::Gap { reason, .. } if !gaps_allowed => return Err(format!("was told a gap ({reason}) although nothing was lost")),
+            Seen::Gap { from, to, known, .. } => {
+                let after = from.map_or(0, |from| self.log.age(from));
+                // What was appended after the gap was told is not admitted by it, though its number may be the same.
+                self.admitted.push(Stretch { after, to: self.log.age(*to).min(*known) });
+            }
+            Seen::Publication { position: Some(position), room, data } => return self.logged(*position, room, *data),
+            Seen::Publication { position: None, room, data } => return self.unlogged(room, *data),
+        }
+        Ok(())
+    }
+
+    fn subscribed(&mut self, pattern: &Pattern, since: Option<Position>, known: usize) {
+        let after = since.map_or(known, |since| self.log.age(since));
+        self.held.entry(pattern.clone()).or_insert(after);
+        self.reaching.insert(pattern.clone());
+        self.session_since.get_or_insert(known);
+        if since.is_some() {
+            self.youngest = self.youngest.min(after);
         }
     }
-    Ok(())
+
+    /// What a given-up subscription brought may come again when another asks for the past.
+    fn left(&mut self, pattern: &Pattern) {
+        self.reaching.remove(pattern);
+        let log = self.log;
+        let brought = |position: &Position| {
+            let publication = log.record(*position).and_then(|record| record.publication.as_ref());
+            publication.is_some_and(|publication| reaches(pattern, publication))
+        };
+        self.on_connection.retain(|position| !brought(position));
+    }
+
+    fn logged(&mut self, position: Position, room: &str, data: u64) -> Result<(), String> {
+        self.is_of_own_org(room)?;
+        let Some(publication) = self.log.record(position).and_then(|record| record.publication.as_ref()) else {
+            return Err(format!("got {position}, which never stood in the log"));
+        };
+        if publication.room.as_str() != room || publication.data != data.to_string() {
+            return Err(format!("got {data} in {room} under {position}, where the log has another publication"));
+        }
+        self.is_asked_for(publication)?;
+        if !self.on_connection.insert(position) {
+            return Err(format!("got {position} twice on one connection"));
+        }
+        if self.received.insert(position) {
+            let age = self.log.age(position);
+            if age <= self.youngest {
+                return Err(format!("got {position} out of order"));
+            }
+            self.youngest = age;
+        }
+        Ok(())
+    }
+
+    fn unlogged(&mut self, room: &str, data: u64) -> Result<(), String> {
+        self.is_of_own_org(room)?;
+        let Some(publication) = self.ephemeral.get(&data) else { return Err(format!("got {data}, which nobody published")) };
+        self.is_asked_for(publication)?;
+        if self.ephemeral_received.insert(data) { Ok(()) } else { Err(format!("got the ephemeral {data} twice on one connection")) }
+    }
+
+    fn is_of_own_org(&self, room: &str) -> Result<(), String> {
+        if room.split(':').nth(1) == Some(self.client.org.as_str()) { Ok(()) } else { Err(format!("got {room} of another org")) }
+    }
+
+    fn is_asked_for(&self, publication: &NewPublication) -> Result<(), String> {
+        let meant = match self.session {
+            Some(session) if !publication.sessions.is_empty() => publication.sessions.contains(&session),
+            _ => self.reaching.iter().any(|pattern| reaches(pattern, publication)),
+        };
+        if meant { Ok(()) } else { Err(format!("got what it had not asked for, in {}", publication.room)) }
+    }
+
+    fn nothing_is_silently_lost(mut self) -> Result<(), String> {
+        let held = self.held.into_iter().map(|(pattern, after)| (pattern, Stretch { after, to: usize::MAX }));
+        self.owed.extend(held);
+        for (index, record) in self.log.records.iter().enumerate() {
+            let Some(publication) = &record.publication else { continue };
+            let age = index + 1;
+            let entitled = if publication.sessions.is_empty() {
+                self.owed.iter().any(|(pattern, stretch)| stretch.contains(age) && reaches(pattern, publication))
+            } else {
+                let session = self.session.filter(|session| publication.sessions.contains(session));
+                session.and(self.session_since).is_some_and(|since| age > since)
+            };
+            let covered = || self.admitted.iter().any(|admitted| admitted.contains(age));
+            if entitled && !self.received.contains(&record.position) && !covered() {
+                return Err(format!("never got {} ({}), and no gap admits it", record.position, publication.room));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The rule of docs/protocol.md, word for word: the room itself, those above it, patterns; with cascade those below it too, and
+/// from the org's own room everyone.
+fn reaches(pattern: &Pattern, publication: &NewPublication) -> bool {
+    let room: &RoomName = &publication.room;
+    let below = publication.cascade && (room.channel() == "org" || pattern.matches_at_or_below(room));
+    pattern.matches(room) || below
+}
+
+/// Whether each publication with a key was logged once; only for stores whose history is never replaced.
+///
+/// # Errors
+/// The key that was logged twice, or never.
+pub fn logged_once<'a>(logs: impl Iterator<Item = &'a Log>, keys: &BTreeSet<Box<str>>) -> Result<(), String> {
+    let records = logs.flat_map(|log| &log.records);
+    let logged = records.filter_map(|record| record.publication.as_ref()?.idempotency_key.as_ref());
+    let mut missing = keys.clone();
+    for key in logged {
+        if !missing.remove(key) {
+            return Err(format!("{key} was logged twice"));
+        }
+    }
+    missing.first().map_or(Ok(()), |key| Err(format!("{key} was never logged")))
 }

@@ -1,97 +1,139 @@
-//! A client as the hub sees it, and what it remembers: it reads its queue when the world lets it, and resumes by the rule of
-//! docs/protocol.md.
+//! A client as the hub sees it, and what it remembers: it reads its queue when the world lets it, subscribes and unsubscribes,
+//! and resumes by the rule of docs/protocol.md.
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
 use roomcast::auth::Principal;
 use roomcast::hub::send_queue::Limits;
 use roomcast::hub::{Hub, OrgLink, SendQueue};
-use roomcast::protocol::codec::{Wire, json};
-use roomcast::protocol::push::{Answer, Push, Reply};
-use roomcast::protocol::{OrgId, Pattern, Position, SessionId};
+use roomcast::protocol::codec::Wire;
+use roomcast::protocol::push::{Answer, Reply};
+use roomcast::protocol::{CommandId, OrgId, Pattern, Position, SessionId};
 use serde_json::Value;
 
-/// JSON texts, one a line.
-struct Lines;
+use super::lines::Lines;
 
-impl Wire for Lines {
-    fn kind(&self) -> usize {
-        0
-    }
+/// Publications that may wait for one client, in bytes: a handful.
+const QUEUE_BYTES_MAX: usize = 600;
+/// The most that one push brings, in bytes: a queue takes one of any size when nothing waits, and the events that a feed holds
+/// are one batch.
+const PUSH_BYTES_MAX: usize = 2_500;
+const REPLIES_BYTES_MAX: usize = 10_000;
 
-    fn push(&self, push: &Push<'_>, out: &mut BytesMut) {
-        json::push(push, out);
-        out.extend_from_slice(b"\n");
-    }
-
-    fn answer(&self, answer: &Answer, out: &mut BytesMut) {
-        json::answer(answer, out);
-        out.extend_from_slice(b"\n");
-    }
-
-    fn ping(&self, _out: &mut BytesMut) {}
-}
-
-/// What a client saw, in order.
+/// What a client did and saw, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Seen {
+    /// A new connection began, from this position.
+    Connected {
+        session: SessionId,
+        since: Option<Position>,
+    },
     Publication {
-        position: Position,
+        position: Option<Position>,
         room: String,
+        data: u64,
     },
     Gap {
         from: Option<Position>,
         to: Position,
         reason: String,
-    },
-    /// A new connection began, from this position.
-    Connected {
-        since: Option<Position>,
+        known: usize,
     },
     /// The server said where the client stands.
     At(Position),
+    /// A subscription was answered: whatever matches comes from `since` on, or, without it, from now on, when the log held
+    /// `known` records.
+    Subscribed {
+        pattern: Pattern,
+        since: Option<Position>,
+        known: usize,
+    },
+    /// A subscription was answered that the client has given up meanwhile.
+    Begins(Pattern),
+    /// The client gives up a subscription. It has what came up to here.
+    Leaves {
+        pattern: Pattern,
+        at: Option<Position>,
+    },
+    /// From here on the subscription brings nothing more.
+    Left(Pattern),
 }
 
 pub struct Client {
     pub name: String,
     pub org: OrgId,
+    /// Those whose answers were read; with a new connection they are asked for anew.
     pub patterns: Vec<Pattern>,
     pub seen: Vec<Seen>,
     pub position: Option<Position>,
     pub node: usize,
+    /// What broke a promise while the history ran.
+    pub fault: Option<String>,
     /// The node could not serve the subscription; the client goes elsewhere.
     refused: bool,
     connection: Option<Connection>,
 }
 
 struct Connection {
+    session: SessionId,
     queue: Arc<SendQueue>,
     link: OrgLink,
     partial: Vec<u8>,
+    /// Commands under way by their ids: the patterns of subscriptions with where they begin, and those given up.
+    asked: Vec<Asked>,
+}
+
+#[derive(Clone)]
+enum Asked {
+    Subscribe(Vec<Pattern>, Option<Position>),
+    Unsubscribe(Pattern),
 }
 
 impl Client {
     pub fn new(name: String, org: OrgId, patterns: Vec<Pattern>) -> Self {
-        Self { name, org, patterns, seen: Vec::new(), position: None, node: 0, refused: false, connection: None }
+        Self { name, org, patterns, seen: Vec::new(), position: None, node: 0, fault: None, refused: false, connection: None }
     }
 
     pub fn is_connected(&self) -> bool {
         self.connection.is_some()
     }
 
+    pub fn session(&self) -> Option<SessionId> {
+        self.connection.as_ref().map(|connection| connection.session)
+    }
+
     pub async fn connect(&mut self, hub: &Hub, node: usize, id: u128) {
         self.node = node;
+        self.refused = false;
         let session = SessionId(uuid::Uuid::from_u128(id));
-        let queue = Arc::new(SendQueue::new(Limits { bytes_max: 600, replies_bytes_max: 10_000 }, None));
+        let limits = Limits { bytes_max: QUEUE_BYTES_MAX, replies_bytes_max: REPLIES_BYTES_MAX };
+        let queue = Arc::new(SendQueue::new(limits, None));
         let wire: Arc<dyn Wire> = Arc::new(Lines);
         let Ok(link) = hub.attach(&self.org, session, &queue, &wire).await else { return };
+        self.seen.push(Seen::Connected { session, since: self.position });
+        self.connection = Some(Connection { session, queue, link, partial: Vec::new(), asked: Vec::new() });
+        self.subscribe(self.patterns.clone(), self.position).await;
+    }
+
+    pub async fn subscribe(&mut self, patterns: Vec<Pattern>, since: Option<Position>) {
+        let Some(connection) = &mut self.connection else { return };
         let principal = Principal::new("someone", &self.org, 1 << 40).unwrap();
-        let grants = self.patterns.iter().map(|pattern| principal.grant_subscribe(pattern.clone()).unwrap()).collect();
-        let answer = Answer::new(None, Reply::Subscribed { rooms: self.patterns.clone(), position: None });
-        self.seen.push(Seen::Connected { since: self.position });
-        if link.subscribe(grants, self.position, answer).await.is_ok() {
-            self.connection = Some(Connection { queue, link, partial: Vec::new() });
+        let grants = patterns.iter().map(|pattern| principal.grant_subscribe(pattern.clone()).unwrap()).collect();
+        let id = connection.ask(Asked::Subscribe(patterns.clone(), since));
+        let answer = Answer::new(Some(id), Reply::Subscribed { rooms: patterns, position: None });
+        if connection.link.subscribe(grants, since, answer).await.is_err() {
+            self.connection = None;
+        }
+    }
+
+    pub async fn unsubscribe(&mut self, pattern: Pattern) {
+        let Some(connection) = &mut self.connection else { return };
+        self.patterns.retain(|held| *held != pattern);
+        self.seen.push(Seen::Leaves { pattern: pattern.clone(), at: self.position });
+        let id = connection.ask(Asked::Unsubscribe(pattern.clone()));
+        let answer = Answer::new(Some(id), Reply::Unsubscribed { rooms: vec![pattern.clone()] });
+        if connection.link.unsubscribe(vec![pattern], Some(answer)).await.is_err() {
+            self.connection = None;
         }
     }
 
@@ -107,19 +149,10 @@ impl Client {
         self.connection = None;
     }
 
-    /// Reads up to `room` bytes; whether there were any.
-    pub async fn read(&mut self, mut room: usize) -> bool {
+    /// Reads up to `room` bytes, while the log holds `known` records; whether there were any.
+    pub async fn read(&mut self, room: usize, known: usize) -> bool {
         let Some(connection) = &mut self.connection else { return false };
-        let mut taken = Vec::new();
-        let _ = connection.queue.flush(|slices| {
-            let before = taken.len();
-            for slice in slices {
-                let count = slice.len().min(room);
-                taken.extend_from_slice(&slice[..count]);
-                room -= count;
-            }
-            if taken.len() == before { Err(std::io::ErrorKind::WouldBlock.into()) } else { Ok(taken.len() - before) }
-        });
+        let taken = connection.take(room);
         if connection.queue.take_drained() {
             let _ = connection.link.drained().await;
         }
@@ -127,7 +160,7 @@ impl Client {
         let mut lines: Vec<Vec<u8>> = connection.partial.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
         connection.partial = lines.pop().unwrap_or_default();
         for line in lines {
-            self.note(&serde_json::from_slice(&line).unwrap());
+            self.note(&serde_json::from_slice(&line).unwrap(), known);
         }
         if std::mem::take(&mut self.refused) {
             self.disconnect().await;
@@ -141,30 +174,94 @@ impl Client {
         }
     }
 
-    fn note(&mut self, message: &Value) {
+    /// Whether no more waits for the client than may.
+    pub fn check_bounds(&mut self) {
+        let waiting = self.connection.as_ref().map_or(0, |connection| connection.queue.bytes());
+        if waiting > QUEUE_BYTES_MAX.max(PUSH_BYTES_MAX) + REPLIES_BYTES_MAX {
+            self.fault.get_or_insert(format!("{waiting} bytes wait for {}", self.name));
+        }
+    }
+
+    fn note(&mut self, message: &Value, known: usize) {
         if self.refused {
             // Not being subscribed, it is entitled to nothing, and what it is told of positions means nothing.
             return;
         }
         let position = |value: &Value| value.as_str().map(|text| text.parse::<Position>().unwrap());
         let data = &message["data"];
-        let seen = match message["event"].as_str().unwrap() {
+        match message["event"].as_str().unwrap() {
             "gap" => {
                 let (from, to) = (position(&data["from"]), position(&data["to"]).unwrap());
-                Some(Seen::Gap { from, to, reason: data["reason"].as_str().unwrap().to_owned() })
+                self.see(Seen::Gap { from, to, reason: data["reason"].as_str().unwrap().to_owned(), known }, Some(to));
             }
-            "position" | "subscribed" => position(&data["position"]).map(Seen::At),
-            "error" => {
-                self.refused = true;
-                None
+            "position" => self.see(Seen::At(position(&data["position"]).unwrap()), position(&data["position"])),
+            "subscribed" => self.note_subscribed(&message["id"], position(&data["position"]), known),
+            "unsubscribed" => {
+                if let Some(Asked::Unsubscribe(pattern)) = self.asked(&message["id"]) {
+                    self.see(Seen::Left(pattern), None);
+                }
             }
+            "error" => self.refused = true,
             _ => {
-                Some(Seen::Publication { position: position(&message["id"]).unwrap(), room: message["room"].as_str().unwrap().to_owned() })
+                let (position, room) = (position(&message["id"]), message["room"].as_str().unwrap().to_owned());
+                self.see(Seen::Publication { position, room, data: data.as_u64().unwrap() }, position);
             }
-        };
-        if let Some(Seen::Publication { position, .. } | Seen::Gap { to: position, .. } | Seen::At(position)) = &seen {
-            self.position = Some(*position);
         }
-        self.seen.extend(seen);
+    }
+
+    fn note_subscribed(&mut self, id: &Value, at: Option<Position>, known: usize) {
+        let Some(Asked::Subscribe(patterns, since)) = self.asked(id) else { return };
+        for pattern in patterns {
+            if self.gave_up(&pattern, id) {
+                self.see(Seen::Begins(pattern), None);
+                continue;
+            }
+            if !self.patterns.contains(&pattern) {
+                self.patterns.push(pattern.clone());
+            }
+            self.see(Seen::Subscribed { pattern, since: since.or(at), known }, None);
+        }
+        if let Some(at) = at {
+            self.see(Seen::At(at), Some(at));
+        }
+    }
+
+    fn see(&mut self, seen: Seen, position: Option<Position>) {
+        self.seen.push(seen);
+        self.position = position.or(self.position);
+    }
+
+    /// Whether the client gave up the pattern after the command with this id.
+    fn gave_up(&self, pattern: &Pattern, id: &Value) -> bool {
+        let later = self.connection.iter().flat_map(|connection| &connection.asked).skip(id.as_u64().map_or(0, |id| id as usize + 1));
+        later.into_iter().any(|asked| matches!(asked, Asked::Unsubscribe(left) if left == pattern))
+    }
+
+    fn asked(&self, id: &Value) -> Option<Asked> {
+        let index = usize::try_from(id.as_u64()?).ok()?;
+        self.connection.as_ref()?.asked.get(index).cloned()
+    }
+}
+
+impl Connection {
+    /// The id of the command.
+    fn ask(&mut self, asked: Asked) -> CommandId {
+        self.asked.push(asked);
+        let message = format!(r#"{{"event":"client:ping","id":{}}}"#, self.asked.len() - 1);
+        roomcast::protocol::Command::parse(message.as_bytes()).unwrap().id.unwrap()
+    }
+
+    fn take(&mut self, mut room: usize) -> Vec<u8> {
+        let mut taken = Vec::new();
+        let _ = self.queue.flush(|slices| {
+            let before = taken.len();
+            for slice in slices {
+                let count = slice.len().min(room);
+                taken.extend_from_slice(&slice[..count]);
+                room -= count;
+            }
+            if taken.len() == before { Err(std::io::ErrorKind::WouldBlock.into()) } else { Ok(taken.len() - before) }
+        });
+        taken
     }
 }

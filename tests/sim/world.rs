@@ -1,46 +1,64 @@
-//! The course of one history: what happens, in which order, by the seed.
+//! The world of one history: nodes, clients, publishers and the store between them. What happens in it is `course`'s.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use roomcast::hub::{Config, Hub, Limits};
-use roomcast::protocol::event::EventName;
 use roomcast::protocol::{NewPublication, OrgId, RoomSyntax};
 use roomcast::telemetry::counters::Counters;
+use tokio::task::JoinHandle;
 
-use super::check::check;
+use super::broker::SimBroker;
+use super::check::{check, logged_once};
 use super::client::Client;
-use super::store::{SimBroker, Store};
-use roomcast::broker::{AckLevel, Broker};
+use super::sabotage::Sabotage;
+use super::store::Store;
 
-/// What may go wrong besides a lossy carrier, cut nodes, killed nodes and slow readers.
+/// What may go wrong besides a lossy carrier, lost calls, cut and killed nodes, and slow readers.
 #[derive(Clone, Copy, Debug)]
 pub struct Faults {
     /// The store's history may be lost, or replaced by one that lacks its end.
     pub history: bool,
     /// Entries kept per org.
     pub retention: usize,
+    pub sabotage: Option<Sabotage>,
 }
 
-const NODES: usize = 3;
+pub const NODES: usize = 3;
 const STEPS: usize = 250;
-const PATTERNS: [&str; 5] = ["kpi:ORG", "kpi:ORG:a", "kpi:ORG:*:q", "*:ORG:**", "chat:ORG:b"];
-const ROOMS: [&str; 5] = ["kpi:ORG", "kpi:ORG:a", "kpi:ORG:a:q", "chat:ORG:b", "kpi:ORG:b:q"];
+/// Rounds of reading at the end, and after how many in which nothing came it is over: longer than a node waits between
+/// attempts and probes.
+const SETTLING_ROUNDS_MAX: usize = 1_000;
+const QUIET_ROUNDS: usize = 80;
+const ROUND: Duration = Duration::from_millis(50);
+pub const PATTERNS: [&str; 7] = ["kpi:ORG", "kpi:ORG:a", "kpi:ORG:*:q", "*:ORG:**", "chat:ORG:b", "kpi:ORG:a:q", "org:ORG"];
 
 pub struct World {
-    rng: SmallRng,
-    seed: u64,
-    faults: Faults,
-    syntax: RoomSyntax,
-    store: Arc<Store>,
-    hubs: Vec<Arc<Hub>>,
-    orgs: Vec<OrgId>,
-    clients: Vec<Client>,
-    published: u64,
-    sessions: u128,
+    pub rng: SmallRng,
+    pub seed: u64,
+    pub faults: Faults,
+    pub syntax: RoomSyntax,
+    pub store: Arc<Store>,
+    pub nodes: Vec<Node>,
+    pub orgs: Vec<OrgId>,
+    pub clients: Vec<Client>,
+    /// How much was published, logged or not; each publication says its number.
+    pub published: u64,
+    pub ephemeral: BTreeMap<u64, NewPublication>,
+    pub keys: BTreeSet<Box<str>>,
+    /// Publications with a key whose outcome is unknown: their publishers try again.
+    pub unsettled: Vec<NewPublication>,
+    pub sessions: u128,
     history: Vec<String>,
+}
+
+pub struct Node {
+    pub hub: Arc<Hub>,
+    pub life: u32,
+    prober: JoinHandle<()>,
 }
 
 impl World {
@@ -56,18 +74,33 @@ impl World {
             Client::new(format!("client {index}"), org, patterns)
         });
         let clients = clients.collect();
-        let store = Store::new(seed ^ 0x5eed, NODES, faults.retention);
-        Self { rng, seed, faults, syntax, store, hubs: Vec::new(), orgs, clients, published: 0, sessions: 0, history: Vec::new() }
+        let store = Store::new(seed ^ 0x5eed, NODES, faults.retention, faults.sabotage);
+        Self {
+            rng,
+            seed,
+            faults,
+            syntax,
+            store,
+            nodes: Vec::new(),
+            orgs,
+            clients,
+            published: 0,
+            ephemeral: BTreeMap::new(),
+            keys: BTreeSet::new(),
+            unsettled: Vec::new(),
+            sessions: 0,
+            history: Vec::new(),
+        }
     }
 
     /// Runs the history and judges it.
     pub async fn live(mut self) -> (Vec<String>, Result<(), String>) {
-        for node in 0..NODES {
-            let hub = self.hub(node);
-            self.hubs.push(hub);
-        }
+        self.nodes = (0..NODES).map(|node| self.start(node, 0)).collect();
         for _ in 0..STEPS {
             self.step().await;
+            self.clients.iter_mut().for_each(Client::check_bounds);
+            // Everyone who can go on does, before the next thing happens.
+            tokio::time::sleep(Duration::from_micros(10)).await;
         }
         self.settle().await;
         let verdict = self.judge();
@@ -77,8 +110,12 @@ impl World {
         (self.history, verdict)
     }
 
-    fn hub(&self, node: usize) -> Arc<Hub> {
-        let broker = Arc::new(SimBroker { store: Arc::clone(&self.store), node });
+    pub fn note(&mut self, what: impl Into<String>) {
+        self.history.push(what.into());
+    }
+
+    fn start(&self, node: usize, life: u32) -> Node {
+        let broker = Arc::new(SimBroker { store: Arc::clone(&self.store), node, life });
         let config = Config {
             tail_bytes_max: 6_000,
             page_entries_max: 7,
@@ -88,148 +125,51 @@ impl World {
             ..Config::default()
         };
         let limits = Limits { subscriptions_max: 16, room_members_max: 1_000 };
-        let hub = Arc::new(Hub::new(config, limits, broker, Arc::<Counters>::default(), self.seed ^ node as u64));
-        let prober = Arc::clone(&hub);
-        tokio::spawn(async move { prober.probe().await });
-        hub
+        let seed = self.seed ^ node as u64 ^ u64::from(life) << 8;
+        let hub = Arc::new(Hub::new(config, limits, broker, Arc::<Counters>::default(), seed));
+        let probed = Arc::clone(&hub);
+        Node { hub, life, prober: tokio::spawn(async move { probed.probe().await }) }
     }
 
-    async fn step(&mut self) {
-        match self.rng.random_range(0..100) {
-            0..40 => self.publish().await,
-            40..65 => self.read().await,
-            65..75 => self.reconnect().await,
-            75..80 => self.disconnect().await,
-            80..85 => self.wait().await,
-            85..90 => {
-                let node = self.rng.random_range(0..NODES);
-                self.note(format!("delayed messages arrive at node {node}"));
-                self.store.deliver_delayed(node, false);
-            }
-            90..92 => self.cut(),
-            92..94 => self.mend(),
-            94..95 => self.kill_node(),
-            95..97 => self.heartbeat().await,
-            97..99 if self.faults.history => self.promote(),
-            99 if self.faults.history => self.lose(),
-            _ => {}
-        }
-        // Everyone who can go on does, before the next thing happens.
-        tokio::time::sleep(Duration::from_micros(10)).await;
-    }
-
-    fn note(&mut self, what: impl Into<String>) {
-        self.history.push(what.into());
-    }
-
-    fn publication(&mut self, org: &OrgId) -> NewPublication {
-        let room = self.syntax.room(&pick(&mut self.rng, &ROOMS).replace("ORG", org.as_str())).unwrap();
-        self.published += 1;
-        NewPublication::new(room, EventName::parse("kpi:update").unwrap(), self.published.to_string())
-    }
-
-    async fn publish(&mut self) {
-        let org = pick(&mut self.rng, &self.orgs).clone();
-        let node = self.rng.random_range(0..NODES);
-        for _ in 0..self.rng.random_range(1..5) {
-            let publication = self.publication(&org);
-            let broker = SimBroker { store: Arc::clone(&self.store), node };
-            let outcome = broker.publish(&publication, AckLevel::Primary).await.map(|published| published.position);
-            self.note(format!("node {node} publishes into {}: {outcome:?}", publication.room));
-        }
-    }
-
-    async fn read(&mut self) {
-        let index = self.rng.random_range(0..self.clients.len());
-        let room = self.rng.random_range(1..2_000);
-        let before = self.clients[index].seen.len();
-        self.clients[index].read(room).await;
-        let client = &self.clients[index];
-        self.history.push(format!("{} reads {:?}", client.name, &client.seen[before..]));
-    }
-
-    async fn reconnect(&mut self) {
-        let index = self.rng.random_range(0..self.clients.len());
-        let node = self.rng.random_range(0..NODES);
-        self.connect(index, node).await;
-    }
-
-    async fn connect(&mut self, index: usize, node: usize) {
-        self.clients[index].disconnect().await;
-        self.sessions += 1;
-        let hub = Arc::clone(&self.hubs[node]);
-        self.note(format!("{} connects to node {node} since {:?}", self.clients[index].name, self.clients[index].position));
-        // A node that is cut off answers late or refuses; the client gives up.
-        let _ = tokio::time::timeout(Duration::from_millis(300), self.clients[index].connect(&hub, node, self.sessions)).await;
-    }
-
-    async fn disconnect(&mut self) {
-        let index = self.rng.random_range(0..self.clients.len());
-        self.note(format!("{} disconnects", self.clients[index].name));
-        self.clients[index].disconnect().await;
-    }
-
-    async fn wait(&mut self) {
-        let wait_ms = self.rng.random_range(1..4_000);
-        self.note(format!("{wait_ms} ms pass"));
-        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
-    }
-
-    fn cut(&mut self) {
-        let node = self.rng.random_range(0..NODES);
-        self.note(format!("node {node} is cut off"));
-        self.store.cut(node);
-    }
-
-    fn mend(&mut self) {
-        let node = self.rng.random_range(0..NODES);
-        self.note(format!("node {node} is connected"));
-        self.store.mend(node);
-    }
-
-    fn kill_node(&mut self) {
-        let node = self.rng.random_range(0..NODES);
-        self.note(format!("node {node} is killed"));
+    pub fn restart(&mut self, node: usize) {
         self.clients.iter_mut().filter(|client| client.node == node).for_each(Client::cut);
-        self.store.forget(node);
-        self.hubs[node] = self.hub(node);
+        self.nodes[node].prober.abort();
+        let life = self.store.restart(node);
+        self.nodes[node] = self.start(node, life);
     }
 
-    async fn heartbeat(&mut self) {
-        for client in &self.clients {
-            client.heartbeat().await;
-        }
+    /// How much the log of a client's org has ever held.
+    pub fn known(&self, client: usize) -> usize {
+        self.store.inner.lock().logs.get(&self.clients[client].org).map_or(0, |log| log.records.len())
     }
 
-    fn promote(&mut self) {
-        let org = pick(&mut self.rng, &self.orgs).clone();
-        let lacking = self.rng.random_range(0..12);
-        let early: Vec<NewPublication> = (0..self.rng.random_range(0..4)).map(|_| self.publication(&org)).collect();
-        self.note(format!("a replica of {org} that lacks {lacking} entries is promoted; backends write {} at once", early.len()));
-        self.store.promote(&org, lacking, &early);
-    }
-
-    fn lose(&mut self) {
-        let org = pick(&mut self.rng, &self.orgs).clone();
-        self.note(format!("the log of {org} is lost"));
-        self.store.lose(&org);
-    }
-
-    /// All faults end, everyone connects and reads to the end.
+    /// All faults end, everyone publishes and reads to the end.
     async fn settle(&mut self) {
         self.note("settling");
+        self.store.inner.lock().flaky = false;
         for node in 0..NODES {
             self.store.mend(node);
             self.store.deliver_delayed(node, true);
         }
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        for _ in 0..400 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        while !self.unsettled.is_empty() {
+            self.try_again().await;
+        }
+        let mut quiet = 0;
+        for _ in 0..SETTLING_ROUNDS_MAX {
+            tokio::time::sleep(ROUND).await;
+            quiet += 1;
             for index in 0..self.clients.len() {
-                self.clients[index].read(usize::MAX).await;
+                let known = self.known(index);
+                if self.clients[index].read(usize::MAX, known).await {
+                    quiet = 0;
+                }
                 if !self.clients[index].is_connected() {
+                    quiet = 0;
                     self.connect(index, index % NODES).await;
                 }
+            }
+            if quiet == QUIET_ROUNDS {
+                return;
             }
         }
     }
@@ -237,13 +177,17 @@ impl World {
     fn judge(&self) -> Result<(), String> {
         let gaps_allowed = self.faults.history || self.faults.retention < 1_000;
         let inner = self.store.inner.lock();
-        self.clients.iter().try_for_each(|client| match inner.logs.get(&client.org) {
-            Some(log) => check(client, log, &self.syntax, gaps_allowed),
-            None => Ok(()),
+        if !self.faults.history {
+            logged_once(inner.logs.values(), &self.keys)?;
+        }
+        self.clients.iter().try_for_each(|client| {
+            client.fault.clone().map_or(Ok(()), Err)?;
+            let Some(log) = inner.logs.get(&client.org) else { return Ok(()) };
+            check(client, log, &self.ephemeral, gaps_allowed)
         })
     }
 }
 
-fn pick<'a, T>(rng: &mut SmallRng, from: &'a [T]) -> &'a T {
+pub fn pick<'a, T>(rng: &mut SmallRng, from: &'a [T]) -> &'a T {
     &from[rng.random_range(0..from.len())]
 }

@@ -18,9 +18,7 @@ use super::RedisBroker;
 use super::config::IngestConfig;
 use super::connection::{Connection, reason, within};
 use super::scripts::Function;
-use crate::broker::{AckLevel, Broker, PublishError, envelope};
-use crate::protocol::publication::DEPTH_MAX;
-use crate::protocol::{EventName, NewPublication, Priority, RoomSyntax};
+use crate::broker::{AckLevel, Broker, PublishError, ingest_entry};
 use crate::telemetry::metrics::{self, IngestOutcome};
 
 /// The consumer group that all nodes are in.
@@ -33,8 +31,6 @@ const BLOCK_MS: u64 = 1_000;
 const RESPONSE_MARGIN: Duration = Duration::from_secs(2);
 /// How often a node asks for a shard that is another's.
 const OWNER_POLL: Duration = Duration::from_millis(500);
-/// Longest idempotency key of an entry, as the publish function has it.
-const KEY_BYTES_MAX: usize = 256;
 /// What is kept of a refused entry: fields, and how much of each name and value.
 const DEAD_FIELDS_MAX: usize = 16;
 const DEAD_NAME_CHARS_MAX: usize = 64;
@@ -183,7 +179,7 @@ impl Consumer {
 
     /// Publishes one entry, deletes and acknowledges it. An error leaves it pending; it is claimed again before anything later is read.
     async fn handle(&self, connection: &mut Connection, entry: &StreamId) -> RedisResult<()> {
-        let refused = match publication(&entry.map, &self.broker.syntax, self.broker.config.data_bytes_max) {
+        let refused = match ingest_entry::read(&fields(entry), &self.broker.syntax, self.broker.config.data_bytes_max) {
             Ok(mut publication) => {
                 publication.idempotency_key.get_or_insert_with(|| format!("ingest:{}:{}", self.shard, entry.id).into());
                 match self.broker.publish(&publication, AckLevel::Primary).await {
@@ -216,65 +212,18 @@ impl Consumer {
         let mut command = cmd("XADD");
         command.arg(self.broker.keys.ingest_dead()).arg("MAXLEN").arg("~").arg(self.config.dead_max.max(1)).arg("*");
         command.arg("reason").arg(why).arg("stream").arg(&self.stream).arg("id").arg(&entry.id);
-        for (name, value) in entry.map.iter().take(DEAD_FIELDS_MAX) {
-            if let Value::BulkString(value) = value {
-                let name: String = name.chars().take(DEAD_NAME_CHARS_MAX).collect();
-                command.arg(format!("field:{name}")).arg(&value[..value.len().min(DEAD_VALUE_BYTES_MAX)]);
-            }
+        for (name, value) in fields(entry).into_iter().take(DEAD_FIELDS_MAX) {
+            let name: String = name.chars().take(DEAD_NAME_CHARS_MAX).collect();
+            command.arg(format!("field:{name}")).arg(&value[..value.len().min(DEAD_VALUE_BYTES_MAX)]);
         }
         connection.query::<String>(&command).await.map(|_| ())
     }
 }
 
-/// Reads an entry's fields: `room`, `event`, `data`, and options by the names that the publish function knows.
-fn publication(fields: &HashMap<String, Value>, syntax: &RoomSyntax, data_bytes_max: usize) -> Result<NewPublication, String> {
-    let text = |name: &str| match fields.get(name) {
-        Some(Value::BulkString(value)) => std::str::from_utf8(value).map(Some).map_err(|_| format!("{name} is not UTF-8")),
-        _ => Ok(None),
-    };
-    let required = |name: &str| text(name)?.ok_or_else(|| format!("{name} is missing"));
-    for name in fields.keys() {
-        const KNOWN: [&str; 11] =
-            ["room", "event", "data", "priority", "idempotency_key", "ttl_ms", "cascade", "requires_ack", "log", "headers", "sessions"];
-        if !KNOWN.contains(&name.as_str()) {
-            return Err(format!("there is no such field: {}", name.chars().take(64).collect::<String>()));
-        }
-    }
-    let room = syntax.room(required("room")?).map_err(|fault| fault.message.into_owned())?;
-    let event = EventName::parse(required("event")?).map_err(|fault| fault.message.into_owned())?;
-    let data = required("data")?;
-    if data.len() > data_bytes_max || !envelope::is_json(data.as_bytes()) {
-        return Err(format!("data is one JSON value of at most {data_bytes_max} bytes and {DEPTH_MAX} levels"));
-    }
-    let flag = |name: &str, default: bool| match text(name)? {
-        None => Ok(default),
-        Some("0") => Ok(false),
-        Some("1") => Ok(true),
-        Some(_) => Err(format!("{name} is 0 or 1")),
-    };
-    let mut publication = NewPublication::new(room, event, data.to_owned());
-    if let Some(priority) = text("priority")? {
-        publication.priority = Priority::parse(priority).ok_or("priority is low, medium, high or urgent")?;
-    }
-    publication.log = flag("log", true)?;
-    publication.cascade = flag("cascade", false)?;
-    publication.requires_ack = flag("requires_ack", false)?;
-    if let Some(ttl_ms) = text("ttl_ms")? {
-        publication.ttl_ms = Some(ttl_ms.parse().map_err(|_| "ttl_ms is a whole number of milliseconds")?);
-    }
-    if let Some(headers) = text("headers")? {
-        serde_json::from_str::<HashMap<String, String>>(headers).map_err(|_| "headers is a JSON object of strings")?;
-        publication.headers = Some(headers.into());
-    }
-    if let Some(sessions) = text("sessions")? {
-        publication.sessions =
-            sessions.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|_| "sessions is a list of session ids")?;
-    }
-    if let Some(key) = text("idempotency_key")? {
-        if key.is_empty() || key.len() > KEY_BYTES_MAX || key.chars().any(char::is_control) {
-            return Err("an idempotency key is 1 to 256 bytes without control characters".into());
-        }
-        publication.idempotency_key = Some(key.into());
-    }
-    Ok(publication)
+fn fields(entry: &StreamId) -> HashMap<&str, &[u8]> {
+    let texts = entry.map.iter().filter_map(|(name, value)| match value {
+        Value::BulkString(bytes) => Some((name.as_str(), bytes.as_slice())),
+        _ => None,
+    });
+    texts.collect()
 }

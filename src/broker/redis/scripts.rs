@@ -81,7 +81,7 @@ impl Scripts {
         let body = BODY
             .replace("@CLUSTER@", if in_cluster { "true" } else { "false" })
             .replace("@DATA_BYTES_MAX@", &config.data_bytes_max.to_string())
-            .replace("@DEPTH_MAX@", &DEPTH_MAX.to_string())
+            .replace("@DEPTH_MAX@", &(DEPTH_MAX - 1).to_string())
             .replace("@ENTRIES_MAX@", &config.entries_max.max(1).to_string())
             .replace("@IDLE_MS@", &(config.idle_max_s.max(1) * 1_000).to_string())
             .replace("@IDEMPOTENCY_MS@", &(config.idempotency_window_s.max(1) * 1_000).to_string())

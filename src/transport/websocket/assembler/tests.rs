@@ -108,6 +108,23 @@ fn conversation() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// Conversations that are cut at every single place; each has some hundred.
+const EVERY_SPLIT_CASES: u32 = 24;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: EVERY_SPLIT_CASES, ..ProptestConfig::default() })]
+
+    #[test]
+    fn fed_in_two_pieces_cut_anywhere_gives_the_same_as_whole(bytes in conversation()) {
+        let (whole, end, _) = fed(LIMITS, &bytes, &[]);
+        for cut in every_byte(&bytes) {
+            let (split, split_end, _) = fed(LIMITS, &bytes, &[cut]);
+            prop_assert_eq!(&whole, &split, "cut at {}", cut);
+            prop_assert_eq!(end.map_err(|violation| violation.close), split_end.map_err(|violation| violation.close));
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn fed_in_any_split_gives_the_same_as_whole(

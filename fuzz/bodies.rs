@@ -1,0 +1,264 @@
+//! What the fuzzers check: one function for each door through which bytes come that anybody may have written. Each takes any
+//! bytes, and panics when a property of the code behind the door does not hold.
+//!
+//! The targets in `fuzz_targets` hand them to libFuzzer; `tests/it/fuzzing.rs` runs them over seeds and mutations in every test
+//! run, so that none of them rots.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
+use roomcast::auth::{self, AuthError, Secret, Verifier};
+use roomcast::broker::{Body, OrgEvent, envelope, ingest_entry};
+use roomcast::config::rooms;
+use roomcast::protocol::codec::json;
+use roomcast::protocol::command::{Action, Address, Command};
+use roomcast::protocol::publication::{DEPTH_MAX, depth};
+use roomcast::protocol::push::Answer;
+use roomcast::protocol::{CloseCode, CommandId, OrgId, Pattern, Publication, Push, Reply, RoomName, RoomSyntax, Selector};
+use roomcast::transport::websocket::{Assembler, Incoming, Limits, deflate};
+use serde_json::value::RawValue;
+
+/// A body by the name of its target.
+pub type Target = (&'static str, fn(&[u8]));
+
+pub const TARGETS: [Target; 7] = [
+    ("commands", commands),
+    ("deflate", self::deflate),
+    ("envelope", self::envelope),
+    ("frames", frames),
+    ("ingest", ingest),
+    ("rooms", self::rooms),
+    ("tokens", tokens),
+];
+
+/// The longest message in the limits that frames and deflate data are held to here.
+const MESSAGE_BYTES_MAX: usize = 4_096;
+/// The largest amount of memory that an incomplete message may hold: a growing buffer doubles.
+const HELD_BYTES_MAX: usize = 2 * MESSAGE_BYTES_MAX + 1_024;
+/// The longest data of an ingest entry.
+const DATA_BYTES_MAX: usize = 2_048;
+/// The time at which tokens are verified, in Unix seconds.
+pub const NOW_S: u64 = 1_700_000_000;
+/// What the tokens are signed with.
+pub const SECRET: &str = "a secret for nothing but fuzzing tokens";
+
+static SYNTAX: LazyLock<RoomSyntax> = LazyLock::new(|| rooms::Config::default().syntax());
+static ACME: LazyLock<OrgId> = LazyLock::new(|| OrgId::parse("acme").expect("acme is a segment"));
+static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
+    let config = auth::Config { secret: Some(Secret::new(SECRET)), ..auth::Config::default() };
+    Verifier::new(&config, SYNTAX.clone()).expect("the secret is long enough")
+});
+
+/// A connection's bytes: however they are split, the same is said; what is held for incomplete messages is bounded.
+///
+/// The first byte says how to split the rest, its top bit whether compression was agreed to.
+pub fn frames(data: &[u8]) {
+    let Some((first, stream)) = data.split_first() else { return };
+    let limits = Limits { message_bytes_max: MESSAGE_BYTES_MAX, fragments_max: 8, deflate: first & 0x80 != 0 };
+    let whole = said(limits, stream, stream.len().max(1));
+    for piece_bytes in [usize::from(first & 0x7f).max(1), 1] {
+        assert_eq!(said(limits, stream, piece_bytes), whole, "in pieces of {piece_bytes}");
+    }
+}
+
+/// Everything that a connection says, and the close code of a violation.
+fn said(limits: Limits, stream: &[u8], piece_bytes: usize) -> (Vec<String>, Option<CloseCode>) {
+    let (mut assembler, mut heard) = (Assembler::new(limits), Vec::new());
+    for piece in stream.chunks(piece_bytes) {
+        let outcome = assembler.feed(&mut piece.to_vec(), &mut |incoming| {
+            if let Incoming::Text(text) = incoming {
+                assert!(text.len() <= MESSAGE_BYTES_MAX);
+            } else if let Incoming::Binary(bytes) = incoming {
+                assert!(bytes.len() <= MESSAGE_BYTES_MAX);
+            }
+            heard.push(format!("{incoming:?}"));
+        });
+        assert!(assembler.held_bytes() <= HELD_BYTES_MAX, "{} bytes are held", assembler.held_bytes());
+        if let Err(violation) = outcome {
+            assert_eq!(assembler.held_bytes(), 0, "nothing is held after a violation");
+            return (heard, Some(violation.close));
+        }
+    }
+    (heard, None)
+}
+
+/// Compressed messages: the output keeps to its bound, and what was inflated or is compressed here comes back the same.
+pub fn deflate(data: &[u8]) {
+    let mut inflated = BytesMut::new();
+    if deflate::inflate(data, MESSAGE_BYTES_MAX, &mut inflated).is_ok() {
+        assert!(inflated.len() <= MESSAGE_BYTES_MAX);
+        comes_back(&inflated);
+    }
+    assert!(inflated.len() <= MESSAGE_BYTES_MAX + 1, "{} bytes came out", inflated.len());
+    comes_back(data);
+}
+
+fn comes_back(plain: &[u8]) {
+    let (mut compressed, mut inflated) = (BytesMut::new(), BytesMut::new());
+    if deflate::compress(plain, &mut compressed) {
+        assert!(compressed.len() < plain.len());
+        deflate::inflate(&compressed, plain.len(), &mut inflated).expect("what was compressed here can be inflated");
+        assert_eq!(inflated, plain);
+    } else {
+        assert!(compressed.is_empty());
+    }
+}
+
+/// A client's message: whatever it says, the answer is one JSON object that carries the command's id.
+pub fn commands(data: &[u8]) {
+    let (id, reply) = match Command::parse(data) {
+        Ok(command) => {
+            carries_out(&command.action);
+            (command.id, Reply::Published { id: None, duplicate: false })
+        }
+        Err(unreadable) => (unreadable.id, Reply::Error(unreadable.fault)),
+    };
+    let mut out = BytesMut::new();
+    json::answer(&Answer { id: id.clone(), reply }, &mut out);
+    let answer = object(&out);
+    assert_eq!(answer.get("id").map(|id| id.get()), id.as_ref().map(CommandId::as_json));
+}
+
+fn carries_out(action: &Action) {
+    match action {
+        Action::Subscribe(subscribe) => are_canonical(&subscribe.selector),
+        Action::Authenticate(authenticate) => are_canonical(&authenticate.subscribe.selector),
+        Action::Unsubscribe(selector) => are_canonical(selector),
+        Action::Publish(publish) => {
+            let data = publish.data.get().as_bytes();
+            assert!(envelope::is_data(data), "what a client may publish, nodes pass on");
+            let address = Address {
+                room: publish.room.as_deref(),
+                channel: publish.channel.as_deref(),
+                organization_id: publish.organization_id.as_deref(),
+                department_id: publish.department_id.as_deref(),
+                queue_name: publish.queue_name.as_deref(),
+            };
+            if let Ok(room) = address.room(&SYNTAX, &ACME) {
+                room_is_canonical(&room);
+            }
+        }
+        Action::Ping => {}
+    }
+}
+
+fn are_canonical(selector: &Selector) {
+    selector.patterns(&SYNTAX, &ACME).iter().flatten().for_each(pattern_is_canonical);
+}
+
+/// A room and a pattern, one a line: their canonical texts mean the same as they do, and reach agrees with itself.
+pub fn rooms(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    let rooms: Vec<RoomName> = text.lines().filter_map(|line| SYNTAX.room(line).ok()).collect();
+    let patterns: Vec<Pattern> = text.lines().filter_map(|line| SYNTAX.pattern(line).ok()).collect();
+    rooms.iter().for_each(room_is_canonical);
+    patterns.iter().for_each(pattern_is_canonical);
+    for pattern in &patterns {
+        for room in &rooms {
+            assert!(!pattern.matches(room) || pattern.org() == room.org(), "{pattern} reaches {room} of another org");
+            assert!(!pattern.matches(room) || pattern.matches_at_or_below(room), "{pattern} {room}");
+            let covering = patterns.iter().filter(|wide| wide.covers(pattern));
+            covering.for_each(|wide| assert!(!pattern.matches(room) || wide.matches(room), "{wide} covers {pattern} but not {room}"));
+        }
+    }
+}
+
+fn room_is_canonical(room: &RoomName) {
+    assert_eq!(SYNTAX.room(room.as_str()).as_ref(), Ok(room));
+    assert_eq!(room.segments().nth(1), Some(room.org().as_str()));
+    assert!(Pattern::of_room(room).matches(room));
+}
+
+fn pattern_is_canonical(pattern: &Pattern) {
+    assert_eq!(SYNTAX.pattern(pattern.as_str()).as_ref(), Ok(pattern));
+    assert_eq!(pattern.as_str().split(':').nth(1), Some(pattern.org().as_str()));
+    assert!(pattern.covers(pattern));
+}
+
+/// A message on the bus of `acme`: what is taken for a publication is of that org, the log reads the same, and it goes into a
+/// frame as one JSON object.
+pub fn envelope(data: &[u8]) {
+    let payload = Bytes::copy_from_slice(data);
+    match envelope::bus_message(&payload, &ACME, &SYNTAX) {
+        Ok(OrgEvent::Ephemeral(publication)) => fits_a_frame(&publication),
+        Ok(OrgEvent::Entry(entry)) => {
+            let header_end = data.iter().position(|byte| *byte == b'\n').expect("a readable message has a header line");
+            let place_end = data.iter().position(|byte| *byte == b' ').expect("a readable message has a place");
+            let header = &data[place_end + 1..header_end];
+            let (epoch, seq) = (entry.position.epoch, entry.position.seq);
+            let logged = envelope::log_entry(epoch, seq, header, payload.slice(header_end + 1..), &ACME, &SYNTAX);
+            assert_eq!(logged, entry);
+            if let Body::Publication(publication) = &entry.body {
+                assert_eq!(publication.position, Some(entry.position));
+                fits_a_frame(publication);
+            }
+        }
+        Ok(OrgEvent::Interrupted) | Err(_) => {}
+    }
+}
+
+fn fits_a_frame(publication: &Publication) {
+    assert_eq!(publication.room.org(), &*ACME);
+    room_is_canonical(&publication.room);
+    let mut frame = BytesMut::new();
+    json::push(&Push::Publication { publication, replayed: true }, &mut frame);
+    let message = object(&frame);
+    assert_eq!(message["room"].get(), format!("\"{}\"", publication.room));
+    assert_eq!(message["event"].get(), format!("\"{}\"", publication.event));
+    assert!(depth(&frame) <= DEPTH_MAX);
+}
+
+/// One JSON object by its members, whose values are left as they are: JSON sets no bounds to numbers, and programs do.
+fn object(json: &[u8]) -> HashMap<String, Box<RawValue>> {
+    serde_json::from_slice(json).expect("it is one JSON object")
+}
+
+/// An ingest entry, `name=value` a line: what is accepted fits a frame.
+pub fn ingest(data: &[u8]) {
+    let fields = data.split(|byte| *byte == b'\n').filter_map(|line| {
+        let end = line.iter().position(|byte| *byte == b'=')?;
+        Some((str::from_utf8(&line[..end]).ok()?, &line[end + 1..]))
+    });
+    let fields: HashMap<&str, &[u8]> = fields.collect();
+    if let Ok(new) = ingest_entry::read(&fields, &SYNTAX, DATA_BYTES_MAX) {
+        assert!(new.data.len() <= DATA_BYTES_MAX);
+        if new.room.org() == &*ACME {
+            fits_a_frame(&new.placed(None, 1));
+        }
+    }
+}
+
+/// A token's text, or, behind a line feed, the claims of one that is signed here: nothing passes that was not signed, and what
+/// passes is valid now and grants nothing of another org.
+pub fn tokens(data: &[u8]) {
+    let Some(claims) = data.strip_prefix(b"\n") else {
+        let Ok(token) = str::from_utf8(data) else { return };
+        if verified(token).is_ok() {
+            let (signed, signature) = token.rsplit_once('.').expect("a token has a signature");
+            assert_eq!(signature, sign(signed), "the signature of {token} is not ours");
+        }
+        return;
+    };
+    let signed = format!("eyJhbGciOiJIUzI1NiJ9.{}", URL_SAFE_NO_PAD.encode(claims));
+    let token = format!("{signed}.{}", sign(&signed));
+    if let Ok(principal) = verified(&token) {
+        assert!(principal.expires_at_s() + auth::config::LEEWAY_MAX_S >= NOW_S);
+        let other = OrgId::parse(if principal.org() == &*ACME { "umbrella" } else { "acme" }).expect("both are segments");
+        assert!(principal.grant_subscribe(Pattern::of_org(&other)).is_err());
+        principal.own_rooms().iter().for_each(|grant| assert_eq!(grant.org(), principal.org()));
+    }
+}
+
+fn verified(token: &str) -> Result<auth::Principal, AuthError> {
+    VERIFIER.verify(token, NOW_S).now_or_never().expect("nothing is fetched where no address for keys is configured")
+}
+
+/// The HS256 signature, in base64url.
+pub fn sign(message: &str) -> String {
+    let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
+    jsonwebtoken::crypto::sign(message.as_bytes(), &key, jsonwebtoken::Algorithm::HS256).expect("HS256 signs anything")
+}

@@ -1,0 +1,141 @@
+//! The queue against a naive model: a plain list of what waits, and the bytes that must have come out.
+
+use proptest::prelude::*;
+
+use super::tests::{Narrow, at, take};
+use super::*;
+
+const LIMITS: Limits = Limits { bytes_max: 100, replies_bytes_max: 1_000 };
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// So many bytes of a publication that has its place in the log.
+    Logged(usize),
+    Ephemeral(usize),
+    Reply(usize),
+    /// The client reads so many bytes: what waits first, then what the socket takes at once.
+    Read(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => (1usize..60).prop_map(Step::Logged),
+        2 => (1usize..60).prop_map(Step::Ephemeral),
+        3 => (1usize..30).prop_map(Step::Reply),
+        4 => (1usize..150).prop_map(Step::Read),
+    ];
+    prop::collection::vec(step, 0..80)
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum What {
+    Reply,
+    /// With the number before it.
+    Logged(u64),
+    Ephemeral,
+}
+
+impl What {
+    fn before(self) -> Option<Position> {
+        if let Self::Logged(before) = self { at(before) } else { None }
+    }
+}
+
+#[derive(Debug)]
+struct Waiting {
+    what: What,
+    bytes: usize,
+    written: usize,
+}
+
+/// Everything by counting: what came out is told by what no longer waits.
+#[derive(Default)]
+struct Model {
+    waiting: Vec<Waiting>,
+    socket_room: usize,
+}
+
+impl Model {
+    fn log_bytes(&self) -> usize {
+        self.waiting.iter().filter(|item| item.what != What::Reply).map(|item| item.bytes).sum()
+    }
+
+    fn push(&mut self, what: What, bytes: usize) -> Pushed {
+        let written = if self.waiting.is_empty() { self.socket_room.min(bytes) } else { 0 };
+        self.socket_room -= written;
+        if written == bytes {
+            return Pushed::Taken;
+        }
+        let overflows = what != What::Reply && written == 0 && self.log_bytes() > 0 && self.log_bytes() + bytes > LIMITS.bytes_max;
+        if !overflows {
+            self.waiting.push(Waiting { what, bytes, written });
+            return Pushed::Taken;
+        }
+        let (dropped, kept): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|item| item.what != What::Reply && item.written == 0);
+        self.waiting = kept;
+        let first = dropped.iter().map(|item| item.what).chain([what]).find_map(What::before);
+        first.map_or(Pushed::Taken, Pushed::Overflowed)
+    }
+
+    fn read(&mut self, mut room: usize) {
+        while let Some(first) = self.waiting.first_mut() {
+            let count = (first.bytes - first.written).min(room);
+            first.written += count;
+            room -= count;
+            if first.written < first.bytes {
+                return;
+            }
+            self.waiting.remove(0);
+        }
+        self.socket_room += room;
+    }
+}
+
+proptest! {
+    #[test]
+    fn it_keeps_drops_and_writes_what_the_naive_model_does(steps in steps()) {
+        let socket = Arc::new(Narrow(Mutex::new(0)));
+        let queue = SendQueue::new(LIMITS, Some(Arc::clone(&socket) as Arc<dyn Sink>));
+        let (mut model, mut logged) = (Model::default(), 0);
+        for step in steps {
+            match step {
+                Step::Logged(bytes) => {
+                    prop_assert_eq!(queue.push_log(&Bytes::from(vec![b'l'; bytes]), at(logged)), model.push(What::Logged(logged), bytes));
+                    logged += 1;
+                }
+                Step::Ephemeral(bytes) => {
+                    prop_assert_eq!(queue.push_log(&Bytes::from(vec![b'e'; bytes]), None), model.push(What::Ephemeral, bytes));
+                }
+                Step::Reply(bytes) => {
+                    queue.push_reply(Bytes::from(vec![b'r'; bytes]));
+                    model.push(What::Reply, bytes);
+                }
+                Step::Read(room) => {
+                    let out = expected(&model.waiting, room);
+                    prop_assert_eq!(take(&queue, room), out.clone());
+                    model.read(room);
+                    *socket.0.lock() += room - out.len();
+                }
+            }
+            let waiting: usize = model.waiting.iter().map(|item| item.bytes).sum();
+            prop_assert_eq!((queue.bytes(), queue.holds_log()), (waiting, model.log_bytes() > 0));
+            prop_assert_eq!(queue.is_empty(), model.waiting.is_empty());
+            // One push may be larger than the bound, and one that is partly written stays whatever comes.
+            prop_assert!(model.log_bytes() <= LIMITS.bytes_max + 60);
+        }
+    }
+}
+
+/// The next bytes of what waits.
+fn expected(waiting: &[Waiting], room: usize) -> Vec<u8> {
+    let bytes = waiting.iter().flat_map(|item| {
+        let byte = match item.what {
+            What::Reply => b'r',
+            What::Logged(_) => b'l',
+            What::Ephemeral => b'e',
+        };
+        std::iter::repeat_n(byte, item.bytes - item.written)
+    });
+    bytes.take(room).collect()
+}

@@ -1,0 +1,139 @@
+//! Where the fuzzers begin: what the fixtures and the documents show, and what once failed.
+
+use serde_json::{Value, json};
+
+use super::bodies::{NOW_S, SECRET};
+use crate::fixtures::folder;
+
+/// The seeds of a target; none for a name that is no target's.
+pub fn of(target: &str) -> Vec<Vec<u8>> {
+    match target {
+        "commands" => commands(),
+        "deflate" => deflate(),
+        "envelope" => envelope(),
+        "frames" => frames(),
+        "ingest" => ingest(),
+        "rooms" => rooms(),
+        "tokens" => tokens(),
+        _ => Vec::new(),
+    }
+}
+
+fn commands() -> Vec<Vec<u8>> {
+    let good = folder("commands").into_values().map(|fixture| fixture["wire"].to_string());
+    let refused = folder("refused").into_values().map(|fixture| fixture["text"].as_str().unwrap().to_owned());
+    let number = r#"{"event":"ping","id":4e4444}"#.to_owned();
+    good.chain(refused).chain([number]).map(String::into_bytes).collect()
+}
+
+fn pushes() -> impl Iterator<Item = Value> {
+    folder("pushes").into_values().map(|fixture| fixture["wire"].clone())
+}
+
+/// Raw messages, and compressed ones.
+fn deflate() -> Vec<Vec<u8>> {
+    let plain: Vec<Vec<u8>> = pushes().map(|push| push.to_string().repeat(3).into_bytes()).collect();
+    plain.iter().map(|message| compressed(message)).chain(plain.clone()).collect()
+}
+
+fn compressed(message: &[u8]) -> Vec<u8> {
+    let mut out = bytes::BytesMut::new();
+    roomcast::transport::websocket::deflate::compress(message, &mut out);
+    out.to_vec()
+}
+
+/// Publications as the function writes them, logged and ephemeral; a fence.
+fn envelope() -> Vec<Vec<u8>> {
+    let options = [
+        "",
+        " p=urgent c a t=60000",
+        " s=019aa594b58070008000000000000001,019aa594b58070008000000000000002",
+        " h={\"traceparent\":\"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\"}",
+    ];
+    let header = |push: &Value, options: &str| {
+        let (room, event) = (push["room"].as_str()?, push["event"].as_str()?);
+        Some(format!("6441709d48640 {room} {event}{options}\n{}", push["data"]))
+    };
+    let headers = pushes().flat_map(|push| options.map(|options| header(&push, options))).flatten();
+    let messages = headers.flat_map(|header| [format!("19aa56d6000-2a {header}"), format!("- {header}")]);
+    let fence = "1-5 6441709d48640 ! fork\n".to_owned();
+    let number = "1-6 6441709d48640 kpi:acme e\n0.6e666".to_owned();
+    let deep = format!("1-7 6441709d48640 kpi:acme e\n{}{}", "[".repeat(64), "]".repeat(64));
+    messages.chain([fence, number, deep]).map(String::into_bytes).collect()
+}
+
+/// What clients send, whole, in fragments with a ping between, and compressed; each for several ways of splitting.
+fn frames() -> Vec<Vec<u8>> {
+    let ends = [frame(0x89, b"ping"), frame(0x88, b"\x03\xe8bye")].concat();
+    let mut seeds = Vec::new();
+    for message in commands() {
+        let (first, second) = message.split_at(message.len() / 2);
+        let whole = frame(0x81, &message);
+        let fragments = [frame(0x01, first), frame(0x8a, b""), frame(0x80, second)].concat();
+        let deflated = compressed(&message.repeat(2));
+        let (deflated_first, deflated_second) = deflated.split_at(deflated.len() / 2);
+        let deflated = [frame(0x41, deflated_first), frame(0x80, deflated_second)].concat();
+        let binary = frame(0xc2, &compressed(&message.repeat(2)));
+        seeds.push([&[0x83][..], &whole, &fragments, &deflated, &binary, &ends].concat());
+        seeds.push([&[0x07][..], &fragments, &whole, &ends].concat());
+    }
+    seeds
+}
+
+/// A client's frame, masked.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mask = [0x11, 0x22, 0x93, 0xf4];
+    let length = u16::try_from(payload.len()).unwrap();
+    let mut bytes = match u8::try_from(length) {
+        Ok(short @ 0..=125) => vec![first, 0x80 | short],
+        _ => [&[first, 0x80 | 126][..], &length.to_be_bytes()].concat(),
+    };
+    bytes.extend_from_slice(&mask);
+    bytes.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    bytes
+}
+
+fn ingest() -> Vec<Vec<u8>> {
+    let options = [
+        "",
+        "\npriority=high\ncascade=1\nrequires_ack=0\nttl_ms=60000",
+        "\nidempotency_key=order-7\nlog=0",
+        "\nheaders={\"a\":\"b\"}\nsessions=019aa594-b580-7000-8000-000000000001",
+    ];
+    let entry = |push: &Value, options: &str| {
+        let (room, event) = (push["room"].as_str()?, push["event"].as_str()?);
+        Some(format!("room={room}\nevent={event}\ndata={}{options}", push["data"]).into_bytes())
+    };
+    pushes().flat_map(|push| options.map(|options| entry(&push, options))).flatten().collect()
+}
+
+/// Rooms and patterns of the documents, together, so that they are held against each other.
+fn rooms() -> Vec<Vec<u8>> {
+    let texts = [
+        "kpi:acme\nkpi:acme:sales\nkpi:acme:sales:support\nkpi:acme:*:support\n*:acme:**\nkpi:acme:**",
+        "kpi:org:acme:dept:sales:queue:support\nkpi:org:acme:queue:support\nkpi:acme:_:support\nkpi:org:acme:dept:sales",
+        "all:acme\nall:acme:sales\nchat:acme:sales\nall:acme:sales:support\nchat:acme:sales:support",
+        "org:acme\nuser:acme:alice\nuser:acme:*\n*:acme:alice\n*:umbrella:**\nkpi:*:sales",
+    ];
+    texts.map(|text| text.as_bytes().to_vec()).to_vec()
+}
+
+/// A genuine token, and claims to be signed, good and bad ones.
+fn tokens() -> Vec<Vec<u8>> {
+    let claims = json!({"sub": "alice", "org": "acme", "exp": NOW_S + 600, "iat": NOW_S, "nbf": NOW_S, "jti": "t1"});
+    let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
+    let genuine = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap();
+    let mut seeds = vec![genuine.into_bytes(), b"eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.".to_vec()];
+    for (claim, value) in [
+        ("iat", json!(NOW_S)),
+        ("exp", json!(1.5e9)),
+        ("grants", json!(["subscribe:kpi:acme", "publish:chat:acme:**", "*:*:umbrella:**"])),
+        ("scope", json!("roomcast:admin roomcast:publish")),
+        ("aud", json!(["a", 1])),
+    ] {
+        let mut claims = claims.clone();
+        claims[claim] = value;
+        seeds.push(format!("\n{claims}").into_bytes());
+    }
+    seeds
+}

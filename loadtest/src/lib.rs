@@ -3,10 +3,13 @@
 
 pub mod client;
 pub mod fanout;
+pub mod floor;
+pub mod host;
 pub mod journal;
 pub mod ledger;
 pub mod position;
 pub mod socket;
+pub mod swarm;
 
 pub use client::{Client, Options, Outcome};
 pub use journal::{Event, Message, What};

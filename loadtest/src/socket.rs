@@ -79,20 +79,59 @@ pub async fn connect_with(address: SocketAddr, path: &str, receive_buffer_bytes:
     }
     let mut tcp = socket.connect(address).await?;
     tcp.set_nodelay(true)?;
-    let key = STANDARD.encode(rand::random::<[u8; 16]>());
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Protocol: roomcast.v1\r\n\r\n"
-    );
-    tcp.write_all(request.as_bytes()).await?;
+    let handshake = Handshake::new(address, path);
+    tcp.write_all(handshake.request.as_bytes()).await?;
     let mut buffer = BytesMut::new();
-    let head = read_head(&mut tcp, &mut buffer).await?;
-    let accept = STANDARD.encode(Sha1::digest(format!("{key}{ACCEPT_GUID}")));
-    if !head.starts_with("HTTP/1.1 101 ") || !head.contains(&accept) {
-        return Err(SocketError::Refused(head.lines().next().unwrap_or_default().to_owned()));
-    }
+    handshake.check(&read_head(&mut tcp, &mut buffer).await?)?;
     let (read, write) = tcp.into_split();
     Ok((Reader { tcp: read, buffer }, Writer { tcp: write }))
+}
+
+/// The opening handshake (RFC 6455 section 4.1), whoever carries it.
+pub struct Handshake {
+    pub request: String,
+    accept: String,
+}
+
+impl Handshake {
+    pub fn new(address: SocketAddr, path: &str) -> Self {
+        let key = STANDARD.encode(rand::random::<[u8; 16]>());
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Protocol: roomcast.v1\r\n\r\n"
+        );
+        Self { request, accept: STANDARD.encode(Sha1::digest(format!("{key}{ACCEPT_GUID}"))) }
+    }
+
+    /// # Errors
+    /// [`SocketError::Refused`] when the response with this head does not switch protocols.
+    pub fn check(&self, head: &str) -> Result<(), SocketError> {
+        if head.starts_with("HTTP/1.1 101 ") && head.contains(&self.accept) {
+            return Ok(());
+        }
+        Err(SocketError::Refused(head.lines().next().unwrap_or_default().to_owned()))
+    }
+}
+
+/// A whole message as a client sends it: one masked frame (RFC 6455 section 5.3).
+pub fn client_frame(opcode: u8, payload: &[u8]) -> BytesMut {
+    let mut out = BytesMut::with_capacity(payload.len() + 14);
+    out.put_u8(0x80 | opcode);
+    match payload.len() {
+        short @ 0..=125 => out.put_u8(0x80 | short as u8),
+        middle @ 126..=0xffff => {
+            out.put_u8(0x80 | 126);
+            out.put_u16(middle as u16);
+        }
+        long => {
+            out.put_u8(0x80 | 127);
+            out.put_u64(long as u64);
+        }
+    }
+    let mask: [u8; 4] = rand::random();
+    out.put_slice(&mask);
+    out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    out
 }
 
 async fn read_head(tcp: &mut TcpStream, buffer: &mut BytesMut) -> Result<String, SocketError> {
@@ -177,22 +216,6 @@ impl Writer {
     }
 
     async fn frame(&mut self, opcode: u8, payload: &[u8]) -> io::Result<()> {
-        let mut out = BytesMut::with_capacity(payload.len() + 14);
-        out.put_u8(0x80 | opcode);
-        match payload.len() {
-            short @ 0..=125 => out.put_u8(0x80 | short as u8),
-            middle @ 126..=0xffff => {
-                out.put_u8(0x80 | 126);
-                out.put_u16(middle as u16);
-            }
-            long => {
-                out.put_u8(0x80 | 127);
-                out.put_u64(long as u64);
-            }
-        }
-        let mask: [u8; 4] = rand::random();
-        out.put_slice(&mask);
-        out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-        self.tcp.write_all(&out).await
+        self.tcp.write_all(&client_frame(opcode, payload)).await
     }
 }

@@ -5,20 +5,29 @@ use roomcast_loadtest::fanout::Fanout;
 use crate::support::gateway::Token;
 use crate::support::world::World;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_fanout_scenario_finds_two_nodes_clean() {
     let world = World::of(2).await;
     let fanout = Fanout {
         nodes: world.addresses(),
-        token: Token::of("acme", "load").mint(),
+        token: Some(Token::of("acme", "load").mint()),
+        gateway: None,
+        settings: Vec::new(),
+        pin: None,
         room: "kpi:acme:load".to_owned(),
         subscribers: 20,
         publications: 200,
-        rate: 1_000,
         bytes: 128,
+        outstanding: 8,
+        burst: false,
+        rate: None,
+        floor: true,
+        runs: 2,
         deadline_s: 20,
+        json: false,
     };
-    let report = fanout.run().await.unwrap();
-    assert!(report.verdict.is_clean() && report.verdict.gaps == 0, "{}", report.verdict);
-    assert_eq!((report.verdict.acked, report.verdict.receipts), (200, 20 * 200));
+    let report = tokio::task::spawn_blocking(move || fanout.run()).await.unwrap().unwrap();
+    assert!(report.clean, "{report:?}");
+    assert_eq!(report.gateway.deliveries, 2 * 20 * 200);
+    assert!(report.floor_single.is_some() && report.floor_concatenated.is_some());
 }

@@ -103,6 +103,11 @@ impl Finding {
         self.exactly("gaps", self.verdict.gaps, 0);
     }
 
+    /// Nobody had to reconnect.
+    pub fn no_connection_lost(&mut self, people: &[Person]) {
+        self.exactly("connections lost", people.iter().filter(|person| !person.is_still_connected()).count() as u64, 0);
+    }
+
     /// Everyone is whole again at most so long after `since_us`: the last publication that came late.
     pub fn back_within_ms(&mut self, since_us: u64, most_ms: u64) {
         let back_us = self.ledger.back_us(since_us, PROMPT_US);

@@ -1,10 +1,8 @@
 //! SIGKILL for a node.
 
-use super::town::Town;
+use super::town::{PHASE_MAX, Town};
 use crate::support::redis::Redis;
 use crate::support::within;
-
-use super::town::PHASE_MAX;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_node_costs_its_clients_a_reconnect_and_nothing_else() {

@@ -35,7 +35,7 @@ async fn a_killed_redis_with_its_file_heals_and_nothing_is_acknowledged_meanwhil
     let mut finding = town.ends("Redis killed (SIGKILL) with AOF everysec, restarted").await;
     finding.no_gaps();
     finding.exactly("acknowledged while Redis was down", acked_meanwhile as u64, 0);
-    finding.exactly("connections lost", town.people.iter().filter(|person| !person.is_still_connected()).count() as u64, 0);
+    finding.no_connection_lost(&town.people);
     finding.back_within_ms(back_us, 5_000);
     finding.record();
 }

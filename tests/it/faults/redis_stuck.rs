@@ -15,7 +15,7 @@ async fn what_a_sleeping_redis_left_unanswered_is_logged_once() {
 
     let mut finding = town.ends("Redis stuck: DEBUG SLEEP 5, CLIENT PAUSE 5 s").await;
     finding.no_gaps();
-    finding.exactly("connections lost", town.people.iter().filter(|person| !person.is_still_connected()).count() as u64, 0);
+    finding.no_connection_lost(&town.people);
     // The second of the two lasts five seconds of this time itself.
     finding.back_within_ms(awake_us, 60_000);
     finding.record();
@@ -38,7 +38,7 @@ async fn what_a_full_redis_refuses_is_not_acknowledged() {
     let mut finding = town.ends("Redis full (maxmemory)").await;
     finding.no_gaps();
     finding.exactly("acknowledged while Redis refused", acked_meanwhile as u64, 0);
-    finding.exactly("connections lost", town.people.iter().filter(|person| !person.is_still_connected()).count() as u64, 0);
+    finding.no_connection_lost(&town.people);
     finding.back_within_ms(room_us, 5_000);
     finding.record();
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use redis::streams::StreamRangeReply;
 use roomcast_loadtest::ledger::Fate;
 use serde_json::{Value, json};
 
@@ -55,6 +56,18 @@ pub async fn xadd(redis: &Redis, room: &str, mark: &str, more: &[(&str, &str)]) 
 /// The numbers of entries that the org's log holds.
 pub async fn log_length(redis: &Redis, org: &str) -> usize {
     redis.ask(redis::cmd("XLEN").arg(format!("rc:{{{org}}}:log"))).await
+}
+
+/// The marks of what stands in the org's log, in its order; fences have no data and so no mark.
+pub async fn logged_marks(redis: &Redis, org: &str) -> Vec<String> {
+    let key = format!("rc:{{{org}}}:log");
+    let log: StreamRangeReply = redis.ask(redis::cmd("XRANGE").arg(key).arg("-").arg("+")).await;
+    let data = log.ids.iter().map(|entry| entry.get::<String>("d").unwrap_or_default()).filter(|data| !data.is_empty());
+    let marks = data.map(|data| {
+        let data: Value = serde_json::from_str(&data).expect("data is JSON");
+        data["mark"].as_str().expect("everything is marked").to_owned()
+    });
+    marks.collect()
 }
 
 /// A REST call that must be answered; the answer's status and JSON.

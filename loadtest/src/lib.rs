@@ -8,6 +8,7 @@ pub mod host;
 pub mod journal;
 pub mod ledger;
 pub mod position;
+pub mod report;
 pub mod socket;
 pub mod swarm;
 

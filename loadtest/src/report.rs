@@ -1,0 +1,181 @@
+//! What a run came to, in a form that outlives it: scenarios fill it in, tables, pages and comparisons read it.
+//!
+//! Written as JSON it is the tool's own file format; fields may be added, and readers take what is missing as absent. Whoever measures
+//! a thing several times tells the median and keeps the single values beside it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The result of one run of one scenario.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Report {
+    /// The scenario's name on the command line.
+    pub scenario: String,
+    /// RFC 3339, of the clock of the machine that ran the tool.
+    pub started_at: String,
+    pub elapsed_s: f64,
+    /// The options that the scenario ran with, without credentials.
+    pub options: BTreeMap<String, String>,
+    pub machine: Machine,
+    pub ledger: Counts,
+    /// In the order in which people should read them.
+    pub figures: Vec<Figure>,
+    pub latencies: Vec<Latency>,
+    pub series: Vec<Series>,
+    pub nodes: Vec<NodeUse>,
+    pub redis: Option<RedisUse>,
+}
+
+impl Report {
+    /// Nothing was lost, repeated, reordered, misrouted, admitted as lost or cut off, beyond what the scenario itself brings about.
+    pub fn is_clean(&self) -> bool {
+        self.ledger.is_clean()
+    }
+
+    /// The figure of this name, if the scenario measured it.
+    pub fn figure(&self, name: &str) -> Option<&Figure> {
+        self.figures.iter().find(|figure| figure.name == name)
+    }
+}
+
+/// Where the tool ran.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Machine {
+    pub processor: String,
+    pub cores: usize,
+    pub kernel: String,
+    /// Of the tool.
+    pub version: String,
+}
+
+/// What the ledger counted over all receipts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    pub published: u64,
+    pub received: u64,
+    /// Never came, and inside no gap.
+    pub lost: u64,
+    /// Came a second time, or after a later one.
+    pub behind: u64,
+    /// Of a room or an org that the subscriber had not asked for.
+    pub misrouted: u64,
+    /// Losses that were admitted.
+    pub gaps: u64,
+    /// Connections that ended though the scenario did not end them.
+    pub closed: u64,
+    /// Publications that were refused.
+    pub refused: u64,
+}
+
+impl Counts {
+    pub fn is_clean(&self) -> bool {
+        self.lost + self.behind + self.misrouted + self.gaps + self.closed + self.refused == 0
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        self.published += other.published;
+        self.received += other.received;
+        self.lost += other.lost;
+        self.behind += other.behind;
+        self.misrouted += other.misrouted;
+        self.gaps += other.gaps;
+        self.closed += other.closed;
+        self.refused += other.refused;
+    }
+}
+
+/// A number that the run measured: the median of `runs`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Figure {
+    /// Snake case with the unit at its end, as thresholds name it: `cpu_us_per_delivery`.
+    pub name: String,
+    /// What people read: "server CPU per delivery".
+    pub title: String,
+    /// As people read it: "µs", "KiB", "1/s"; empty for counts.
+    pub unit: String,
+    pub value: f64,
+    pub runs: Vec<f64>,
+    /// The same of the floor, taken in the same run; the figure's ratio is `value / floor`.
+    pub floor: Option<f64>,
+    /// Which floor that is: "one write each" or "concatenated".
+    pub floor_title: String,
+    pub better: Better,
+}
+
+impl Figure {
+    /// How many times the floor it is.
+    pub fn ratio(&self) -> Option<f64> {
+        self.floor.filter(|floor| *floor > 0.0).map(|floor| self.value / floor)
+    }
+}
+
+/// Which way a figure improves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Better {
+    #[default]
+    Lower,
+    Higher,
+}
+
+/// How long one stage took, over all receipts. Free of coordinated omission where the scenario publishes at a rate: the clock starts when
+/// a publication was due, not when it could be sent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Latency {
+    /// "publish → socket", "publish → log", "log → socket"; floors are named so.
+    pub stage: String,
+    pub count: u64,
+    pub mean_us: f64,
+    pub max_us: u64,
+    /// Quantile (0 to 1) and its value in microseconds, rising in both.
+    pub quantiles: Vec<(f64, u64)>,
+}
+
+impl Latency {
+    /// The value of a quantile, or of the next higher one that was written down; 0 when nothing was.
+    pub fn at(&self, quantile: f64) -> u64 {
+        self.quantiles.iter().find(|(at, _)| *at >= quantile).or(self.quantiles.last()).map_or(0, |(_, us)| *us)
+    }
+}
+
+/// Something over the time of the run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Series {
+    /// "deliveries", "memory", "CPU", "connections".
+    pub title: String,
+    pub unit: String,
+    /// The node that it is about; empty for the whole.
+    pub node: String,
+    /// Seconds since the beginning, and the value.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// What one node did and cost.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeUse {
+    pub address: String,
+    pub connections: u64,
+    pub deliveries: u64,
+    /// `None` for nodes that the tool has not started: it sees only its own machine's processes.
+    pub cpu_s: Option<f64>,
+    /// Most of resident memory that no file backs.
+    pub memory_bytes_max: Option<u64>,
+}
+
+/// What Redis did and cost during the run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RedisUse {
+    pub cpu_s: f64,
+    pub memory_bytes: u64,
+    /// Calls by command, from `INFO commandstats`.
+    pub commands: BTreeMap<String, u64>,
+}

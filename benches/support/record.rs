@@ -74,13 +74,17 @@ pub fn compare(cases: &[Case], counts: &Counts) -> Result<(), String> {
         if change.is_some_and(|change| change > WORSE_MAX) {
             worse.push(case.name);
         }
-        let before = before.map_or("-".to_owned(), |before| format!("{before:.1}"));
-        println!("{:<32} {:<12} {now:>14.1} {before:>14} {:>9}", case.name, case.unit, told(change));
+        let before = before.map_or("-".to_owned(), figure);
+        println!("{:<32} {:<12} {:>14} {before:>14} {:>9}", case.name, case.unit, figure(now), told(change));
     }
     if worse.is_empty() {
         return Ok(());
     }
     Err(format!("dearer by more than {WORSE_MAX} %: {}; `make bench-record` accepts it", worse.join(", ")))
+}
+
+fn figure(instructions: f64) -> String {
+    if instructions < 10.0 { format!("{instructions:.2}") } else { format!("{instructions:.1}") }
 }
 
 fn told(change: Option<f64>) -> String {

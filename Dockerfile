@@ -11,8 +11,8 @@ WORKDIR /build
 # The dependencies, built from the manifests alone with empty sources, are a layer that lasts until the lock file changes.
 COPY Cargo.toml Cargo.lock ./
 COPY loadtest/Cargo.toml loadtest/Cargo.toml
-RUN mkdir -p src loadtest/src tests/it tests/sim \
-    && echo 'fn main() {}' | tee src/main.rs loadtest/src/main.rs tests/it/main.rs tests/sim/main.rs > /dev/null \
+RUN mkdir -p src loadtest/src tests/it tests/sim benches \
+    && echo 'fn main() {}' | tee src/main.rs loadtest/src/main.rs tests/it/main.rs tests/sim/main.rs benches/main.rs > /dev/null \
     && touch src/lib.rs loadtest/src/lib.rs \
     && cargo build --profile dist --locked --package roomcast --bin roomcast
 

@@ -1,12 +1,18 @@
 # The two commands of the README, and what they are made of.
 
-.PHONY: run test faults fuzz fmt lint deny docs image up down
+.PHONY: run test bench bench-record faults fuzz fmt lint deny docs image up down
 
 run: ## A node on loopback with a token and a page to try it.
 	cargo run -- serve --dev
 
 test: ## Everything that must hold: installs what is missing, checks, tests.
 	./scripts/test.sh
+
+bench: ## Instructions of the hot paths, against benches/recorded.json; `scripts/bench.sh --time` takes the clock.
+	./scripts/bench.sh
+
+bench-record: ## Writes benches/recorded.json anew.
+	./scripts/bench.sh --record
 
 faults: ## Every fault at full length, about half an hour; writes docs/reliability.md.
 	./scripts/faults.sh

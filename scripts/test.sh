@@ -120,6 +120,16 @@ check_advisories() {
   fi
 }
 
+# Fails only for what became much dearer; benches/README.md says how to read the table.
+compare_instructions() {
+  if ! ./scripts/bench.sh --prepare; then
+    cannot_check "instructions of the hot paths: valgrind is not there and cannot be installed"
+    return
+  fi
+  say "micro-benchmarks"
+  ./scripts/bench.sh
+}
+
 install_missing
 prepare_snippets
 if [ "${1:-}" = --prepare ]; then
@@ -144,6 +154,7 @@ results="$(mktemp)"
 trap 'rm -f "$results"' EXIT
 cargo test --workspace --locked | tee "$results"
 awk '/^test result:/ { passed += $4; failed += $6 } END { printf "\n%d passed, %d failed\n", passed, failed }' "$results"
+compare_instructions
 for what in "${unchecked[@]}"; do
   printf 'NOT CHECKED: %s\n' "$what"
 done

@@ -3,6 +3,15 @@
 //! Written as JSON it is the tool's own file format; fields may be added, and readers take what is missing as absent. Whoever measures
 //! a thing several times tells the median and keeps the single values beside it.
 
+mod grid;
+mod merge;
+mod number;
+pub mod page;
+#[cfg(test)]
+mod sample;
+mod stages;
+pub mod table;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +35,8 @@ pub struct Report {
     pub series: Vec<Series>,
     pub nodes: Vec<NodeUse>,
     pub redis: Option<RedisUse>,
+    /// The agents that shared the run's subscribers; empty where the tool ran alone.
+    pub agents: Vec<AgentUse>,
 }
 
 impl Report {
@@ -76,6 +87,18 @@ impl Counts {
         self.lost + self.behind + self.misrouted + self.gaps + self.closed + self.refused == 0
     }
 
+    /// What must not be, with its number, in words that go behind it.
+    pub fn faults(&self) -> [(&'static str, u64); 6] {
+        [
+            ("lost", self.lost),
+            ("repeated or out of order", self.behind),
+            ("misrouted", self.misrouted),
+            ("told as gaps", self.gaps),
+            ("connections ended", self.closed),
+            ("refused", self.refused),
+        ]
+    }
+
     pub fn add(&mut self, other: &Self) {
         self.published += other.published;
         self.received += other.received;
@@ -105,12 +128,20 @@ pub struct Figure {
     /// Which floor that is: "one write each" or "concatenated".
     pub floor_title: String,
     pub better: Better,
+    /// How the values of several agents become one.
+    pub merge: Merge,
 }
 
 impl Figure {
     /// How many times the floor it is.
     pub fn ratio(&self) -> Option<f64> {
         self.floor.filter(|floor| *floor > 0.0).map(|floor| self.value / floor)
+    }
+
+    /// The least and the most of several runs; `None` where there was one.
+    pub fn spread(&self) -> Option<(f64, f64)> {
+        let [first, rest @ ..] = self.runs.as_slice() else { return None };
+        (!rest.is_empty()).then(|| rest.iter().fold((*first, *first), |(least, most), run| (least.min(*run), most.max(*run))))
     }
 }
 
@@ -121,6 +152,20 @@ pub enum Better {
     #[default]
     Lower,
     Higher,
+}
+
+/// How one figure that several agents took at the same time becomes the figure of the whole run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Merge {
+    /// The mean, weighted by what each agent received: what is told per delivery.
+    #[default]
+    Mean,
+    /// What each agent has only a share of: deliveries per second, connections.
+    Sum,
+    /// What is as bad as the worst: the time until the last one was connected.
+    Max,
+    Min,
 }
 
 /// How long one stage took, over all receipts. Free of coordinated omission where the scenario publishes at a rate: the clock starts when
@@ -135,12 +180,21 @@ pub struct Latency {
     pub max_us: u64,
     /// Quantile (0 to 1) and its value in microseconds, rising in both.
     pub quantiles: Vec<(f64, u64)>,
+    /// The whole distribution in microseconds, as an HDR histogram (V2, then base64), so that latencies of several agents can become one;
+    /// quantiles alone cannot be merged.
+    pub histogram: Option<String>,
 }
 
 impl Latency {
     /// The value of a quantile, or of the next higher one that was written down; 0 when nothing was.
     pub fn at(&self, quantile: f64) -> u64 {
         self.quantiles.iter().find(|(at, _)| *at >= quantile).or(self.quantiles.last()).map_or(0, |(_, us)| *us)
+    }
+
+    /// The value of a quantile, if there were values enough to tell it: of fewer than 1,000 there is no p99.9.
+    pub fn told(&self, quantile: f64) -> Option<u64> {
+        let needed = if quantile < 1.0 { 1.0 / (1.0 - quantile) - 1e-6 } else { 1.0 };
+        (self.count as f64 >= needed).then(|| self.at(quantile))
     }
 }
 
@@ -178,4 +232,15 @@ pub struct RedisUse {
     pub memory_bytes: u64,
     /// Calls by command, from `INFO commandstats`.
     pub commands: BTreeMap<String, u64>,
+}
+
+/// One agent's part in a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AgentUse {
+    pub address: String,
+    pub machine: Machine,
+    pub ledger: Counts,
+    /// How far its clock may be off the coordinator's, in microseconds: what latencies between agents are exact to.
+    pub clock_error_us: u64,
 }

@@ -2,6 +2,7 @@
 //! scenarios. It knows the public protocol only; the server's crate is no dependency.
 
 pub mod client;
+pub mod compare;
 pub mod fanout;
 pub mod floor;
 pub mod host;
@@ -11,6 +12,7 @@ pub mod position;
 pub mod report;
 pub mod socket;
 pub mod swarm;
+pub mod threshold;
 
 pub use client::{Client, Options, Outcome};
 pub use journal::{Event, Message, What};

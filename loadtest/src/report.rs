@@ -3,18 +3,22 @@
 //! Written as JSON it is the tool's own file format; fields may be added, and readers take what is missing as absent. Whoever measures
 //! a thing several times tells the median and keeps the single values beside it.
 
-mod grid;
+pub(crate) mod grid;
 mod merge;
-mod number;
+pub(crate) mod number;
 pub mod page;
+mod quantity;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 mod stages;
 pub mod table;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use quantity::QuantityError;
+pub(crate) use quantity::{latency_name, unknown};
 
 /// The result of one run of one scenario.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -85,6 +89,20 @@ pub struct Counts {
 impl Counts {
     pub fn is_clean(&self) -> bool {
         self.lost + self.behind + self.misrouted + self.gaps + self.closed + self.refused == 0
+    }
+
+    /// All counts under the names of their fields.
+    pub fn named(&self) -> [(&'static str, u64); 8] {
+        [
+            ("published", self.published),
+            ("received", self.received),
+            ("lost", self.lost),
+            ("behind", self.behind),
+            ("misrouted", self.misrouted),
+            ("gaps", self.gaps),
+            ("closed", self.closed),
+            ("refused", self.refused),
+        ]
     }
 
     /// What must not be, with its number, in words that go behind it.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Rows of cells with one heading each.
-pub(super) struct Grid {
+pub(crate) struct Grid {
     rows: Vec<Vec<String>>,
 }
 

@@ -1,7 +1,7 @@
 //! Numbers as people read them: three or four digits that mean something, thousands apart. Pure; tables and pages write all numbers so.
 
 /// A measured value; what is beyond the fourth digit is noise.
-pub(super) fn amount(value: f64) -> String {
+pub(crate) fn amount(value: f64) -> String {
     let size = value.abs();
     if !value.is_finite() {
         return "–".to_owned();
@@ -24,7 +24,7 @@ pub(super) fn amount(value: f64) -> String {
 }
 
 /// A whole number, its thousands set apart by commas.
-pub(super) fn count(value: u64) -> String {
+pub(crate) fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -37,17 +37,17 @@ pub(super) fn count(value: u64) -> String {
 }
 
 /// Microseconds, told in milliseconds.
-pub(super) fn ms(us: u64) -> String {
+pub(crate) fn ms(us: u64) -> String {
     amount(us as f64 / 1_000.0)
 }
 
 /// Bytes, told in mebibytes.
-pub(super) fn mib(bytes: u64) -> String {
+pub(crate) fn mib(bytes: u64) -> String {
     amount(bytes as f64 / f64::from(1 << 20))
 }
 
 /// How many times the floor.
-pub(super) fn times(ratio: f64) -> String {
+pub(crate) fn times(ratio: f64) -> String {
     if ratio >= 100.0 { format!("{}×", amount(ratio.round())) } else { format!("{ratio:.2}×") }
 }
 

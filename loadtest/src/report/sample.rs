@@ -1,6 +1,7 @@
 //! A report as a scenario would fill it in, for tests and for looking at pages; the same at every call.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use hdrhistogram::Histogram;
 use rand::rngs::StdRng;
@@ -13,6 +14,11 @@ const SECONDS: u32 = 60;
 
 /// 1,000 subscribers of one room on three nodes, 20,000 publications in a minute.
 pub(crate) fn sample() -> Report {
+    static SAMPLE: OnceLock<Report> = OnceLock::new();
+    SAMPLE.get_or_init(make).clone()
+}
+
+fn make() -> Report {
     let mut random = StdRng::seed_from_u64(7);
     let options =
         [("scenario", "fanout"), ("subscribers", "1000"), ("publications", "20000"), ("bytes", "64"), ("rate", "333"), ("runs", "5")];

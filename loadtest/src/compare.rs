@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use crate::report::Report;
 use crate::report::grid::Grid;
 use crate::report::number::amount;
 use change::{Change, Direction};
@@ -134,19 +133,11 @@ impl fmt::Display for Comparison {
     }
 }
 
-/// Reads one report.
-///
-/// # Errors
-/// When the file cannot be read, or is no report.
-pub fn read_report(path: &std::path::Path) -> anyhow::Result<Report> {
-    side::read_report(path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Counts;
     use crate::report::sample::sample;
+    use crate::report::{Counts, Report};
 
     fn compare(change: impl FnOnce(&mut Report), only: &[&str]) -> anyhow::Result<Comparison> {
         let mut after = sample();

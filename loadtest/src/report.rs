@@ -3,6 +3,7 @@
 //! Written as JSON it is the tool's own file format; fields may be added, and readers take what is missing as absent. Whoever measures
 //! a thing several times tells the median and keeps the single values beside it.
 
+mod file;
 pub(crate) mod grid;
 mod merge;
 pub(crate) mod number;

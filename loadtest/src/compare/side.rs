@@ -2,16 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
-use std::path::{Path, PathBuf};
-
-use anyhow::Context;
+use std::path::PathBuf;
 
 use crate::report::number::count;
 use crate::report::{Counts, Report};
-
-/// The longest file that is read: far more than any report, and no trouble for memory.
-const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// Reports of the same.
 pub(super) struct Side {
@@ -29,7 +23,7 @@ impl Side {
     /// # Errors
     /// When a file cannot be read or is no report.
     pub fn read(paths: &[PathBuf]) -> anyhow::Result<Self> {
-        Ok(Self::of(paths.iter().map(|path| read_report(path)).collect::<Result<_, _>>()?))
+        Ok(Self::of(paths.iter().map(|path| Report::read(path)).collect::<Result<_, _>>()?))
     }
 
     pub fn is_clean(&self) -> bool {
@@ -72,28 +66,5 @@ impl fmt::Display for Side {
             write!(f, " and {} more", self.reports.len() - 1)?;
         }
         Ok(())
-    }
-}
-
-/// Reads one report.
-pub(super) fn read_report(path: &Path) -> anyhow::Result<Report> {
-    let length = fs::metadata(path).with_context(|| format!("{} cannot be read", path.display()))?.len();
-    anyhow::ensure!(length <= FILE_BYTES_MAX, "{} has {length} bytes; no report is longer than {FILE_BYTES_MAX}", path.display());
-    let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is no report; write one with --json FILE", path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_no_report_is_named() {
-        let missing = Path::new("/nonexistent/report.json");
-        let text = format!("{:#}", read_report(missing).unwrap_err());
-        assert!(text.contains("/nonexistent/report.json"), "{text}");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-        let text = format!("{:#}", read_report(&source).unwrap_err());
-        assert!(text.contains("Cargo.toml is no report"), "{text}");
     }
 }

@@ -41,7 +41,7 @@ impl fmt::Display for Percentiles<'_> {
         };
         let mut colour = 0;
         let lines = drawn.iter().map(|latency| {
-            let class = class(latency.stage.starts_with("floor"), &mut colour);
+            let class = class(latency.stage.contains("floor"), &mut colour);
             let marks = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("longest", 1.0)];
             let marks = marks.into_iter().filter_map(|(name, at)| latency.told(at).map(|us| (name, at, us)));
             let marks =

@@ -74,7 +74,7 @@ impl Coordinator {
         let parts: Option<Vec<_>> = reports.into_iter().collect();
         let Some(parts) = parts else { bail!("an agent sent no report, and no reason") };
         let mut report = Report::merged(parts);
-        report.options.insert("subscribers".to_owned(), order.subscribers.to_string());
+        report.options.insert(order.shared().to_owned(), order.members.to_string());
         report.options.insert("agents".to_owned(), self.agents.join(","));
         report.options.remove("role");
         Ok(report)

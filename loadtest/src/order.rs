@@ -5,26 +5,33 @@ use clap::parser::ValueSource;
 
 use crate::role::Role;
 
-/// Scenarios whose subscribers can be shared among agents.
+/// Scenarios whose members can be shared among agents.
 pub const SCENARIOS: [&str; 6] = ["fanout", "rooms", "idle", "connect", "burst", "soak"];
+/// Those in which nobody publishes, so that all agents do the same; every other one needs `--role`.
+const SILENT: [&str; 2] = ["idle", "connect"];
+
+/// What is shared: each agent gets its part of the number.
+const SHARED: [&str; 3] = ["subscribers", "sessions", "connections"];
 
 /// Options that travel. Everything else does not, above all what starts processes (--gateway, --redis, --pin), what writes files (--json,
 /// --html) and what signs tokens (--secret): whoever knows the agents' secret can make load with them, and no more.
-pub const OPTIONS: [&str; 15] = [
+pub const OPTIONS: [&str; 17] = [
     "nodes",
+    "spread",
     "room",
-    "subscribers",
+    "rooms",
     "publications",
     "bytes",
     "rate",
     "outstanding",
-    "burst",
-    "rooms",
-    "duration-s",
+    "deflate",
+    "size",
+    "bursts",
+    "at-once",
+    "seconds",
+    "settle-s",
     "deadline-s",
-    "interval-s",
-    "connects-per-s",
-    "spread",
+    "batch",
     "role",
 ];
 
@@ -39,9 +46,12 @@ const WORD_BYTES_MAX: usize = 16 << 10;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
     pub scenario: String,
-    /// Without `subscribers` and `role`, in the form `--name=value`.
+    /// Without what is shared and `role`, in the form `--name=value`.
     words: Vec<String>,
-    pub subscribers: u64,
+    /// The option that is shared, and the whole number.
+    shared: &'static str,
+    pub members: u64,
+    has_role: bool,
     pub token: Option<String>,
 }
 
@@ -52,8 +62,10 @@ pub enum OrderError {
     Scenario(String),
     #[error("--{0} does not go with --agents: agents run against nodes that are there (--nodes), and start and write nothing")]
     Option(String),
-    #[error("{subscribers} subscribers cannot be shared among {agents} agents; each needs one at least")]
-    TooFew { subscribers: u64, agents: usize },
+    #[error("--{shared} {members} cannot be shared among {agents} agents; each needs one at least")]
+    TooFew { shared: &'static str, members: u64, agents: usize },
+    #[error("{0} publishes, but has no --role by which one agent would do so and the others not")]
+    NoRole(String),
     #[error("`{0}` is no option that agents allow")]
     Word(String),
     #[error("an order has at most {WORDS_MAX} words of {WORD_BYTES_MAX} bytes")]
@@ -75,36 +87,49 @@ impl Order {
             let values = matches.try_get_raw(id).ok()??;
             Some(values.map(|value| value.to_string_lossy().into_owned()).collect())
         };
-        let mut order = Self { scenario, words: Vec::new(), subscribers: 0, token: None };
+        let mut order = Self { scenario, words: Vec::new(), shared: SHARED[0], members: 0, has_role: false, token: None };
         for arg in command.get_arguments() {
             let (id, Some(name)) = (arg.get_id().as_str(), arg.get_long()) else { continue };
+            if let Some(shared) = SHARED.into_iter().find(|shared| *shared == name) {
+                order.shared = shared;
+                order.members = raw(id).and_then(|values| values.first()?.parse().ok()).unwrap_or(0);
+                continue;
+            }
             match name {
-                "subscribers" => order.subscribers = raw(id).and_then(|values| values.first()?.parse().ok()).unwrap_or(0),
                 "token" => order.token = raw(id).and_then(|values| values.first().cloned()),
-                "role" => {}
+                "role" => order.has_role = true,
                 _ if matches.value_source(id) != Some(ValueSource::CommandLine) || OWN.contains(&name) => {}
                 _ if !OPTIONS.contains(&name) => return Err(OrderError::Option(name.to_owned())),
                 _ if !arg.get_action().takes_values() => order.words.push(format!("--{name}")),
                 _ => order.words.push(format!("--{name}={}", raw(id).unwrap_or_default().join(","))),
             }
         }
+        if !order.has_role && !SILENT.contains(&order.scenario.as_str()) {
+            return Err(OrderError::NoRole(order.scenario));
+        }
         Ok(order)
     }
 
-    /// The command line of each of `agents`: the first publishes, all have their share of the subscribers.
+    /// The name of the option that is shared.
+    pub fn shared(&self) -> &'static str {
+        self.shared
+    }
+
+    /// The command line of each of `agents`: the first publishes, all have their share of the members.
     ///
     /// # Errors
     /// [`OrderError::TooFew`] when an agent would have none.
     pub fn shares(&self, agents: usize) -> Result<Vec<Vec<String>>, OrderError> {
+        let Self { shared, members, .. } = *self;
         let number = agents as u64;
-        if number == 0 || self.subscribers < number {
-            return Err(OrderError::TooFew { subscribers: self.subscribers, agents });
+        if number == 0 || members < number {
+            return Err(OrderError::TooFew { shared, members, agents });
         }
         let share = |agent: u64| {
-            let subscribers = self.subscribers / number + u64::from(agent < self.subscribers % number);
+            let own = format!("--{shared}={}", members / number + u64::from(agent < members % number));
             let role = if agent == 0 { Role::Both } else { Role::Subscribe };
-            let own = [format!("--subscribers={subscribers}"), format!("--role={}", role.name())];
-            [self.scenario.clone()].into_iter().chain(self.words.iter().cloned()).chain(own).collect()
+            let role = self.has_role.then(|| format!("--role={}", role.name()));
+            [self.scenario.clone()].into_iter().chain(self.words.iter().cloned()).chain([own]).chain(role).collect()
         };
         Ok((0..number).map(share).collect())
     }
@@ -125,7 +150,7 @@ pub fn check(words: &[String]) -> Result<(), OrderError> {
     }
     let is_allowed = |word: &&String| {
         let name = word.strip_prefix("--").map(|option| option.split_once('=').map_or(option, |(name, _)| name));
-        name.is_some_and(|name| OPTIONS.contains(&name))
+        name.is_some_and(|name| OPTIONS.contains(&name) || SHARED.contains(&name))
     };
     options.iter().find(|word| !is_allowed(word)).map_or(Ok(()), |word| Err(OrderError::Word(word.clone())))
 }
@@ -140,7 +165,7 @@ mod tests {
             Arg::new("nodes").long("nodes").value_delimiter(','),
             Arg::new("subscribers").long("subscribers").default_value("1000"),
             Arg::new("bytes").long("bytes").default_value("64"),
-            Arg::new("burst").long("burst").action(ArgAction::SetTrue),
+            Arg::new("deflate").long("deflate").action(ArgAction::SetTrue),
             Arg::new("token").long("token"),
             Arg::new("role").long("role").default_value("both"),
             Arg::new("gateway").long("gateway"),
@@ -154,11 +179,11 @@ mod tests {
 
     #[test]
     fn each_agent_has_its_share_and_one_publishes() {
-        let order = order("--nodes a:1,b:2 --subscribers 10 --burst --token secret --json out.json").unwrap();
+        let order = order("--nodes a:1,b:2 --subscribers 10 --deflate --token secret --json out.json").unwrap();
         assert_eq!(order.token.as_deref(), Some("secret"));
         let shares = order.shares(3).unwrap();
-        assert_eq!(shares[0], ["fanout", "--nodes=a:1,b:2", "--burst", "--subscribers=4", "--role=both"]);
-        assert_eq!(shares[2], ["fanout", "--nodes=a:1,b:2", "--burst", "--subscribers=3", "--role=subscribe"]);
+        assert_eq!(shares[0], ["fanout", "--nodes=a:1,b:2", "--deflate", "--subscribers=4", "--role=both"]);
+        assert_eq!(shares[2], ["fanout", "--nodes=a:1,b:2", "--deflate", "--subscribers=3", "--role=subscribe"]);
         assert!(shares.iter().all(|words| check(words) == Ok(())), "what is sent is allowed");
         assert!(shares.iter().all(|words| clap_takes(words)));
     }
@@ -170,8 +195,8 @@ mod tests {
     #[test]
     fn defaults_count_but_do_not_travel() {
         let order = order("").unwrap();
-        assert_eq!((order.subscribers, order.words.len()), (1_000, 0));
-        assert_eq!(order.shares(1_001), Err(OrderError::TooFew { subscribers: 1_000, agents: 1_001 }));
+        assert_eq!((order.members, order.words.len()), (1_000, 0));
+        assert_eq!(order.shares(1_001), Err(OrderError::TooFew { shared: "subscribers", members: 1_000, agents: 1_001 }));
         assert!(order.shares(0).is_err());
     }
 
@@ -183,9 +208,19 @@ mod tests {
     }
 
     #[test]
+    fn who_publishes_must_have_roles_and_who_does_not_needs_none() {
+        let order = |name: &'static str| {
+            let command = clap::Command::new(name).arg(clap::Arg::new("sessions").long("sessions"));
+            Order::of(&command, &command.clone().get_matches_from([name, "--sessions", "5"]))
+        };
+        assert_eq!(order("idle").unwrap().shares(2).unwrap(), [["idle", "--sessions=3"], ["idle", "--sessions=2"]]);
+        assert_eq!(order("soak"), Err(OrderError::NoRole("soak".to_owned())));
+    }
+
+    #[test]
     fn agents_look_at_every_word() {
         let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(check(&words("fanout --subscribers=5 --burst")), Ok(()));
+        assert_eq!(check(&words("fanout --subscribers=5 --deflate")), Ok(()));
         for word in ["--gateway=/bin/sh", "--json=/etc/passwd", "--pin=0", "-x", "--", "/bin/sh", "--subscribers5", "-subscribers=1", ""] {
             assert_eq!(check(&["fanout".to_owned(), word.to_owned()]), Err(OrderError::Word(word.to_owned())));
         }

@@ -2,7 +2,7 @@
 //!
 //! # For those who write scenarios
 //!
-//! In a distributed run the coordinator starts the same scenario on every agent, with its share of `--subscribers`: the first agent as
+//! In a distributed run the coordinator starts the same scenario on every agent, with its share of the members (`--subscribers`, `--sessions`, `--connections`): the first agent as
 //! `--role both`, all others as `--role subscribe`. So exactly one process publishes, and numbers are dense for everybody: each member's
 //! first number is 0 and each further one is one more, as if publisher and members were in one process. For that a scenario has to
 //!
@@ -19,7 +19,7 @@
 //!
 //! A pace that waits until everybody has a publication waits for the publishing agent's own members only; a rate is what all agents see
 //! alike. A scenario whose publishers depend on what members do (publish, churn, resume-storm, slow) cannot be shared: it is not in
-//! [`SCENARIOS`](crate::order::SCENARIOS), and `--agents` says so.
+//! [`SCENARIOS`](crate::order::SCENARIOS), and `--agents` says so. So does one of the list that publishes and has no `--role`.
 
 /// What a process of a run does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -33,6 +33,8 @@ pub struct Report {
     /// The options that the scenario ran with, without credentials.
     pub options: BTreeMap<String, String>,
     pub machine: Machine,
+    /// The agents that shared the run's subscribers; empty where the tool ran alone.
+    pub agents: Vec<AgentUse>,
     pub ledger: Counts,
     /// In the order in which people should read them.
     pub figures: Vec<Figure>,
@@ -40,8 +42,8 @@ pub struct Report {
     pub series: Vec<Series>,
     pub nodes: Vec<NodeUse>,
     pub redis: Option<RedisUse>,
-    /// The agents that shared the run's subscribers; empty where the tool ran alone.
-    pub agents: Vec<AgentUse>,
+    /// What no number says: how it was measured, and the first wrong things that the ledger saw.
+    pub remarks: Vec<String>,
 }
 
 impl Report {

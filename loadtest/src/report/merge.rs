@@ -2,6 +2,9 @@
 
 use super::{AgentUse, Figure, Latency, Merge, NodeUse, Report};
 
+/// Remarks that are kept of all agents together.
+const REMARKS_MAX: usize = 32;
+
 impl Report {
     /// What `parts` come to together. Figures and latencies stand in the order in which they were first told, and a floor stays only where
     /// all agents took one. Series are kept apart, each under its agent's address: their points were not taken at the same moments.
@@ -25,6 +28,11 @@ impl Report {
         }
         for (agent, part) in parts {
             whole.ledger.add(&part.ledger);
+            for remark in part.remarks {
+                if whole.remarks.len() < REMARKS_MAX && !whole.remarks.contains(&remark) {
+                    whole.remarks.push(remark);
+                }
+            }
             part.nodes.into_iter().for_each(|node| add_node(&mut whole.nodes, node));
             for mut series in part.series {
                 series.node = format!("{} {}", series.node, agent.address).trim().to_owned();

@@ -12,7 +12,7 @@ use std::fmt;
 
 use charts::{OverTime, Percentiles};
 use figures::Figures;
-use tables::{Agents, Nodes, Redis, Setting};
+use tables::{Agents, Nodes, Redis, Remarks, Setting};
 use text::Text;
 
 use super::number::{count, ms};
@@ -49,6 +49,7 @@ impl fmt::Display for Page<'_> {
         Nodes(report).fmt(f)?;
         Agents(report).fmt(f)?;
         Redis(report).fmt(f)?;
+        Remarks(report).fmt(f)?;
         Setting(report).fmt(f)?;
         f.write_str("</main></body></html>\n")
     }
@@ -119,6 +120,7 @@ mod tests {
         report.series[2].node.clone_from(&evil);
         report.nodes[0].address.clone_from(&evil);
         report.agents = vec![crate::report::AgentUse { address: evil.clone(), ..Default::default() }];
+        report.remarks.push(evil.clone());
         report.redis.as_mut().unwrap().commands.insert(evil.clone(), 1);
         let html = Page(&report).to_string();
         assert!(!html.contains("<script") && !html.contains("<img"));

@@ -48,7 +48,8 @@ fn make() -> Report {
             memory_bytes: 13 << 20,
             commands: BTreeMap::from([("fcall", 20_000), ("publish", 20_000), ("xadd", 20_000), ("xrange", 12), ("ping", 183)].map(owned)),
         }),
-        agents: Vec::new(),
+        remarks: vec!["Memory is what no file backs.".to_owned()],
+        ..Report::default()
     }
 }
 

@@ -36,6 +36,10 @@ impl fmt::Display for Table<'_> {
                 writeln!(f, "  {line}")?;
             }
         }
+        if !report.remarks.is_empty() {
+            writeln!(f)?;
+            report.remarks.iter().try_for_each(|remark| writeln!(f, "{}", plain(remark)))?;
+        }
         writeln!(f, "\n{}", Verdict(&report.ledger))
     }
 }

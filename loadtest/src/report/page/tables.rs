@@ -96,6 +96,20 @@ impl fmt::Display for Redis<'_> {
     }
 }
 
+/// Writes what no number says.
+pub(super) struct Remarks<'a>(pub &'a Report);
+
+impl fmt::Display for Remarks<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.remarks.is_empty() {
+            return Ok(());
+        }
+        f.write_str(r#"<section class="card"><h2>Remarks</h2><ul class="remarks">"#)?;
+        self.0.remarks.iter().try_for_each(|remark| write!(f, "<li>{}</li>", Text(remark)))?;
+        f.write_str("</ul></section>")
+    }
+}
+
 /// Writes the section on options and the machine.
 pub(super) struct Setting<'a>(pub &'a Report);
 

@@ -2,6 +2,7 @@
 //! scenarios. It knows the public protocol only; the server's crate is no dependency.
 
 pub mod agent;
+pub mod cli;
 pub mod client;
 pub mod compare;
 pub mod coordinator;

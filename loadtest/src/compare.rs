@@ -11,6 +11,7 @@ use std::str::FromStr;
 
 use crate::report::grid::Grid;
 use crate::report::number::amount;
+use crate::report::plain;
 use change::{Change, Direction};
 use side::Side;
 
@@ -27,7 +28,8 @@ pub struct Compare {
     /// What is taken for noise, in percent: 5% or 5.
     #[arg(long, default_value = "5%")]
     pub tolerance: Percent,
-    /// Judges only these figures and latencies, by name, as cpu_us_per_delivery or p99_ms; all others are shown.
+    /// Judges only these, as cpu_us_per_delivery, cpu_us_per_delivery.ratio or 'p99_ms(publish -> log)'; all others are shown. Without it
+    /// everything is judged but the longest of many values and quantiles from 99.9 % on, which are mostly chance.
     #[arg(long, value_delimiter = ',')]
     pub only: Vec<String>,
 }
@@ -68,7 +70,11 @@ impl Compare {
         anyhow::ensure!(!changes.is_empty(), "the reports have no figure and no latency in common; are they of the same scenario?");
         for name in &self.only {
             let known = || changes.iter().map(|change| change.name.as_str()).collect::<Vec<_>>().join(", ");
-            anyhow::ensure!(changes.iter().any(|change| change.name == *name), "--only {name}: the reports compare by {}", known());
+            anyhow::ensure!(
+                changes.iter().any(|change| plain(&change.name) == plain(name)),
+                "--only {name}: the reports compare by {}",
+                known()
+            );
         }
         Ok(Comparison { before, after, changes, tolerance: self.tolerance.0, only: self.only.clone() })
     }
@@ -85,7 +91,7 @@ struct Comparison {
 
 impl Comparison {
     fn judges(&self, change: &Change) -> bool {
-        self.only.is_empty() || self.only.contains(&change.name)
+        if self.only.is_empty() { change.counts } else { self.only.iter().any(|name| plain(name) == plain(&change.name)) }
     }
 
     fn is_worse(&self) -> bool {

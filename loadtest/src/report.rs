@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use quantity::QuantityError;
-pub(crate) use quantity::{latency_name, unknown};
+pub(crate) use quantity::{STAGE, latency_name, plain, unknown};
 
 /// The result of one run of one scenario.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -52,9 +52,24 @@ impl Report {
         self.ledger.is_clean()
     }
 
+    /// When it began, to the second.
+    pub(crate) fn began(&self) -> String {
+        match self.started_at.split_once('.') {
+            Some((seconds, fraction)) => format!("{seconds}{}", fraction.trim_start_matches(|letter: char| letter.is_ascii_digit())),
+            None => self.started_at.clone(),
+        }
+    }
+
     /// The figure of this name, if the scenario measured it.
     pub fn figure(&self, name: &str) -> Option<&Figure> {
         self.figures.iter().find(|figure| figure.name == name)
+    }
+}
+
+impl Latency {
+    /// Of the floor, or of the tool itself: what a server has no part in.
+    pub(crate) fn is_of_the_tool(&self) -> bool {
+        self.stage.contains("floor") || self.stage.contains("by this tool")
     }
 }
 

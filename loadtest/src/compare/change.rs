@@ -1,10 +1,13 @@
 //! How one number of two sides changed. Pure.
 
 use super::side::Side;
-use crate::report::{Better, Figure, Report};
+use crate::report::{Better, Figure, Report, STAGE, plain};
 
 /// Quantiles of each stage that are compared.
 const QUANTILES: [(&str, f64); 3] = [("p50_ms", 0.5), ("p99_ms", 0.99), ("p99.9_ms", 0.999)];
+
+/// From here on a quantile is told and not judged.
+const FAR: f64 = 0.999;
 
 /// A number before and after.
 pub(super) struct Change {
@@ -15,6 +18,8 @@ pub(super) struct Change {
     pub before: Taken,
     pub after: Taken,
     better: Better,
+    /// Whether it counts where nobody says what counts: the longest of many values and far quantiles are mostly chance.
+    pub counts: bool,
 }
 
 /// A number as one side took it.
@@ -88,14 +93,19 @@ pub(super) fn changes(before: &Side, after: &Side) -> Vec<Change> {
         let mut add = |name: &str, title: &str, unit: &str, taken: Option<(Taken, Taken)>| {
             if let Some((before, after)) = taken {
                 let (name, title, unit) = (name.to_owned(), title.to_owned(), unit.to_owned());
-                changes.push(Change { name, title, unit, before, after, better: *better });
+                let counts = !name.starts_with("max_");
+                changes.push(Change { name, title, unit, before, after, better: *better, counts });
             }
         };
         add(name, title, unit, value(&then).zip(value(&now)));
         add(&format!("{name}.ratio"), "  × its floor", "", ratio(&then).zip(ratio(&now)));
     }
-    for latency in &first.latencies {
-        for (name, at) in QUANTILES {
+    for latency in first.latencies.iter().filter(|latency| !latency.is_of_the_tool()) {
+        for (quantile, at) in QUANTILES {
+            if first.figure(quantile).is_some() && plain(&latency.stage) == plain(STAGE) {
+                // It stands among the figures already, run by run.
+                continue;
+            }
             let told = |report: &Report| {
                 let same = report.latencies.iter().find(|other| other.stage == latency.stage)?;
                 Some(same.told(at)? as f64 / 1_000.0)
@@ -105,8 +115,9 @@ pub(super) fn changes(before: &Side, after: &Side) -> Vec<Change> {
                 taken(all.iter().copied(), all.iter().copied())
             };
             if let Some((before, after)) = values(before).zip(values(after)) {
-                let title = format!("{} {}", latency.stage, name.trim_end_matches("_ms"));
-                changes.push(Change { name: name.to_owned(), title, unit: "ms".to_owned(), before, after, better: Better::Lower });
+                let title = format!("{} {}", latency.stage, quantile.trim_end_matches("_ms"));
+                let (name, unit) = (format!("{quantile}({})", latency.stage), "ms".to_owned());
+                changes.push(Change { name, title, unit, before, after, better: Better::Lower, counts: at < FAR });
             }
         }
     }
@@ -135,7 +146,15 @@ mod tests {
 
     fn change(before: f64, after: f64, better: Better) -> Change {
         let taken = |value| Taken { value, spread: Some((value - 1.0, value + 1.0)) };
-        Change { name: String::new(), title: String::new(), unit: String::new(), before: taken(before), after: taken(after), better }
+        Change {
+            name: String::new(),
+            title: String::new(),
+            unit: String::new(),
+            before: taken(before),
+            after: taken(after),
+            better,
+            counts: true,
+        }
     }
 
     #[test]
@@ -166,6 +185,7 @@ mod tests {
         let changes = changes(&before, &Side::of(vec![sample()]));
         assert_eq!(changes[0].before, Taken { value: 5.0, spread: Some((4.46, 9.0)) });
         assert_eq!(changes[1].name, "cpu_us_per_delivery.ratio");
-        assert!(changes.iter().any(|change| change.title == "publish → log p99"));
+        assert!(changes.iter().any(|change| change.name == "p99_ms(publish → log)"));
+        assert!(!changes.iter().any(|change| change.title.starts_with("floor")), "floors are no server's doing");
     }
 }

@@ -61,7 +61,7 @@ impl Side {
 impl fmt::Display for Side {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(first) = self.reports.first() else { return f.write_str("nothing") };
-        write!(f, "{} of {}", first.scenario, first.started_at)?;
+        write!(f, "{} of {}", first.scenario, first.began())?;
         if self.reports.len() > 1 {
             write!(f, " and {} more", self.reports.len() - 1)?;
         }

@@ -31,7 +31,8 @@ pub struct Page<'a>(pub &'a Report);
 impl fmt::Display for Page<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let report = self.0;
-        let (scenario, started) = (Text(&report.scenario), Text(&report.started_at));
+        let began = report.began();
+        let (scenario, started) = (Text(&report.scenario), Text(&began));
         write!(
             f,
             r#"<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{scenario}, {started}: roomcast load test</title>"#
@@ -142,11 +143,13 @@ mod tests {
         assert!(!html.contains("NaN") && !html.contains("inf"));
     }
 
-    /// Where a page is to be looked at: `PAGE_SAMPLE=sample.html cargo test -p roomcast-loadtest page_to_look_at`.
+    /// Where a page is to be looked at: `PAGE_SAMPLE=sample.html cargo test -p roomcast-loadtest page_to_look_at`, with
+    /// `PAGE_REPORT=report.json` for one of a real run.
     #[test]
     fn writes_a_page_to_look_at_where_one_is_asked_for() {
+        let report = std::env::var_os("PAGE_REPORT").map_or_else(sample, |file| Report::read(file.as_ref()).unwrap());
         if let Some(file) = std::env::var_os("PAGE_SAMPLE") {
-            std::fs::write(file, Page(&sample()).to_string()).unwrap();
+            std::fs::write(file, Page(&report).to_string()).unwrap();
         }
     }
 }

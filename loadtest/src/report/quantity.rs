@@ -24,12 +24,16 @@ impl Report {
     /// The number that `name` stands for:
     ///
     /// - a figure by its name, and its floor and ratio as `<figure>.floor` and `<figure>.ratio`;
-    /// - `p<percent>_ms`, `mean_ms` and `max_ms`: a latency in milliseconds, of `stage` or else of `publish → socket`;
+    /// - `p<percent>_ms`, `mean_ms` and `max_ms`: a latency in milliseconds, of `stage` or else of `publish → socket`; a figure of that
+    ///   name goes first where no stage is named;
     /// - `published`, `received`, `lost`, `behind`, `misrouted`, `gaps`, `closed`, `refused`: counts of the ledger.
     ///
     /// # Errors
     /// [`QuantityError`] when there is none; it says which there are.
     pub fn quantity(&self, name: &str, stage: Option<&str>) -> Result<f64, QuantityError> {
+        if let (Some(stage), Some(what)) = (stage, latency_name(name)) {
+            return self.latency(name, what, stage);
+        }
         if let Some((_, number)) = self.ledger.named().into_iter().find(|(known, _)| *known == name) {
             return Ok(number as f64);
         }
@@ -110,7 +114,7 @@ fn listed(names: &[String]) -> String {
 }
 
 /// Keyboards have no arrow: `publish->log` means `publish → log`.
-fn plain(stage: &str) -> String {
+pub(crate) fn plain(stage: &str) -> String {
     stage.replace("->", "→").split_whitespace().collect::<String>().to_lowercase()
 }
 
@@ -129,6 +133,14 @@ mod tests {
         assert!(number("p50_ms") < number("p99.9_ms") && number("p99.9_ms") <= number("max_ms"));
         let log = report.quantity("p50_ms", Some("publish->log")).unwrap();
         assert!(log < number("p50_ms"));
+    }
+
+    #[test]
+    fn a_stage_that_is_named_goes_before_a_figure() {
+        let mut report = sample();
+        report.figures[0].name = "p50_ms".to_owned();
+        assert_eq!(report.quantity("p50_ms", None), Ok(4.52));
+        assert!(report.quantity("p50_ms", Some("publish → socket")).unwrap() < 1.0);
     }
 
     #[test]

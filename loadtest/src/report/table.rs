@@ -19,7 +19,7 @@ pub struct Table<'a>(pub &'a Report);
 impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let report = self.0;
-        writeln!(f, "{}  {}  {:.1} s", plain(&report.scenario), plain(&report.started_at), report.elapsed_s)?;
+        writeln!(f, "{}  {}  {:.1} s", plain(&report.scenario), plain(&report.began()), report.elapsed_s)?;
         let options = report.options.iter().map(|(name, value)| format!("{}={}", plain(name), plain(value)));
         for line in lines(options) {
             writeln!(f, "  {line}")?;
@@ -45,7 +45,7 @@ impl fmt::Display for Table<'_> {
 }
 
 fn figures(report: &Report) -> Option<Grid> {
-    let mut grid = Grid::new(["figure", "", "floor", "× floor", "runs", "unit", ""]);
+    let mut grid = Grid::new(["figure", "median", "floor", "× floor", "runs", "unit", "floor is"]);
     for figure in &report.figures {
         grid.row([
             plain(&figure.title),
@@ -54,7 +54,7 @@ fn figures(report: &Report) -> Option<Grid> {
             figure.ratio().map_or_else(String::new, times),
             figure.spread().map_or_else(String::new, |(least, most)| format!("{} to {}", amount(least), amount(most))),
             plain(&figure.unit),
-            plain(&figure.floor_title),
+            if figure.floor.is_some() { plain(&figure.floor_title) } else { String::new() },
         ]);
     }
     (!report.figures.is_empty()).then_some(grid)

@@ -19,7 +19,8 @@ pub(super) struct Line<'a> {
     pub name: &'a str,
     /// Of the style sheet: colour and dash.
     pub class: String,
-    pub points: Vec<(f64, f64)>,
+    /// Each drawn in one go, with nothing between them.
+    pub pieces: Vec<Vec<(f64, f64)>>,
     /// Points that are marked and say what they are when pointed at.
     pub marks: Vec<(f64, f64, String)>,
 }
@@ -67,12 +68,14 @@ impl fmt::Display for Plot<'_> {
         write!(f, r#"<svg class="plot" viewBox="0 0 {width} {height}" role="img" aria-label="{}">"#, Text(&label))?;
         self.axes(f)?;
         for line in &self.lines {
-            write!(f, r#"<polyline class="line {}" points=""#, line.class)?;
-            for (x, y) in thinned(&line.points) {
-                let (x, y) = self.at(x, y);
-                write!(f, "{x:.1},{y:.1} ")?;
+            for piece in &line.pieces {
+                write!(f, r#"<polyline class="line {}" points=""#, line.class)?;
+                for (x, y) in thinned(piece) {
+                    let (x, y) = self.at(x, y);
+                    write!(f, "{x:.1},{y:.1} ")?;
+                }
+                f.write_str(r#""/>"#)?;
             }
-            f.write_str(r#""/>"#)?;
             for (x, y, name) in &line.marks {
                 let (x, y) = self.at(*x, *y);
                 write!(f, r#"<circle class="mark {}" cx="{x:.1}" cy="{y:.1}" r="3.5"><title>{}</title></circle>"#, line.class, Text(name))?;
@@ -115,7 +118,7 @@ mod tests {
 
     #[test]
     fn names_are_escaped() {
-        let line = Line { name: "<script>", class: "c0".to_owned(), points: vec![(0.0, 1.0)], marks: Vec::new() };
+        let line = Line { name: "<script>", class: "c0".to_owned(), pieces: vec![vec![(0.0, 1.0)]], marks: Vec::new() };
         let (x, y) = (Scale::up_to(1.0), Scale::up_to(1.0));
         let plot = Plot { width: 100.0, height: 100.0, x, y, x_title: "time, s", y_title: "B", lines: vec![line] };
         assert!(!plot.to_string().contains("<script>"));

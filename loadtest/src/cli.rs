@@ -16,12 +16,22 @@ use crate::progress::Progress;
 use crate::render::Render;
 use crate::report::Report;
 
-/// Takes the command line in and does what it says; `S` are the scenarios, and `run` runs one of them. Wrong options end the process with
-/// exit code 2 and an explanation.
-///
-/// # Errors
-/// What `run` returns, what keeps agents from sharing the run, and files that are no reports or cannot be written.
+/// A run that could not be made or judged; 1 is for runs that were judged, and failed.
+const UNSAID: u8 = 2;
+
+/// Takes the command line in and does what it says; `S` are the scenarios, and `run` runs one of them. What cannot be done is said on
+/// standard error and has exit code 2, as wrong options have.
 pub fn execute<S: Subcommand>(
+    line: impl IntoIterator<Item = OsString>,
+    run: impl Fn(&S, Progress) -> anyhow::Result<Report> + Sync,
+) -> ExitCode {
+    obey(line, run).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(UNSAID)
+    })
+}
+
+fn obey<S: Subcommand>(
     line: impl IntoIterator<Item = OsString>,
     run: impl Fn(&S, Progress) -> anyhow::Result<Report> + Sync,
 ) -> anyhow::Result<ExitCode> {
@@ -96,9 +106,9 @@ mod tests {
         },
     }
 
-    fn executed(line: &str, run: impl Fn(&Fake, Progress) -> anyhow::Result<Report> + Sync) -> anyhow::Result<String> {
+    fn executed(line: &str, run: impl Fn(&Fake, Progress) -> anyhow::Result<Report> + Sync) -> String {
         let line = ["roomcast-loadtest"].into_iter().chain(line.split_whitespace()).map(OsString::from);
-        execute(line, run).map(|code| format!("{code:?}"))
+        format!("{:?}", execute(line, run))
     }
 
     #[test]
@@ -117,9 +127,11 @@ mod tests {
             assert_eq!(*sessions, 7);
             Ok(sample())
         };
-        assert_eq!(executed("idle --sessions 7 --quiet", run).unwrap(), format!("{:?}", ExitCode::SUCCESS));
-        assert_eq!(executed("idle --sessions 7 --quiet --fail-if published>1", run).unwrap(), format!("{:?}", ExitCode::FAILURE));
-        assert!(executed("idle --json /nonexistent/x.json", |_, _| panic!("it ran")).is_err());
+        assert_eq!(executed("idle --sessions 7 --quiet", run), format!("{:?}", ExitCode::SUCCESS));
+        assert_eq!(executed("idle --sessions 7 --quiet --fail-if published>1", run), format!("{:?}", ExitCode::FAILURE));
+        let cannot = format!("{:?}", ExitCode::from(2));
+        assert_eq!(executed("idle --json /nonexistent/x.json", |_, _| panic!("it ran")), cannot);
+        assert_eq!(executed("idle --quiet", |_, _| anyhow::bail!("nobody is there")), cannot);
     }
 
     #[test]

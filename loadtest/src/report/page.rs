@@ -61,7 +61,7 @@ fn headline(report: &Report, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let Counts { published, received, .. } = report.ledger;
     let (class, word) = match (report.is_clean(), received) {
         (false, _) => ("failed", "Failed"),
-        (true, 0) => ("empty", "Nothing received"),
+        (true, 0) if published > 0 => ("empty", "Nothing received"),
         (true, _) => ("clean", "Clean"),
     };
     let sentence = Verdict(&report.ledger).to_string();
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn an_empty_report_makes_a_page_too() {
         let html = Page(&Report::default()).to_string();
-        assert!(html.contains("Nothing received") && html.ends_with("</html>\n"));
+        assert!(html.contains("nothing was published") && html.ends_with("</html>\n"));
         assert!(!html.contains("NaN") && !html.contains("inf"));
     }
 

@@ -102,6 +102,7 @@ impl fmt::Display for Verdict<'_> {
         let faults: Vec<String> = faults.map(|(what, number)| format!("{} {what}", count(number))).collect();
         let numbers = format!("{} publications, {} receipts", count(published), count(received));
         match faults.is_empty() {
+            true if published == 0 && received == 0 => write!(f, "CLEAN: nothing was published, no connection ended"),
             true if received == 0 => write!(f, "CLEAN, but nothing was received: {numbers}"),
             true => write!(f, "CLEAN: {numbers}; none lost, repeated, out of order or in a wrong room, no connection ended"),
             false => write!(f, "FAILED: {}; {numbers}", faults.join(", ")),
@@ -151,8 +152,10 @@ mod tests {
 
     #[test]
     fn nothing_received_is_no_praise() {
-        let text = Table(&Report::default()).to_string();
+        let ledger = Counts { published: 1, ..Counts::default() };
+        let text = Table(&Report { ledger, ..Report::default() }).to_string();
         assert!(text.contains("CLEAN, but nothing was received"), "{text}");
+        assert!(Table(&Report::default()).to_string().contains("nothing was published"), "quiet sessions are no failure");
     }
 
     #[test]

@@ -5,8 +5,8 @@ use clap::parser::ValueSource;
 
 use crate::role::Role;
 
-/// Scenarios whose members can be shared among agents.
-pub const SCENARIOS: [&str; 6] = ["fanout", "rooms", "idle", "connect", "burst", "soak"];
+/// Scenarios whose members can be shared among agents: nobody publishes, or one publisher does into one room.
+pub const SCENARIOS: [&str; 4] = ["fanout", "burst", "idle", "connect"];
 /// Those in which nobody publishes, so that all agents do the same; every other one needs `--role`.
 const SILENT: [&str; 2] = ["idle", "connect"];
 
@@ -15,11 +15,10 @@ const SHARED: [&str; 3] = ["subscribers", "sessions", "connections"];
 
 /// Options that travel. Everything else does not, above all what starts processes (--gateway, --redis, --pin), what writes files (--json,
 /// --html) and what signs tokens (--secret): whoever knows the agents' secret can make load with them, and no more.
-pub const OPTIONS: [&str; 17] = [
+pub const OPTIONS: [&str; 15] = [
     "nodes",
     "spread",
     "room",
-    "rooms",
     "publications",
     "bytes",
     "rate",
@@ -31,7 +30,6 @@ pub const OPTIONS: [&str; 17] = [
     "seconds",
     "settle-s",
     "deadline-s",
-    "batch",
     "role",
 ];
 
@@ -214,7 +212,7 @@ mod tests {
             Order::of(&command, &command.clone().get_matches_from([name, "--sessions", "5"]))
         };
         assert_eq!(order("idle").unwrap().shares(2).unwrap(), [["idle", "--sessions=3"], ["idle", "--sessions=2"]]);
-        assert_eq!(order("soak"), Err(OrderError::NoRole("soak".to_owned())));
+        assert_eq!(order("burst"), Err(OrderError::NoRole("burst".to_owned())));
     }
 
     #[test]

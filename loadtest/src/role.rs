@@ -18,8 +18,10 @@
 //!    keeps the distribution.
 //!
 //! A pace that waits until everybody has a publication waits for the publishing agent's own members only; a rate is what all agents see
-//! alike. A scenario whose publishers depend on what members do (publish, churn, resume-storm, slow) cannot be shared: it is not in
-//! [`SCENARIOS`](crate::order::SCENARIOS), and `--agents` says so. So does one of the list that publishes and has no `--role`.
+//! alike. What travels is one count, so one room is what can be shared: scenarios of many rooms (rooms, soak), and those whose publishers
+//! depend on what members do (publish, churn, resume-storm, slow), are not in [`SCENARIOS`](crate::order::SCENARIOS), and `--agents` says
+//! so. So does one of the list that publishes and has no `--role`. Repeated runs (`--runs`) and floors are one process's own, and do not
+//! travel.
 
 /// What a process of a run does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -3,6 +3,7 @@
 //! Written as JSON it is the tool's own file format; fields may be added, and readers take what is missing as absent. Whoever measures
 //! a thing several times tells the median and keeps the single values beside it.
 
+mod counts;
 mod file;
 pub(crate) mod grid;
 mod merge;
@@ -18,6 +19,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use counts::Counts;
+pub use merge::Merge;
 pub use quantity::QuantityError;
 pub(crate) use quantity::{STAGE, latency_name, plain, unknown};
 
@@ -84,69 +87,6 @@ pub struct Machine {
     pub version: String,
 }
 
-/// What the ledger counted over all receipts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Counts {
-    pub published: u64,
-    pub received: u64,
-    /// Never came, and inside no gap.
-    pub lost: u64,
-    /// Came a second time, or after a later one.
-    pub behind: u64,
-    /// Of a room or an org that the subscriber had not asked for.
-    pub misrouted: u64,
-    /// Losses that were admitted.
-    pub gaps: u64,
-    /// Connections that ended though the scenario did not end them.
-    pub closed: u64,
-    /// Publications that were refused.
-    pub refused: u64,
-}
-
-impl Counts {
-    pub fn is_clean(&self) -> bool {
-        self.lost + self.behind + self.misrouted + self.gaps + self.closed + self.refused == 0
-    }
-
-    /// All counts under the names of their fields.
-    pub fn named(&self) -> [(&'static str, u64); 8] {
-        [
-            ("published", self.published),
-            ("received", self.received),
-            ("lost", self.lost),
-            ("behind", self.behind),
-            ("misrouted", self.misrouted),
-            ("gaps", self.gaps),
-            ("closed", self.closed),
-            ("refused", self.refused),
-        ]
-    }
-
-    /// What must not be, with its number, in words that go behind it.
-    pub fn faults(&self) -> [(&'static str, u64); 6] {
-        [
-            ("lost", self.lost),
-            ("repeated or out of order", self.behind),
-            ("misrouted", self.misrouted),
-            ("told as gaps", self.gaps),
-            ("connections ended", self.closed),
-            ("refused", self.refused),
-        ]
-    }
-
-    pub fn add(&mut self, other: &Self) {
-        self.published += other.published;
-        self.received += other.received;
-        self.lost += other.lost;
-        self.behind += other.behind;
-        self.misrouted += other.misrouted;
-        self.gaps += other.gaps;
-        self.closed += other.closed;
-        self.refused += other.refused;
-    }
-}
-
 /// A number that the run measured: the median of `runs`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -164,8 +104,8 @@ pub struct Figure {
     /// Which floor that is: "one write each" or "concatenated".
     pub floor_title: String,
     pub better: Better,
-    /// How the values of several agents become one.
-    pub merge: Merge,
+    /// How the values of several agents become one; where it is not said, the name tells ([`Merge::of`]).
+    pub merge: Option<Merge>,
 }
 
 impl Figure {
@@ -188,20 +128,6 @@ pub enum Better {
     #[default]
     Lower,
     Higher,
-}
-
-/// How one figure that several agents took at the same time becomes the figure of the whole run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Merge {
-    /// The mean, weighted by what each agent received: what is told per delivery.
-    #[default]
-    Mean,
-    /// What each agent has only a share of: deliveries per second, connections.
-    Sum,
-    /// What is as bad as the worst: the time until the last one was connected.
-    Max,
-    Min,
 }
 
 /// How long one stage took, over all receipts. Free of coordinated omission where the scenario publishes at a rate: the clock starts when

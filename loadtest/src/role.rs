@@ -14,8 +14,8 @@
 //!    `count`, or until its own deadline has passed; then count what is missing below `count` as lost (if the publisher never said its
 //!    count, what is missing below the `--publications` of the command line). `Counts::published` stays 0, or the sum would be too high;
 //! 5. call `progress.tell(…)?` at least once a second in all of these phases, and return its error;
-//! 6. name each figure's [`Merge`](crate::report::Merge), and make its latencies by [`Latency::of`](crate::report::Latency::of), which
-//!    keeps the distribution.
+//! 6. name the [`Merge`](crate::report::Merge) of each figure whose name does not tell it, and make its latencies by
+//!    [`Latency::of`](crate::report::Latency::of), which keeps the distribution.
 //!
 //! A pace that waits until everybody has a publication waits for the publishing agent's own members only; a rate is what all agents see
 //! alike. What travels is one count, so one room is what can be shared: scenarios of many rooms (rooms, soak), and those whose publishers

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use super::*;
 use crate::agent::tests::{WAIT, agent};
 use crate::progress::Status;
-use crate::report::{Counts, Figure, Merge};
+use crate::report::{Counts, Figure};
 use crate::wire::Wire;
 use crate::wire::message::{ToAgent, ToCoordinator, unix_us};
 
@@ -49,7 +49,7 @@ fn fake(words: &[String], mut progress: Progress, begun: &Mutex<Vec<(u64, u64)>>
         thread::park_timeout(Duration::from_millis(1));
     };
     let received = subscribers * published;
-    let figure = Figure { name: "deliveries_per_s".to_owned(), value: received as f64, merge: Merge::Sum, ..Figure::default() };
+    let figure = Figure { name: "deliveries_per_s".to_owned(), value: received as f64, ..Figure::default() };
     let options = words.iter().map(|word| (word.clone(), String::new())).collect();
     let ledger = Counts { published: if publishes { published } else { 0 }, received, ..Counts::default() };
     Ok(Report { scenario: "fanout".to_owned(), ledger, figures: vec![figure], options, ..Report::default() })

@@ -1,9 +1,39 @@
 //! One report out of those of several agents that ran the same scenario at the same time. Pure; the coordinator calls it.
 
-use super::{AgentUse, Figure, Latency, Merge, NodeUse, Report};
+use serde::{Deserialize, Serialize};
+
+use super::{AgentUse, Figure, Latency, NodeUse, Report};
 
 /// Remarks that are kept of all agents together.
 const REMARKS_MAX: usize = 32;
+
+/// How one figure that several agents took at the same time becomes the figure of the whole run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Merge {
+    /// The mean, weighted by what each agent received: what is told per delivery.
+    Mean,
+    /// What each agent has only a share of: deliveries per second, connections.
+    Sum,
+    /// What is as bad as the worst: the time until the last one was connected.
+    Max,
+    Min,
+}
+
+impl Merge {
+    /// What fits a figure of this name: rates are shares of the whole; a quantile of all cannot be told from those of each, but it is not above
+    /// the worst of them; everything else is a mean.
+    pub fn of(name: &str) -> Self {
+        let is_quantile = |word: &str| {
+            word.strip_prefix('p').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit() || it == b'.'))
+        };
+        match name {
+            rate if rate.ends_with("_per_s") => Self::Sum,
+            name if name.split('_').any(|word| matches!(word, "max" | "longest") || is_quantile(word)) => Self::Max,
+            _ => Self::Mean,
+        }
+    }
+}
 
 impl Report {
     /// What `parts` come to together. Figures and latencies stand in the order in which they were first told, and a floor stays only where
@@ -59,7 +89,7 @@ fn in_order<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
 fn figure(shares: &[(&Figure, u64)]) -> Figure {
     let Some((first, _)) = shares.first() else { return Figure::default() };
     let weights: Vec<f64> = shares.iter().map(|(_, received)| *received as f64).collect();
-    let by_rule = |values: &[f64]| combine(first.merge, values, &weights);
+    let by_rule = |values: &[f64]| combine(first.merge.unwrap_or_else(|| Merge::of(&first.name)), values, &weights);
     let floors: Option<Vec<f64>> = shares.iter().map(|(figure, _)| figure.floor).collect();
     let rounds = shares.iter().map(|(figure, _)| figure.runs.len()).min().unwrap_or(0);
     let runs = (0..rounds).map(|round| by_rule(&shares.iter().map(|(figure, _)| figure.runs[round]).collect::<Vec<_>>()));
@@ -131,7 +161,7 @@ mod tests {
             name: (*name).to_owned(),
             value: *value,
             runs: vec![*value],
-            merge: *merge,
+            merge: Some(*merge),
             ..Figure::default()
         });
         let report = Report {
@@ -157,6 +187,12 @@ mod tests {
         let values: Vec<f64> = whole.figures.iter().map(|figure| figure.value).collect();
         assert_eq!(values, [1.75, 30.0, 7.0, 3.0]);
         assert_eq!(whole.figures[0].runs, [1.75]);
+    }
+
+    #[test]
+    fn names_tell_the_rule_where_nobody_else_does() {
+        let rules = ["deliveries_per_s", "p99.9_ms", "join_p99_ms", "max_ms", "cpu_us_per_delivery", "pages"].map(Merge::of);
+        assert_eq!(rules, [Merge::Sum, Merge::Max, Merge::Max, Merge::Max, Merge::Mean, Merge::Mean]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::{Better, Counts, Figure, Latency, Machine, Merge, NodeUse, RedisUse, Report, Series};
+use super::{Better, Counts, Figure, Latency, Machine, NodeUse, RedisUse, Report, Series};
 
 const NODES: [&str; 3] = ["10.0.3.11:8080", "10.0.3.12:8080", "10.0.3.13:8080"];
 const SECONDS: u32 = 60;
@@ -58,7 +58,7 @@ fn owned((name, calls): (&str, u64)) -> (String, u64) {
 }
 
 fn figures() -> Vec<Figure> {
-    let figure = |name: &str, title: &str, unit: &str, runs: &[f64], floor: Option<(f64, &str)>, better, merge| Figure {
+    let figure = |name: &str, title: &str, unit: &str, runs: &[f64], floor: Option<(f64, &str)>, better| Figure {
         name: name.to_owned(),
         title: title.to_owned(),
         unit: unit.to_owned(),
@@ -67,17 +67,17 @@ fn figures() -> Vec<Figure> {
         floor: floor.map(|(value, _)| value),
         floor_title: floor.map_or("", |(_, title)| title).to_owned(),
         better,
-        merge,
+        merge: None,
     };
     let (single, joined) = ("one write each", "concatenated");
     let runs_us = [4.46, 4.49, 4.52, 4.55, 4.71];
     let rates = [318_000.0, 323_000.0, 325_700.0, 327_100.0, 329_400.0];
     vec![
-        figure("cpu_us_per_delivery", "server CPU per delivery", "µs", &runs_us, Some((4.41, single)), Better::Lower, Merge::Mean),
-        figure("burst_cpu_us_per_delivery", "in bursts of 16", "µs", &[0.319], Some((0.281, joined)), Better::Lower, Merge::Mean),
-        figure("deliveries_per_s", "deliveries", "1/s", &rates, Some((332_000.0, single)), Better::Higher, Merge::Sum),
-        figure("bytes_per_delivery", "bytes on the wire per delivery", "B", &[132.0], None, Better::Lower, Merge::Mean),
-        figure("memory_kib_per_connection", "memory per connection", "KiB", &[1.92], None, Better::Lower, Merge::Mean),
+        figure("cpu_us_per_delivery", "server CPU per delivery", "µs", &runs_us, Some((4.41, single)), Better::Lower),
+        figure("burst_cpu_us_per_delivery", "in bursts of 16", "µs", &[0.319], Some((0.281, joined)), Better::Lower),
+        figure("deliveries_per_s", "deliveries", "1/s", &rates, Some((332_000.0, single)), Better::Higher),
+        figure("bytes_per_delivery", "bytes on the wire per delivery", "B", &[132.0], None, Better::Lower),
+        figure("memory_kib_per_connection", "memory per connection", "KiB", &[1.92], None, Better::Lower),
     ]
 }
 

@@ -79,7 +79,7 @@ fn who_speaks_another_protocol_or_none_is_turned_away() {
 fn what_could_start_a_process_is_not_obeyed() {
     let (agent, listener) = agent(None);
     let ran = |_: &[String], _: Progress| -> anyhow::Result<Report> { panic!("it ran") };
-    for words in [&["fanout", "--gateway=/bin/sh"][..], &["agent"], &["fanout", "--json=/tmp/x"], &[]] {
+    for words in [&["fanout", "--gateway=/bin/sh"][..], &["agent"], &["fanout", "--json=out.json"], &[]] {
         thread::scope(|scope| {
             scope.spawn(|| agent.serve_one(&listener, &ran));
             let mut wire = hello(&agent, None);

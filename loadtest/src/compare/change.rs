@@ -18,7 +18,8 @@ pub(super) struct Change {
     pub before: Taken,
     pub after: Taken,
     better: Better,
-    /// Whether it counts where nobody says what counts: the longest of many values and far quantiles are mostly chance.
+    /// Whether it counts where nobody says what counts: the longest of many values and far quantiles are mostly chance, and what the tool
+    /// itself costs is not the server's doing.
     pub counts: bool,
 }
 
@@ -93,7 +94,7 @@ pub(super) fn changes(before: &Side, after: &Side) -> Vec<Change> {
         let mut add = |name: &str, title: &str, unit: &str, taken: Option<(Taken, Taken)>| {
             if let Some((before, after)) = taken {
                 let (name, title, unit) = (name.to_owned(), title.to_owned(), unit.to_owned());
-                let counts = !name.starts_with("max_");
+                let counts = !name.starts_with("max_") && !name.starts_with("tool_");
                 changes.push(Change { name, title, unit, before, after, better: *better, counts });
             }
         };

@@ -3,9 +3,26 @@
 //! Written as JSON it is the tool's own file format; fields may be added, and readers take what is missing as absent. Whoever measures
 //! a thing several times tells the median and keeps the single values beside it.
 
+mod counts;
+mod file;
+pub(crate) mod grid;
+mod merge;
+pub(crate) mod number;
+pub mod page;
+mod quantity;
+#[cfg(test)]
+pub(crate) mod sample;
+mod stages;
+pub mod table;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use counts::Counts;
+pub use merge::Merge;
+pub use quantity::QuantityError;
+pub(crate) use quantity::{STAGE, latency_name, plain, unknown};
 
 /// The result of one run of one scenario.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -19,6 +36,8 @@ pub struct Report {
     /// The options that the scenario ran with, without credentials.
     pub options: BTreeMap<String, String>,
     pub machine: Machine,
+    /// The agents that shared the run's subscribers; empty where the tool ran alone.
+    pub agents: Vec<AgentUse>,
     pub ledger: Counts,
     /// In the order in which people should read them.
     pub figures: Vec<Figure>,
@@ -26,6 +45,8 @@ pub struct Report {
     pub series: Vec<Series>,
     pub nodes: Vec<NodeUse>,
     pub redis: Option<RedisUse>,
+    /// What no number says: how it was measured, and the first wrong things that the ledger saw.
+    pub remarks: Vec<String>,
 }
 
 impl Report {
@@ -34,9 +55,24 @@ impl Report {
         self.ledger.is_clean()
     }
 
+    /// When it began, to the second.
+    pub(crate) fn began(&self) -> String {
+        match self.started_at.split_once('.') {
+            Some((seconds, fraction)) => format!("{seconds}{}", fraction.trim_start_matches(|letter: char| letter.is_ascii_digit())),
+            None => self.started_at.clone(),
+        }
+    }
+
     /// The figure of this name, if the scenario measured it.
     pub fn figure(&self, name: &str) -> Option<&Figure> {
         self.figures.iter().find(|figure| figure.name == name)
+    }
+}
+
+impl Latency {
+    /// Of the floor, or of the tool itself: what a server has no part in.
+    pub(crate) fn is_of_the_tool(&self) -> bool {
+        self.stage.contains("floor") || self.stage.contains("by this tool")
     }
 }
 
@@ -49,43 +85,6 @@ pub struct Machine {
     pub kernel: String,
     /// Of the tool.
     pub version: String,
-}
-
-/// What the ledger counted over all receipts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Counts {
-    pub published: u64,
-    pub received: u64,
-    /// Never came, and inside no gap.
-    pub lost: u64,
-    /// Came a second time, or after a later one.
-    pub behind: u64,
-    /// Of a room or an org that the subscriber had not asked for.
-    pub misrouted: u64,
-    /// Losses that were admitted.
-    pub gaps: u64,
-    /// Connections that ended though the scenario did not end them.
-    pub closed: u64,
-    /// Publications that were refused.
-    pub refused: u64,
-}
-
-impl Counts {
-    pub fn is_clean(&self) -> bool {
-        self.lost + self.behind + self.misrouted + self.gaps + self.closed + self.refused == 0
-    }
-
-    pub fn add(&mut self, other: &Self) {
-        self.published += other.published;
-        self.received += other.received;
-        self.lost += other.lost;
-        self.behind += other.behind;
-        self.misrouted += other.misrouted;
-        self.gaps += other.gaps;
-        self.closed += other.closed;
-        self.refused += other.refused;
-    }
 }
 
 /// A number that the run measured: the median of `runs`.
@@ -105,12 +104,20 @@ pub struct Figure {
     /// Which floor that is: "one write each" or "concatenated".
     pub floor_title: String,
     pub better: Better,
+    /// How the values of several agents become one; where it is not said, the name tells ([`Merge::of`]).
+    pub merge: Option<Merge>,
 }
 
 impl Figure {
     /// How many times the floor it is.
     pub fn ratio(&self) -> Option<f64> {
         self.floor.filter(|floor| *floor > 0.0).map(|floor| self.value / floor)
+    }
+
+    /// The least and the most of several runs; `None` where there was one.
+    pub fn spread(&self) -> Option<(f64, f64)> {
+        let [first, rest @ ..] = self.runs.as_slice() else { return None };
+        (!rest.is_empty()).then(|| rest.iter().fold((*first, *first), |(least, most), run| (least.min(*run), most.max(*run))))
     }
 }
 
@@ -135,12 +142,21 @@ pub struct Latency {
     pub max_us: u64,
     /// Quantile (0 to 1) and its value in microseconds, rising in both.
     pub quantiles: Vec<(f64, u64)>,
+    /// The whole distribution in microseconds, as an HDR histogram (V2, then base64), so that latencies of several agents can become one;
+    /// quantiles alone cannot be merged.
+    pub histogram: Option<String>,
 }
 
 impl Latency {
     /// The value of a quantile, or of the next higher one that was written down; 0 when nothing was.
     pub fn at(&self, quantile: f64) -> u64 {
         self.quantiles.iter().find(|(at, _)| *at >= quantile).or(self.quantiles.last()).map_or(0, |(_, us)| *us)
+    }
+
+    /// The value of a quantile, if there were values enough to tell it: of fewer than 1,000 there is no p99.9.
+    pub fn told(&self, quantile: f64) -> Option<u64> {
+        let needed = if quantile < 1.0 { 1.0 / (1.0 - quantile) - 1e-6 } else { 1.0 };
+        (self.count as f64 >= needed).then(|| self.at(quantile))
     }
 }
 
@@ -178,4 +194,15 @@ pub struct RedisUse {
     pub memory_bytes: u64,
     /// Calls by command, from `INFO commandstats`.
     pub commands: BTreeMap<String, u64>,
+}
+
+/// One agent's part in a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AgentUse {
+    pub address: String,
+    pub machine: Machine,
+    pub ledger: Counts,
+    /// How far its clock may be off the coordinator's, in microseconds: what latencies between agents are exact to.
+    pub clock_error_us: u64,
 }

@@ -1,5 +1,6 @@
 //! A look into positions, which are opaque to everybody but a judge: the ledger compares places in a log. Pure.
 
+use std::fmt;
 use std::str::FromStr;
 
 /// A place in an org's log: which log, which number, and what tells this entry from another of the same number.
@@ -24,6 +25,12 @@ impl FromStr for Position {
         let mut next = || parts.next().unwrap_or(Err(NotAPosition));
         let position = Self { epoch: next()?, seq: next()?, check: next()? };
         if parts.next().is_some() { Err(NotAPosition) } else { Ok(position) }
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{:x}-{:x}", self.epoch, self.seq, self.check)
     }
 }
 

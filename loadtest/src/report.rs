@@ -26,6 +26,8 @@ pub struct Report {
     pub series: Vec<Series>,
     pub nodes: Vec<NodeUse>,
     pub redis: Option<RedisUse>,
+    /// What no number says: how it was measured, and the first wrong things that the ledger saw.
+    pub remarks: Vec<String>,
 }
 
 impl Report {

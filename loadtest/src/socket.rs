@@ -100,7 +100,17 @@ impl Handshake {
             "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Protocol: roomcast.v1\r\n\r\n"
         );
-        Self { request, accept: STANDARD.encode(Sha1::digest(format!("{key}{ACCEPT_GUID}"))) }
+        Self { request, accept: accept_of(key.as_bytes()) }
+    }
+
+    /// The same with an offer of permessage-deflate, in which every message stands by itself (RFC 7692 section 7.1.1).
+    #[must_use]
+    pub fn offering_deflate(mut self) -> Self {
+        let end = self.request.len() - "\r\n".len();
+        self.request.truncate(end);
+        self.request
+            .push_str("Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n\r\n");
+        self
     }
 
     /// # Errors
@@ -111,6 +121,11 @@ impl Handshake {
         }
         Err(SocketError::Refused(head.lines().next().unwrap_or_default().to_owned()))
     }
+}
+
+/// A server's proof that it read the request with this key (RFC 6455 section 4.2.2).
+pub(crate) fn accept_of(key: &[u8]) -> String {
+    STANDARD.encode(Sha1::new().chain_update(key).chain_update(ACCEPT_GUID).finalize())
 }
 
 /// A whole message as a client sends it: one masked frame (RFC 6455 section 5.3).

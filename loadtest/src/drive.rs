@@ -1,0 +1,125 @@
+//! One stretch of traffic: publications follow each other at a pace until all of them have arrived.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::clock::micros;
+use crate::meter::Meter;
+use crate::pace::Pace;
+use crate::report::Counts;
+use crate::swarm::Swarm;
+
+/// The longest that the tool waits in one turn.
+const TURN: Duration = Duration::from_millis(1);
+
+/// Where publications come from: publishers of the swarm, or the floor.
+pub trait Source {
+    /// Publishes one publication, due at `due_us`.
+    fn publish(&mut self, swarm: &mut Swarm, due_us: u64);
+
+    /// All that is due now has been published.
+    fn send(&mut self) {}
+}
+
+/// The swarm's own publishers: a function chooses the strand.
+pub struct Publishing<'a, F> {
+    pub filling: &'a str,
+    pub strand: F,
+}
+
+impl<F: FnMut(&mut Swarm) -> u32> Source for Publishing<'_, F> {
+    fn publish(&mut self, swarm: &mut Swarm, due_us: u64) {
+        let strand = (self.strand)(swarm);
+        swarm.publish(strand, due_us, self.filling);
+    }
+}
+
+/// Traffic that is under way.
+pub struct Drive {
+    pace: Pace,
+    count: u64,
+    deadline: Instant,
+    begun: Instant,
+    begun_us: u64,
+    published: u64,
+    /// What must be settled until each publication that is under way is complete.
+    complete_at: VecDeque<u64>,
+    complete: u64,
+    settled_before: u64,
+    owed_before: u64,
+}
+
+impl Drive {
+    /// `count` publications at this pace, to be over by `deadline`.
+    pub fn new(pace: Pace, count: u64, deadline: Instant, swarm: &Swarm) -> Self {
+        Self {
+            pace,
+            count,
+            deadline,
+            begun: Instant::now(),
+            begun_us: swarm.clock.now_us(),
+            published: 0,
+            complete_at: VecDeque::new(),
+            complete: 0,
+            settled_before: settled(swarm),
+            owed_before: swarm.judge.register.owed,
+        }
+    }
+
+    /// Publishes and waits until everybody has everything that is owed, or the deadline has passed; how long it took.
+    ///
+    /// # Errors
+    /// When the way to the server is lost.
+    pub fn run(mut self, swarm: &mut Swarm, mut meter: Option<&mut Meter>, source: &mut impl Source) -> anyhow::Result<Duration> {
+        while self.turn(swarm, source)? {
+            if let Some(meter) = &mut meter {
+                meter.sample(swarm);
+            }
+        }
+        let elapsed = self.begun.elapsed();
+        swarm.settle(self.deadline)?;
+        Ok(elapsed)
+    }
+
+    /// Does what is due now, and waits for a moment; whether there is more to do.
+    ///
+    /// # Errors
+    /// When the way to the server is lost.
+    pub fn turn(&mut self, swarm: &mut Swarm, source: &mut impl Source) -> anyhow::Result<bool> {
+        let settled = settled(swarm) - self.settled_before;
+        while self.complete_at.pop_front_if(|at| *at <= settled).is_some() {
+            self.complete += 1;
+        }
+        let is_over = match self.pace {
+            Pace::Unanswered(_) => swarm.unanswered() == 0,
+            Pace::Burst(_) | Pace::Window(_) => self.complete == self.count,
+            Pace::Rate(_) => true,
+        };
+        if (self.published == self.count && is_over) || Instant::now() >= self.deadline {
+            return Ok(false);
+        }
+        let answered = self.published - (swarm.unanswered() as u64).min(self.published);
+        let more = self.pace.more(self.published, self.complete, answered, self.begun.elapsed()).min(self.count - self.published);
+        if more > 0 {
+            let now_us = swarm.clock.now_us();
+            for number in self.published..self.published + more {
+                let due_us = self.pace.due(number).map_or(now_us, |due| self.begun_us + micros(due));
+                source.publish(swarm, due_us);
+                self.complete_at.push_back(swarm.judge.register.owed - self.owed_before);
+            }
+            source.send();
+            self.published += more;
+        }
+        // The poll waits for whole milliseconds; what is due sooner is waited for awake.
+        let next = self.pace.due(self.published).filter(|_| self.published < self.count);
+        let is_soon = next.is_some_and(|next| next.saturating_sub(self.begun.elapsed()) <= TURN);
+        swarm.turn(if is_soon { Duration::ZERO } else { TURN })?;
+        Ok(true)
+    }
+}
+
+/// Deliveries that nobody need wait for: what came as it should, and what came so late or never that it is known to be wrong.
+fn settled(swarm: &Swarm) -> u64 {
+    let Counts { received, lost, behind, misrouted, .. } = swarm.judge.tally.counts;
+    (received + lost).saturating_sub(behind + misrouted)
+}

@@ -1,0 +1,60 @@
+//! The scenarios, as a table of contents.
+
+mod burst;
+mod connect;
+mod fan;
+mod fanout;
+mod idle;
+mod resume_storm;
+
+use clap::{Parser, Subcommand};
+
+use crate::report::Report;
+
+/// What can be run.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Scenario {
+    /// Sessions that stay quiet: memory of each, and what keeping them costs.
+    Idle(idle::Idle),
+    /// Handshake, token, subscription and reply: what each connection costs the server, beside the floor, and how long it takes.
+    Connect(connect::Connect),
+    /// Bursts of publications into one room; each follows when everybody has the former one.
+    Burst(burst::Burst),
+    /// Everybody is cut off, misses publications, and comes back at once: how long until all are whole.
+    ResumeStorm(resume_storm::ResumeStorm),
+    /// Many subscribers of one room: what each delivery costs, beside the floor, and how long it takes.
+    Fanout(fanout::Fanout),
+}
+
+/// A command line of nothing but a scenario.
+#[derive(Parser)]
+#[command(no_binary_name = true)]
+struct Words {
+    #[command(subcommand)]
+    scenario: Scenario,
+}
+
+impl Scenario {
+    /// A scenario as it stands on the command line, without the program's name.
+    ///
+    /// # Errors
+    /// What is wrong with the words, for people.
+    pub fn of_words<S: AsRef<str>>(words: &[S]) -> Result<Self, clap::Error> {
+        Ok(Words::try_parse_from(words.iter().map(AsRef::as_ref))?.scenario)
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Errors
+    /// When it cannot be run: somebody is not let in, a process does not start, a connection for publishing is lost. What is wrong with
+    /// deliveries is no error but stands in the report.
+    pub fn run(&self) -> anyhow::Result<Report> {
+        match self {
+            Self::Idle(idle) => idle.run(),
+            Self::Connect(connect) => connect.run(),
+            Self::Burst(burst) => burst.run(),
+            Self::ResumeStorm(storm) => storm.run(),
+            Self::Fanout(fanout) => fanout.run(),
+        }
+    }
+}

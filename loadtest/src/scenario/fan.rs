@@ -1,0 +1,180 @@
+//! Publications of one room to many, at any pace, in turn with the floor: what `fanout` and `burst` have in common.
+
+use std::net::TcpStream;
+use std::time::Duration;
+
+use anyhow::ensure;
+
+use crate::drive::{Drive, Publishing};
+use crate::figures::{Kind, higher, lower};
+use crate::floor::{FanOut, Writes};
+use crate::pace::Pace;
+use crate::report::Report;
+use crate::swarm::{Register, Span, Swarm, Tally};
+use crate::target::Entrance;
+use crate::trial::{Common, Trial, files_max, quantile_ms};
+
+const CPU: Kind = lower("cpu_us_per_delivery", "server CPU per delivery", "µs");
+const CPU_CONCATENATED: Kind = lower("cpu_us_per_delivery_concatenated", "server CPU per delivery, beside larger writes", "µs");
+const RATE: Kind = higher("deliveries_per_s", "deliveries", "1/s");
+const RATE_CONCATENATED: Kind = higher("deliveries_per_s_concatenated", "deliveries, beside larger writes", "1/s");
+const P50: Kind = lower("p50_ms", "publish → socket, p50", "ms");
+const P99: Kind = lower("p99_ms", "publish → socket, p99", "ms");
+const MAX: Kind = lower("max_ms", "publish → socket, longest", "ms");
+const BYTES: Kind = lower("bytes_per_delivery", "bytes on the wire per delivery", "B");
+const SINGLE: &str = "one write each";
+const CONCATENATED: &str = "concatenated";
+/// What a publication is besides its filling, in bytes: the least that a floor's frame can be.
+const FRAME_BYTES: usize = 190;
+
+/// What to publish, and to how many.
+pub(super) struct Fan<'a> {
+    pub common: &'a Common,
+    pub room: Option<&'a str>,
+    pub subscribers: usize,
+    pub publications: u64,
+    /// A JSON value.
+    pub filling: String,
+    pub pace: Pace,
+    pub floor: bool,
+    pub deflate: bool,
+}
+
+/// A bare server and a swarm of its own.
+struct Below {
+    floor: FanOut,
+    swarm: Swarm,
+}
+
+/// One measurement.
+struct Run {
+    elapsed: Duration,
+    tally: Tally,
+    cpu_ns: Option<u64>,
+}
+
+impl Fan<'_> {
+    pub fn run(&self, mut trial: Trial) -> anyhow::Result<Report> {
+        let org = trial.target.tokens.orgs(1)?.remove(0);
+        let room = self.room.map_or_else(|| format!("kpi:{org}:load"), str::to_owned);
+        let mut register = Register::default();
+        let strand = register.open(&room, 0);
+        let mut swarm = trial.swarm(register, self.deflate)?;
+        trial.admit(&mut swarm, self.subscribers, &org, std::slice::from_ref(&room), self.common.deadline())?;
+        swarm.add_publisher(trial.target.publisher(&org, Entrance::Websocket)?)?;
+        trial.take(&mut swarm);
+        // The floor has its own end of as many sockets, and both ends are the tool's.
+        let in_turn = self.floor && self.subscribers * 3 <= files_max();
+        let mut below = None;
+        let mut wire_bytes = 0.0;
+        for _ in 0..self.common.runs.max(1) {
+            let run = self.measure(&mut trial, &mut swarm, strand)?;
+            wire_bytes = run.tally.bytes as f64 / run.tally.counts.received.max(1) as f64;
+            trial.note(BYTES, wire_bytes);
+            for (kind, value) in run.cost(CPU, RATE).chain(run.times()) {
+                trial.note(kind, value);
+            }
+            if self.floor && self.size() > 1 {
+                run.cost(CPU_CONCATENATED, RATE_CONCATENATED).for_each(|(kind, value)| trial.note(kind, value));
+            }
+            if !trial.total.counts.is_clean() {
+                break;
+            }
+            if in_turn {
+                if below.is_none() {
+                    below = Some(self.below(&trial, &room, wire_bytes)?);
+                }
+                if let Some(below) = &mut below {
+                    self.measure_floor(&mut trial, below)?;
+                }
+            }
+        }
+        let report = |trial: Trial, mut swarm: Swarm| trial.end(&mut swarm);
+        if !self.floor || in_turn || !trial.total.counts.is_clean() {
+            return Ok(report(trial, swarm));
+        }
+        trial.remark(format!(
+            "The floor was measured after the gateway: {} subscribers leave no files for both at a time.",
+            self.subscribers
+        ));
+        for number in 0..swarm.len() {
+            swarm.cut(number);
+        }
+        let mut below = self.below(&trial, &room, wire_bytes)?;
+        for _ in 0..self.common.runs.max(1) {
+            self.measure_floor(&mut trial, &mut below)?;
+        }
+        Ok(report(trial, swarm))
+    }
+
+    /// How many publications may be under way, so that a server could write them as one.
+    fn size(&self) -> u64 {
+        match self.pace {
+            Pace::Burst(size) | Pace::Window(size) | Pace::Unanswered(size) => size,
+            Pace::Rate(_) => 1,
+        }
+    }
+
+    fn measure(&self, trial: &mut Trial, swarm: &mut Swarm, strand: u32) -> anyhow::Result<Run> {
+        let before = trial.meter.cpu_ns();
+        let drive = Drive::new(self.pace, self.publications, self.common.deadline(), swarm);
+        let elapsed =
+            drive.run(swarm, Some(&mut trial.meter), &mut Publishing { filling: &self.filling, strand: |_: &mut Swarm| strand })?;
+        let cpu_ns = before.zip(trial.meter.cpu_ns()).map(|(before, now)| now - before);
+        Ok(Run { elapsed, tally: trial.take(swarm), cpu_ns })
+    }
+
+    /// A floor whose frames are as long as those of the gateway were on the wire.
+    fn below(&self, trial: &Trial, room: &str, wire_bytes: f64) -> anyhow::Result<Below> {
+        let compressed = format!("\"{}\"", "x".repeat((wire_bytes as usize).saturating_sub(FRAME_BYTES)));
+        let filling = if self.deflate { &compressed } else { &self.filling };
+        let mut register = Register::default();
+        let strand = register.open(room, 0);
+        let floor = FanOut::start(self.subscribers, (strand, room), filling, trial.target.pin)?;
+        let mut swarm = Swarm::new(Vec::new(), register)?;
+        for _ in 0..self.subscribers {
+            swarm.adopt(TcpStream::connect(floor.address())?, &[strand])?;
+        }
+        Ok(Below { floor, swarm })
+    }
+
+    /// The same publications at the same pace: with one write for each, and, where several are under way, with one for all of them.
+    fn measure_floor(&self, trial: &mut Trial, below: &mut Below) -> anyhow::Result<()> {
+        let run = self.measure_writes(below, Writes::Single, self.pace)?;
+        for (kind, value) in run.cost(CPU, RATE).chain(run.times()) {
+            trial.figures.add_floor(kind, SINGLE, value);
+        }
+        trial.floors.add(&run.tally);
+        if self.size() > 1 {
+            // What is concatenated is whole windows, as a server can have them at best.
+            let run = self.measure_writes(below, Writes::Concatenated, Pace::Burst(self.size()))?;
+            for (kind, value) in run.cost(CPU_CONCATENATED, RATE_CONCATENATED) {
+                trial.figures.add_floor(kind, CONCATENATED, value);
+            }
+        }
+        Ok(())
+    }
+
+    fn measure_writes(&self, Below { floor, swarm }: &mut Below, writes: Writes, pace: Pace) -> anyhow::Result<Run> {
+        floor.set_writes(writes);
+        let before = floor.cpu_ns();
+        let elapsed = Drive::new(pace, self.publications, self.common.deadline(), swarm).run(swarm, None, floor)?;
+        let run = Run { elapsed, cpu_ns: Some(floor.cpu_ns() - before), tally: std::mem::take(&mut swarm.judge.tally) };
+        let counts = run.tally.counts;
+        ensure!(counts.is_clean(), "the floor was not measured within {} s: {counts:?}", self.common.deadline_s);
+        Ok(run)
+    }
+}
+
+impl Run {
+    fn cost(&self, cpu: Kind, rate: Kind) -> impl Iterator<Item = (Kind, f64)> + use<> {
+        let received = self.tally.counts.received;
+        let cpu_us = self.cpu_ns.map(|cpu_ns| cpu_ns as f64 / 1_000.0 / received.max(1) as f64);
+        let rate = (rate, received as f64 / self.elapsed.as_secs_f64());
+        cpu_us.map(|cpu_us| (cpu, cpu_us)).into_iter().chain([rate])
+    }
+
+    fn times(&self) -> [(Kind, f64); 3] {
+        [(P50, 0.5), (P99, 0.99), (MAX, 1.0)].map(|(kind, quantile)| (kind, quantile_ms(&self.tally, Span::Delivery, quantile)))
+    }
+}

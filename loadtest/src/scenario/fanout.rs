@@ -1,0 +1,58 @@
+//! Many subscribers of one room.
+
+use serde::Serialize;
+
+use super::fan::Fan;
+use crate::filling::filling;
+use crate::pace::Pace;
+use crate::report::Report;
+use crate::trial::{Common, Trial};
+
+/// What to run.
+#[derive(Clone, Debug, clap::Args, Serialize)]
+pub struct Fanout {
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub common: Common,
+    /// The room, in short form; by default one of the token's org.
+    #[arg(long)]
+    pub room: Option<String>,
+    #[arg(long, default_value_t = 1_000)]
+    pub subscribers: usize,
+    /// Publications in each run.
+    #[arg(long, default_value_t = 2_000)]
+    pub publications: u64,
+    /// Size of the filling of each publication, in bytes.
+    #[arg(long, default_value_t = 64)]
+    pub bytes: usize,
+    /// Publications under way at a time: a further one follows when everybody has the oldest.
+    #[arg(long, default_value_t = 1)]
+    pub outstanding: u64,
+    /// Publications per second instead, whatever is under way; latency counts from the time at which each was due.
+    #[arg(long, conflicts_with = "outstanding")]
+    pub rate: Option<u32>,
+    /// Clients negotiate permessage-deflate, and publications are filled with JSON that compresses as JSON does.
+    #[arg(long)]
+    pub deflate: bool,
+    /// Measures the floor too, with the same frames on as many sockets, at the same pace.
+    #[arg(long)]
+    pub floor: bool,
+}
+
+impl Fanout {
+    /// # Errors
+    /// When somebody is not let in, or the way to the server is lost.
+    pub fn run(&self) -> anyhow::Result<Report> {
+        let fan = Fan {
+            common: &self.common,
+            room: self.room.as_deref(),
+            subscribers: self.subscribers,
+            publications: self.publications,
+            filling: filling(self.bytes, self.deflate),
+            pace: self.rate.map_or(Pace::Window(self.outstanding.max(1)), Pace::Rate),
+            floor: self.floor,
+            deflate: self.deflate,
+        };
+        fan.run(Trial::begin("fanout", self, &self.common, self.subscribers)?)
+    }
+}

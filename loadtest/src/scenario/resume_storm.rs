@@ -1,0 +1,121 @@
+//! Everybody is cut off at once, misses publications, and comes back at once with the position that it had.
+
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::drive::{Drive, Publishing};
+use crate::figures::{Kind, lower};
+use crate::filling::filling;
+use crate::pace::Pace;
+use crate::report::Report;
+use crate::swarm::{Register, Span, Swarm};
+use crate::target::Entrance;
+use crate::trial::{Common, Trial, quantile_ms};
+
+const WHOLE: [(Kind, f64); 3] = [
+    (lower("whole_p50_ms", "reconnect → whole, p50", "ms"), 0.5),
+    (lower("whole_p99_ms", "reconnect → whole, p99", "ms"), 0.99),
+    (lower("whole_max_ms", "reconnect → whole, last", "ms"), 1.0),
+];
+const STORM: Kind = lower("storm_ms", "first packet → everybody whole", "ms");
+const CPU: Kind = lower("cpu_us_per_client", "server CPU per client", "µs");
+const READS: Kind = lower("redis_reads", "reads of the log in Redis", "");
+/// Publications before the cut, so that everybody has a position in the log.
+const BEFORE: u64 = 4;
+
+/// What to run.
+#[derive(Clone, Debug, clap::Args, Serialize)]
+pub struct ResumeStorm {
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub common: Common,
+    #[arg(long, default_value_t = 1_000)]
+    pub clients: usize,
+    /// Publications that everybody misses.
+    #[arg(long, default_value_t = 100)]
+    pub missed: u64,
+    /// Size of the filling of each publication, in bytes.
+    #[arg(long, default_value_t = 64)]
+    pub bytes: usize,
+    /// Everybody comes back to the next node.
+    #[arg(long)]
+    pub elsewhere: bool,
+}
+
+impl ResumeStorm {
+    /// # Errors
+    /// When somebody is not let in, or the way to the server is lost.
+    pub fn run(&self) -> anyhow::Result<Report> {
+        let mut trial = Trial::begin("resume-storm", self, &self.common, self.clients)?;
+        let org = trial.target.tokens.orgs(1)?.remove(0);
+        let patterns = [format!("kpi:{org}:sales")];
+        let mut register = Register::default();
+        let strand = register.open(&patterns[0], 0);
+        let mut swarm = trial.swarm(register, false)?;
+        swarm.add_publisher(trial.target.publisher(&org, Entrance::Websocket)?)?;
+        trial.admit(&mut swarm, self.clients, &org, &patterns, self.common.deadline())?;
+        for _ in 0..self.common.runs.max(1) {
+            self.publish(&mut trial, &mut swarm, strand, BEFORE)?;
+            (0..swarm.len()).for_each(|number| swarm.cut(number));
+            self.publish_unheard(&mut trial, &mut swarm, strand)?;
+            trial.take(&mut swarm);
+            self.storm(&mut trial, &mut swarm, &org, &patterns)?;
+            if !trial.total.counts.is_clean() {
+                break;
+            }
+        }
+        Ok(trial.end(&mut swarm))
+    }
+
+    fn publish(&self, trial: &mut Trial, swarm: &mut Swarm, strand: u32, count: u64) -> anyhow::Result<()> {
+        let drive = Drive::new(Pace::Window(1), count, self.common.deadline(), swarm);
+        let filling = filling(self.bytes, false);
+        drive.run(swarm, Some(&mut trial.meter), &mut Publishing { filling: &filling, strand: |_: &mut Swarm| strand })?;
+        Ok(())
+    }
+
+    /// Nobody is there: acknowledgements are all that is waited for.
+    fn publish_unheard(&self, trial: &mut Trial, swarm: &mut Swarm, strand: u32) -> anyhow::Result<()> {
+        let filling = filling(self.bytes, false);
+        let mut drive = Drive::new(Pace::Unanswered(64), self.missed, self.common.deadline(), swarm);
+        while drive.turn(swarm, &mut Publishing { filling: &filling, strand: |_: &mut Swarm| strand })? {
+            trial.meter.sample(swarm);
+        }
+        Ok(())
+    }
+
+    fn storm(&self, trial: &mut Trial, swarm: &mut Swarm, org: &str, patterns: &[String]) -> anyhow::Result<()> {
+        // Everything is prepared before the first packet, so that the storm is the server's and not the tool's.
+        let introduction = |number: usize| {
+            let since = swarm.position(number).map(|position| position.to_string());
+            trial.invitation(number, org, patterns, Vec::new(), since).introduction
+        };
+        let introductions: Vec<String> = (0..swarm.len()).map(introduction).collect();
+        let nodes = trial.target.nodes.len();
+        let (redis, cpu_ns, begun, deadline) = (trial.meter.redis(), trial.meter.cpu_ns(), Instant::now(), self.common.deadline());
+        for (number, introduction) in introductions.into_iter().enumerate() {
+            let door = (swarm.door(number) + usize::from(self.elsewhere)) % nodes;
+            swarm.bring_back(number, door, introduction)?;
+        }
+        let count = swarm.len();
+        while swarm.judge.tally.time(Span::Whole).len() < count as u64 && Instant::now() < deadline {
+            swarm.turn(std::time::Duration::from_millis(1))?;
+            trial.meter.sample(swarm);
+        }
+        trial.note(STORM, begun.elapsed().as_secs_f64() * 1_000.0);
+        if let Some((before, now)) = cpu_ns.zip(trial.meter.cpu_ns()) {
+            trial.note(CPU, (now - before) as f64 / 1_000.0 / count.max(1) as f64);
+        }
+        if let Some((before, now)) = redis.zip(trial.meter.redis()) {
+            let calls = now.since(&before).calls;
+            trial.note(READS, ["xrange", "xrevrange"].iter().filter_map(|command| calls.get(*command)).sum::<u64>() as f64);
+        }
+        swarm.settle(deadline)?;
+        let tally = trial.take(swarm);
+        for (kind, quantile) in WHOLE {
+            trial.note(kind, quantile_ms(&tally, Span::Whole, quantile));
+        }
+        Ok(())
+    }
+}

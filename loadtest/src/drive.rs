@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::choice::Choice;
 use crate::clock::micros;
 use crate::meter::Meter;
 use crate::pace::Pace;
@@ -12,24 +13,23 @@ use crate::swarm::Swarm;
 /// The longest that the tool waits in one turn.
 const TURN: Duration = Duration::from_millis(1);
 
-/// Where publications come from: publishers of the swarm, or the floor.
-pub trait Source {
-    /// Publishes one publication, due at `due_us`.
-    fn publish(&mut self, swarm: &mut Swarm, due_us: u64);
+/// Who carries publications: publishers of the swarm, or the floor.
+pub trait Carrier {
+    /// Publishes the next number of a strand, due at `due_us`.
+    fn publish(&mut self, swarm: &mut Swarm, strand: u32, due_us: u64);
 
     /// All that is due now has been published.
     fn send(&mut self) {}
 }
 
-/// The swarm's own publishers: a function chooses the strand.
-pub struct Publishing<'a, F> {
+/// The swarm's own publishers.
+pub struct Publishers<'a> {
+    /// A JSON value.
     pub filling: &'a str,
-    pub strand: F,
 }
 
-impl<F: FnMut(&mut Swarm) -> u32> Source for Publishing<'_, F> {
-    fn publish(&mut self, swarm: &mut Swarm, due_us: u64) {
-        let strand = (self.strand)(swarm);
+impl Carrier for Publishers<'_> {
+    fn publish(&mut self, swarm: &mut Swarm, strand: u32, due_us: u64) {
         swarm.publish(strand, due_us, self.filling);
     }
 }
@@ -37,6 +37,7 @@ impl<F: FnMut(&mut Swarm) -> u32> Source for Publishing<'_, F> {
 /// Traffic that is under way.
 pub struct Drive {
     pace: Pace,
+    choice: Choice,
     count: u64,
     deadline: Instant,
     begun: Instant,
@@ -50,10 +51,11 @@ pub struct Drive {
 }
 
 impl Drive {
-    /// `count` publications at this pace, to be over by `deadline`.
-    pub fn new(pace: Pace, count: u64, deadline: Instant, swarm: &Swarm) -> Self {
+    /// `count` publications at this pace, of strands of this choice, to be over by `deadline`.
+    pub fn new(pace: Pace, choice: Choice, count: u64, deadline: Instant, swarm: &Swarm) -> Self {
         Self {
             pace,
+            choice,
             count,
             deadline,
             begun: Instant::now(),
@@ -70,8 +72,8 @@ impl Drive {
     ///
     /// # Errors
     /// When the way to the server is lost.
-    pub fn run(mut self, swarm: &mut Swarm, mut meter: Option<&mut Meter>, source: &mut impl Source) -> anyhow::Result<Duration> {
-        while self.turn(swarm, source)? {
+    pub fn run(mut self, swarm: &mut Swarm, mut meter: Option<&mut Meter>, carrier: &mut impl Carrier) -> anyhow::Result<Duration> {
+        while self.turn(swarm, carrier)? {
             if let Some(meter) = &mut meter {
                 meter.sample(swarm);
             }
@@ -85,7 +87,7 @@ impl Drive {
     ///
     /// # Errors
     /// When the way to the server is lost.
-    pub fn turn(&mut self, swarm: &mut Swarm, source: &mut impl Source) -> anyhow::Result<bool> {
+    pub fn turn(&mut self, swarm: &mut Swarm, carrier: &mut impl Carrier) -> anyhow::Result<bool> {
         let settled = settled(swarm) - self.settled_before;
         while self.complete_at.pop_front_if(|at| *at <= settled).is_some() {
             self.complete += 1;
@@ -104,10 +106,11 @@ impl Drive {
             let now_us = swarm.clock.now_us();
             for number in self.published..self.published + more {
                 let due_us = self.pace.due(number).map_or(now_us, |due| self.begun_us + micros(due));
-                source.publish(swarm, due_us);
+                let strand = self.choice.next();
+                carrier.publish(swarm, strand, due_us);
                 self.complete_at.push_back(swarm.judge.register.owed - self.owed_before);
             }
-            source.send();
+            carrier.send();
             self.published += more;
         }
         // The poll waits for whole milliseconds; what is due sooner is waited for awake.

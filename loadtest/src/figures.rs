@@ -3,7 +3,7 @@
 use crate::report::{Better, Figure};
 
 /// What a figure is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Kind {
     pub name: &'static str,
     pub title: &'static str,

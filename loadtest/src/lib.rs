@@ -4,6 +4,7 @@
 //! every single publication and receipt. For load there are `scenario`s: a `target` is put under load by a `swarm`, driven by `drive` at
 //! a `pace`, beside a `floor`, while a `meter` runs along; a `report` comes out. Its check is the ledger's compact form.
 
+mod choice;
 pub mod client;
 mod clock;
 mod drive;
@@ -21,6 +22,7 @@ pub mod scenario;
 pub mod socket;
 mod swarm;
 mod target;
+mod town;
 mod trial;
 mod usage;
 

@@ -5,7 +5,9 @@ mod connect;
 mod fan;
 mod fanout;
 mod idle;
+mod publish;
 mod resume_storm;
+mod rooms;
 
 use clap::{Parser, Subcommand};
 
@@ -24,6 +26,10 @@ pub enum Scenario {
     ResumeStorm(resume_storm::ResumeStorm),
     /// Many subscribers of one room: what each delivery costs, beside the floor, and how long it takes.
     Fanout(fanout::Fanout),
+    /// Publications through one of the doors: how many, how fast, at what cost, beside the bare rate of Redis.
+    Publish(publish::Publish),
+    /// Many rooms of several orgs, patterns, uneven traffic.
+    Rooms(rooms::Rooms),
 }
 
 /// A command line of nothing but a scenario.
@@ -55,6 +61,8 @@ impl Scenario {
             Self::Burst(burst) => burst.run(),
             Self::ResumeStorm(storm) => storm.run(),
             Self::Fanout(fanout) => fanout.run(),
+            Self::Publish(publish) => publish.run(),
+            Self::Rooms(rooms) => rooms.run(),
         }
     }
 }

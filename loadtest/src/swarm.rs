@@ -30,7 +30,7 @@ pub use judge::Judge;
 use line::Line;
 use member::{Court, Member, Stage};
 pub use publisher::Publisher;
-pub use register::{EVENT, Register, Strand};
+pub use register::{EVENT, Register};
 pub use speech::Speech;
 pub use tally::{Span, Tally};
 

@@ -19,7 +19,7 @@ use crate::target::{Target, TargetArgs};
 /// Files that the tool has open besides members' sockets.
 const FILES_BESIDES: u64 = 128;
 /// Members that are let in at a time where the scenario is about something else.
-const AT_ONCE: usize = 64;
+pub const AT_ONCE: usize = 64;
 
 /// What all scenarios take.
 #[derive(Clone, Debug, clap::Args, Serialize)]
@@ -35,13 +35,6 @@ pub struct Common {
     pub deadline_s: u64,
 }
 
-impl Common {
-    /// When what begins now must be over.
-    pub fn deadline(&self) -> Instant {
-        Instant::now() + Duration::from_secs(self.deadline_s)
-    }
-}
-
 /// A scenario that is under way.
 pub struct Trial {
     pub target: Target,
@@ -53,6 +46,8 @@ pub struct Trial {
     pub floors: Tally,
     report: Report,
     begun: Instant,
+    /// How long one measurement may take.
+    patience: Duration,
 }
 
 impl Trial {
@@ -72,7 +67,12 @@ impl Trial {
             ..Report::default()
         };
         let (figures, total, floors) = Default::default();
-        Ok(Self { target, meter, figures, total, floors, report, begun: Instant::now() })
+        Ok(Self { target, meter, figures, total, floors, report, begun: Instant::now(), patience: Duration::from_secs(common.deadline_s) })
+    }
+
+    /// When what begins now must be over.
+    pub fn deadline(&self) -> Instant {
+        Instant::now() + self.patience
     }
 
     /// A swarm that comes in by the target's nodes.
@@ -92,15 +92,6 @@ impl Trial {
         }
         let introduction = json!({ "event": "authenticate", "id": 1, "data": data }).to_string();
         Invitation { door: self.target.door_of(number), introduction, strands, apart: false }
-    }
-
-    /// Lets `count` members into rooms of one org, all with the same patterns.
-    ///
-    /// # Errors
-    /// When one is not let in.
-    pub fn admit(&self, swarm: &mut Swarm, count: usize, org: &str, patterns: &[String], deadline: Instant) -> anyhow::Result<()> {
-        let strands = swarm.judge.register.reached_by(patterns);
-        swarm.admit(AT_ONCE, deadline, (0..count).map(|number| self.invitation(number, org, patterns, strands.clone(), None)))
     }
 
     /// The run's tally, which is added to the total.

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::{Bare, Door};
-use crate::drive::Source;
+use crate::drive::Carrier;
 use crate::swarm::{EVENT, Swarm};
 
 /// Orders that may wait.
@@ -20,31 +20,36 @@ pub enum Writes {
     Concatenated,
 }
 
-/// Pieces to be written to every socket, one after the other.
-type Order = Vec<Vec<u8>>;
+/// Pieces to be written, one after the other, each to every socket of a strand.
+type Order = Vec<(usize, Vec<u8>)>;
 
-/// A bare server of publications, as a source of them.
+/// A bare server of publications, as a carrier of them.
 pub struct FanOut {
     // Closed before the thread is waited for.
     orders: Option<SyncSender<Order>>,
     bare: Bare,
     writes: Writes,
     filling: String,
-    room: String,
-    strand: u32,
+    /// By strand.
+    rooms: Vec<String>,
     pending: Order,
 }
 
 impl FanOut {
-    /// For so many sockets and publications of `strand` into `room` with this filling, on processor `cpu` if one is named.
+    /// For sockets that are to receive these strands each, and publications into these rooms with this filling, on processor `cpu` if one
+    /// is named.
     ///
     /// # Errors
     /// When there is no socket or no thread to be had.
-    pub fn start(sockets: usize, (strand, room): (u32, &str), filling: &str, cpu: Option<usize>) -> anyhow::Result<Self> {
+    pub fn start(wanted: &[Vec<u32>], rooms: Vec<String>, filling: &str, cpu: Option<usize>) -> anyhow::Result<Self> {
+        let mut audiences = vec![Vec::new(); rooms.len()];
+        for (socket, strands) in wanted.iter().enumerate() {
+            strands.iter().for_each(|strand| audiences[*strand as usize].push(socket));
+        }
         let (orders, taken) = sync_channel(ORDERS_MAX);
-        let bare = Bare::start(cpu, move |door| serve(door, sockets, &taken))?;
-        let (filling, room) = (filling.to_owned(), room.to_owned());
-        Ok(Self { orders: Some(orders), bare, writes: Writes::Single, filling, room, strand, pending: Vec::new() })
+        let sockets = wanted.len();
+        let bare = Bare::start(cpu, move |door| serve(door, sockets, &audiences, &taken))?;
+        Ok(Self { orders: Some(orders), bare, writes: Writes::Single, filling: filling.to_owned(), rooms, pending: Vec::new() })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -62,14 +67,14 @@ impl FanOut {
     }
 }
 
-impl Source for FanOut {
-    fn publish(&mut self, swarm: &mut Swarm, due_us: u64) {
-        let mut data = String::new();
-        swarm.judge.register.give(self.strand, due_us, &self.filling, &mut data);
-        let frame = frame(&self.room, swarm.judge.register.given, swarm.clock.now_us(), &data);
-        match (self.writes, self.pending.first_mut()) {
-            (Writes::Concatenated, Some(piece)) => piece.extend_from_slice(&frame),
-            _ => self.pending.push(frame),
+impl Carrier for FanOut {
+    fn publish(&mut self, swarm: &mut Swarm, strand: u32, due_us: u64) {
+        let (mut data, audience) = (String::new(), strand as usize);
+        swarm.judge.register.give(strand, due_us, &self.filling, &mut data);
+        let frame = frame(&self.rooms[audience], swarm.judge.register.given, swarm.clock.now_us(), &data);
+        match (self.writes, self.pending.iter_mut().find(|(known, _)| *known == audience)) {
+            (Writes::Concatenated, Some((_, piece))) => piece.extend_from_slice(&frame),
+            _ => self.pending.push((audience, frame)),
         }
     }
 
@@ -101,16 +106,16 @@ fn frame(room: &str, seq: u64, at_us: u64, data: &str) -> Vec<u8> {
     frame
 }
 
-fn serve(door: &Door, sockets: usize, orders: &Receiver<Order>) -> io::Result<()> {
+fn serve(door: &Door, sockets: usize, audiences: &[Vec<usize>], orders: &Receiver<Order>) -> io::Result<()> {
     let mut clients: Vec<TcpStream> = Vec::with_capacity(sockets);
     while clients.len() < sockets {
         let Some(client) = door.next()? else { return Ok(()) };
         clients.push(client);
     }
     while let Ok(pieces) = orders.recv() {
-        for piece in pieces {
-            for client in &mut clients {
-                client.write_all(&piece)?;
+        for (audience, piece) in pieces {
+            for client in &audiences[audience] {
+                clients[*client].write_all(&piece)?;
             }
         }
     }

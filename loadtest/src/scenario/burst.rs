@@ -6,6 +6,7 @@ use super::fan::Fan;
 use crate::filling::filling;
 use crate::pace::Pace;
 use crate::report::Report;
+use crate::town::Town;
 use crate::trial::{Common, Trial};
 
 /// What to run.
@@ -36,14 +37,15 @@ impl Burst {
     pub fn run(&self) -> anyhow::Result<Report> {
         let fan = Fan {
             common: &self.common,
-            room: None,
-            subscribers: self.subscribers,
             publications: self.size * self.bursts,
             filling: filling(self.bytes, false),
             pace: Pace::Burst(self.size.max(1)),
             floor: self.floor,
             deflate: false,
         };
-        fan.run(Trial::begin("burst", self, &self.common, self.subscribers)?)
+        let trial = Trial::begin("burst", self, &self.common, self.subscribers)?;
+        let org = trial.target.tokens.orgs(1)?.remove(0);
+        let room = format!("kpi:{org}:load");
+        fan.run(trial, &Town::of_one_room(org, room, self.subscribers))
     }
 }

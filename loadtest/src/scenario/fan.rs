@@ -1,17 +1,18 @@
-//! Publications of one room to many, at any pace, in turn with the floor: what `fanout` and `burst` have in common.
+//! Publications to many, at any pace, in turn with the floor: what `fanout`, `burst` and `rooms` have in common.
 
 use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::ensure;
 
-use crate::drive::{Drive, Publishing};
+use crate::drive::{Drive, Publishers};
 use crate::figures::{Kind, higher, lower};
+use crate::filling::filling;
 use crate::floor::{FanOut, Writes};
 use crate::pace::Pace;
 use crate::report::Report;
-use crate::swarm::{Register, Span, Swarm, Tally};
-use crate::target::Entrance;
+use crate::swarm::{Span, Swarm, Tally};
+use crate::town::Town;
 use crate::trial::{Common, Trial, files_max, quantile_ms};
 
 const CPU: Kind = lower("cpu_us_per_delivery", "server CPU per delivery", "µs");
@@ -30,8 +31,6 @@ const FRAME_BYTES: usize = 190;
 /// What to publish, and to how many.
 pub(super) struct Fan<'a> {
     pub common: &'a Common,
-    pub room: Option<&'a str>,
-    pub subscribers: usize,
     pub publications: u64,
     /// A JSON value.
     pub filling: String,
@@ -54,21 +53,15 @@ struct Run {
 }
 
 impl Fan<'_> {
-    pub fn run(&self, mut trial: Trial) -> anyhow::Result<Report> {
-        let org = trial.target.tokens.orgs(1)?.remove(0);
-        let room = self.room.map_or_else(|| format!("kpi:{org}:load"), str::to_owned);
-        let mut register = Register::default();
-        let strand = register.open(&room, 0);
-        let mut swarm = trial.swarm(register, self.deflate)?;
-        trial.admit(&mut swarm, self.subscribers, &org, std::slice::from_ref(&room), self.common.deadline())?;
-        swarm.add_publisher(trial.target.publisher(&org, Entrance::Websocket)?)?;
-        trial.take(&mut swarm);
+    pub fn run(&self, mut trial: Trial, town: &Town) -> anyhow::Result<Report> {
+        let mut swarm = town.settle(&mut trial, self.deflate)?;
+        let subscribers = town.residents.len();
         // The floor has its own end of as many sockets, and both ends are the tool's.
-        let in_turn = self.floor && self.subscribers * 3 <= files_max();
+        let in_turn = self.floor && subscribers * 3 <= files_max();
         let mut below = None;
         let mut wire_bytes = 0.0;
         for _ in 0..self.common.runs.max(1) {
-            let run = self.measure(&mut trial, &mut swarm, strand)?;
+            let run = self.measure(&mut trial, &mut swarm, town)?;
             wire_bytes = run.tally.bytes as f64 / run.tally.counts.received.max(1) as f64;
             trial.note(BYTES, wire_bytes);
             for (kind, value) in run.cost(CPU, RATE).chain(run.times()) {
@@ -82,29 +75,25 @@ impl Fan<'_> {
             }
             if in_turn {
                 if below.is_none() {
-                    below = Some(self.below(&trial, &room, wire_bytes)?);
+                    below = Some(self.below(&trial, town, wire_bytes)?);
                 }
                 if let Some(below) = &mut below {
-                    self.measure_floor(&mut trial, below)?;
+                    self.measure_floor(&mut trial, below, town)?;
                 }
             }
         }
-        let report = |trial: Trial, mut swarm: Swarm| trial.end(&mut swarm);
         if !self.floor || in_turn || !trial.total.counts.is_clean() {
-            return Ok(report(trial, swarm));
+            return Ok(trial.end(&mut swarm));
         }
-        trial.remark(format!(
-            "The floor was measured after the gateway: {} subscribers leave no files for both at a time.",
-            self.subscribers
-        ));
+        trial.remark(format!("The floor was measured after the gateway: {subscribers} subscribers leave no files for both at a time."));
         for number in 0..swarm.len() {
             swarm.cut(number);
         }
-        let mut below = self.below(&trial, &room, wire_bytes)?;
+        let mut below = self.below(&trial, town, wire_bytes)?;
         for _ in 0..self.common.runs.max(1) {
-            self.measure_floor(&mut trial, &mut below)?;
+            self.measure_floor(&mut trial, &mut below, town)?;
         }
-        Ok(report(trial, swarm))
+        Ok(trial.end(&mut swarm))
     }
 
     /// How many publications may be under way, so that a server could write them as one.
@@ -115,39 +104,39 @@ impl Fan<'_> {
         }
     }
 
-    fn measure(&self, trial: &mut Trial, swarm: &mut Swarm, strand: u32) -> anyhow::Result<Run> {
+    fn measure(&self, trial: &mut Trial, swarm: &mut Swarm, town: &Town) -> anyhow::Result<Run> {
         let before = trial.meter.cpu_ns();
-        let drive = Drive::new(self.pace, self.publications, self.common.deadline(), swarm);
-        let elapsed =
-            drive.run(swarm, Some(&mut trial.meter), &mut Publishing { filling: &self.filling, strand: |_: &mut Swarm| strand })?;
+        let drive = Drive::new(self.pace, town.choice(), self.publications, trial.deadline(), swarm);
+        let elapsed = drive.run(swarm, Some(&mut trial.meter), &mut Publishers { filling: &self.filling })?;
         let cpu_ns = before.zip(trial.meter.cpu_ns()).map(|(before, now)| now - before);
         Ok(Run { elapsed, tally: trial.take(swarm), cpu_ns })
     }
 
     /// A floor whose frames are as long as those of the gateway were on the wire.
-    fn below(&self, trial: &Trial, room: &str, wire_bytes: f64) -> anyhow::Result<Below> {
-        let compressed = format!("\"{}\"", "x".repeat((wire_bytes as usize).saturating_sub(FRAME_BYTES)));
+    fn below(&self, trial: &Trial, town: &Town, wire_bytes: f64) -> anyhow::Result<Below> {
+        let compressed = filling((wire_bytes as usize).saturating_sub(FRAME_BYTES), false);
         let filling = if self.deflate { &compressed } else { &self.filling };
-        let mut register = Register::default();
-        let strand = register.open(room, 0);
-        let floor = FanOut::start(self.subscribers, (strand, room), filling, trial.target.pin)?;
+        let register = town.register();
+        let wanted: Vec<Vec<u32>> = town.residents.iter().map(|resident| register.reached_by(&resident.patterns)).collect();
+        let rooms = town.rooms.iter().map(|(_, room)| room.clone()).collect();
+        let floor = FanOut::start(&wanted, rooms, filling, trial.target.pin)?;
         let mut swarm = Swarm::new(Vec::new(), register)?;
-        for _ in 0..self.subscribers {
-            swarm.adopt(TcpStream::connect(floor.address())?, &[strand])?;
+        for strands in &wanted {
+            swarm.adopt(TcpStream::connect(floor.address())?, strands)?;
         }
         Ok(Below { floor, swarm })
     }
 
     /// The same publications at the same pace: with one write for each, and, where several are under way, with one for all of them.
-    fn measure_floor(&self, trial: &mut Trial, below: &mut Below) -> anyhow::Result<()> {
-        let run = self.measure_writes(below, Writes::Single, self.pace)?;
+    fn measure_floor(&self, trial: &mut Trial, below: &mut Below, town: &Town) -> anyhow::Result<()> {
+        let run = self.measure_writes(trial, below, town, Writes::Single, self.pace)?;
         for (kind, value) in run.cost(CPU, RATE).chain(run.times()) {
             trial.figures.add_floor(kind, SINGLE, value);
         }
         trial.floors.add(&run.tally);
         if self.size() > 1 {
             // What is concatenated is whole windows, as a server can have them at best.
-            let run = self.measure_writes(below, Writes::Concatenated, Pace::Burst(self.size()))?;
+            let run = self.measure_writes(trial, below, town, Writes::Concatenated, Pace::Burst(self.size()))?;
             for (kind, value) in run.cost(CPU_CONCATENATED, RATE_CONCATENATED) {
                 trial.figures.add_floor(kind, CONCATENATED, value);
             }
@@ -155,10 +144,17 @@ impl Fan<'_> {
         Ok(())
     }
 
-    fn measure_writes(&self, Below { floor, swarm }: &mut Below, writes: Writes, pace: Pace) -> anyhow::Result<Run> {
+    fn measure_writes(
+        &self,
+        trial: &Trial,
+        Below { floor, swarm }: &mut Below,
+        town: &Town,
+        writes: Writes,
+        pace: Pace,
+    ) -> anyhow::Result<Run> {
         floor.set_writes(writes);
         let before = floor.cpu_ns();
-        let elapsed = Drive::new(pace, self.publications, self.common.deadline(), swarm).run(swarm, None, floor)?;
+        let elapsed = Drive::new(pace, town.choice(), self.publications, trial.deadline(), swarm).run(swarm, None, floor)?;
         let run = Run { elapsed, cpu_ns: Some(floor.cpu_ns() - before), tally: std::mem::take(&mut swarm.judge.tally) };
         let counts = run.tally.counts;
         ensure!(counts.is_clean(), "the floor was not measured within {} s: {counts:?}", self.common.deadline_s);

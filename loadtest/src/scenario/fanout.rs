@@ -6,6 +6,7 @@ use super::fan::Fan;
 use crate::filling::filling;
 use crate::pace::Pace;
 use crate::report::Report;
+use crate::town::Town;
 use crate::trial::{Common, Trial};
 
 /// What to run.
@@ -45,14 +46,15 @@ impl Fanout {
     pub fn run(&self) -> anyhow::Result<Report> {
         let fan = Fan {
             common: &self.common,
-            room: self.room.as_deref(),
-            subscribers: self.subscribers,
             publications: self.publications,
             filling: filling(self.bytes, self.deflate),
             pace: self.rate.map_or(Pace::Window(self.outstanding.max(1)), Pace::Rate),
             floor: self.floor,
             deflate: self.deflate,
         };
-        fan.run(Trial::begin("fanout", self, &self.common, self.subscribers)?)
+        let trial = Trial::begin("fanout", self, &self.common, self.subscribers)?;
+        let org = trial.target.tokens.orgs(1)?.remove(0);
+        let room = self.room.clone().unwrap_or_else(|| format!("kpi:{org}:load"));
+        fan.run(trial, &Town::of_one_room(org, room, self.subscribers))
     }
 }

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::figures::{Kind, lower};
 use crate::report::Report;
-use crate::swarm::{Register, Span, Swarm};
+use crate::swarm::{Span, Swarm};
+use crate::town::Town;
 use crate::trial::{Common, Trial, quantile_ms};
 
 const MEMORY: Kind = lower("memory_bytes_per_session", "user memory per session", "B");
@@ -37,10 +38,10 @@ impl Idle {
     pub fn run(&self) -> anyhow::Result<Report> {
         let mut trial = Trial::begin("idle", self, &self.common, self.sessions)?;
         let org = trial.target.tokens.orgs(1)?.remove(0);
-        let mut swarm = trial.swarm(Register::default(), false)?;
+        let room = format!("kpi:{org}:sales");
         let before = trial.meter.memory_bytes();
-        trial.admit(&mut swarm, self.sessions, &org, &[format!("kpi:{org}:sales")], self.common.deadline())?;
-        trial.note(JOIN_P99, quantile_ms(&swarm.judge.tally, Span::Join, 0.99));
+        let mut swarm = Town::of_one_room(org, room, self.sessions).settle(&mut trial, false)?;
+        trial.note(JOIN_P99, quantile_ms(&trial.total, Span::Join, 0.99));
         stay(&mut swarm, &mut trial, Duration::from_secs(self.settle_s))?;
         if let Some((before, now)) = before.zip(trial.meter.memory_bytes()) {
             trial.note(MEMORY, now.saturating_sub(before) as f64 / self.sessions.max(1) as f64);

@@ -1,16 +1,16 @@
 //! Everybody is cut off at once, misses publications, and comes back at once with the position that it had.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::drive::{Drive, Publishing};
+use crate::drive::{Drive, Publishers};
 use crate::figures::{Kind, lower};
 use crate::filling::filling;
 use crate::pace::Pace;
 use crate::report::Report;
-use crate::swarm::{Register, Span, Swarm};
-use crate::target::Entrance;
+use crate::swarm::{Span, Swarm};
+use crate::town::Town;
 use crate::trial::{Common, Trial, quantile_ms};
 
 const WHOLE: [(Kind, f64); 3] = [
@@ -49,18 +49,15 @@ impl ResumeStorm {
     pub fn run(&self) -> anyhow::Result<Report> {
         let mut trial = Trial::begin("resume-storm", self, &self.common, self.clients)?;
         let org = trial.target.tokens.orgs(1)?.remove(0);
-        let patterns = [format!("kpi:{org}:sales")];
-        let mut register = Register::default();
-        let strand = register.open(&patterns[0], 0);
-        let mut swarm = trial.swarm(register, false)?;
-        swarm.add_publisher(trial.target.publisher(&org, Entrance::Websocket)?)?;
-        trial.admit(&mut swarm, self.clients, &org, &patterns, self.common.deadline())?;
+        let room = format!("kpi:{org}:sales");
+        let town = Town::of_one_room(org, room, self.clients);
+        let mut swarm = town.settle(&mut trial, false)?;
         for _ in 0..self.common.runs.max(1) {
-            self.publish(&mut trial, &mut swarm, strand, BEFORE)?;
+            self.publish(&mut trial, &mut swarm, &town)?;
             (0..swarm.len()).for_each(|number| swarm.cut(number));
-            self.publish_unheard(&mut trial, &mut swarm, strand)?;
+            self.publish_unheard(&mut trial, &mut swarm, &town)?;
             trial.take(&mut swarm);
-            self.storm(&mut trial, &mut swarm, &org, &patterns)?;
+            self.storm(&mut trial, &mut swarm, &town)?;
             if !trial.total.counts.is_clean() {
                 break;
             }
@@ -68,39 +65,39 @@ impl ResumeStorm {
         Ok(trial.end(&mut swarm))
     }
 
-    fn publish(&self, trial: &mut Trial, swarm: &mut Swarm, strand: u32, count: u64) -> anyhow::Result<()> {
-        let drive = Drive::new(Pace::Window(1), count, self.common.deadline(), swarm);
-        let filling = filling(self.bytes, false);
-        drive.run(swarm, Some(&mut trial.meter), &mut Publishing { filling: &filling, strand: |_: &mut Swarm| strand })?;
+    fn publish(&self, trial: &mut Trial, swarm: &mut Swarm, town: &Town) -> anyhow::Result<()> {
+        let drive = Drive::new(Pace::Window(1), town.choice(), BEFORE, trial.deadline(), swarm);
+        drive.run(swarm, Some(&mut trial.meter), &mut Publishers { filling: &filling(self.bytes, false) })?;
         Ok(())
     }
 
     /// Nobody is there: acknowledgements are all that is waited for.
-    fn publish_unheard(&self, trial: &mut Trial, swarm: &mut Swarm, strand: u32) -> anyhow::Result<()> {
+    fn publish_unheard(&self, trial: &mut Trial, swarm: &mut Swarm, town: &Town) -> anyhow::Result<()> {
         let filling = filling(self.bytes, false);
-        let mut drive = Drive::new(Pace::Unanswered(64), self.missed, self.common.deadline(), swarm);
-        while drive.turn(swarm, &mut Publishing { filling: &filling, strand: |_: &mut Swarm| strand })? {
+        let mut drive = Drive::new(Pace::Unanswered(64), town.choice(), self.missed, trial.deadline(), swarm);
+        while drive.turn(swarm, &mut Publishers { filling: &filling })? {
             trial.meter.sample(swarm);
         }
         Ok(())
     }
 
-    fn storm(&self, trial: &mut Trial, swarm: &mut Swarm, org: &str, patterns: &[String]) -> anyhow::Result<()> {
+    fn storm(&self, trial: &mut Trial, swarm: &mut Swarm, town: &Town) -> anyhow::Result<()> {
         // Everything is prepared before the first packet, so that the storm is the server's and not the tool's.
         let introduction = |number: usize| {
             let since = swarm.position(number).map(|position| position.to_string());
-            trial.invitation(number, org, patterns, Vec::new(), since).introduction
+            let resident = &town.residents[number];
+            trial.invitation(number, &town.orgs[resident.org], &resident.patterns, Vec::new(), since).introduction
         };
         let introductions: Vec<String> = (0..swarm.len()).map(introduction).collect();
         let nodes = trial.target.nodes.len();
-        let (redis, cpu_ns, begun, deadline) = (trial.meter.redis(), trial.meter.cpu_ns(), Instant::now(), self.common.deadline());
+        let (redis, cpu_ns, begun, deadline) = (trial.meter.redis(), trial.meter.cpu_ns(), Instant::now(), trial.deadline());
         for (number, introduction) in introductions.into_iter().enumerate() {
             let door = (swarm.door(number) + usize::from(self.elsewhere)) % nodes;
             swarm.bring_back(number, door, introduction)?;
         }
         let count = swarm.len();
         while swarm.judge.tally.time(Span::Whole).len() < count as u64 && Instant::now() < deadline {
-            swarm.turn(std::time::Duration::from_millis(1))?;
+            swarm.turn(Duration::from_millis(1))?;
             trial.meter.sample(swarm);
         }
         trial.note(STORM, begun.elapsed().as_secs_f64() * 1_000.0);

@@ -7,7 +7,7 @@ use super::due::Due;
 use super::judge::{Account, Judge};
 use super::line::{Line, Received};
 use super::register::Register;
-use super::scan::{self, CLOSE, OPCODE, PING, PONG, TEXT, frame};
+use super::scan::{CLOSE, OPCODE, PING, PONG, TEXT, frame};
 use super::tally::Span;
 use crate::clock::Clock;
 use crate::socket::client_frame;
@@ -248,6 +248,6 @@ mod tests {
     #[test]
     fn the_last_word_is_readable() {
         assert_eq!(close(&[0x0f, 0xa1, b'{', b'}']), "closed with 4001 {}");
-        assert_eq!(scan::frame(b"\x88\x00").map(|(payload, _)| close(payload)), Some("closed without a code".to_owned()));
+        assert_eq!(frame(b"\x88\x00").map(|(payload, _)| close(payload)), Some("closed without a code".to_owned()));
     }
 }

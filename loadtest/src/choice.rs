@@ -10,7 +10,7 @@ const SEED: u64 = 0x726f_6f6d_6361_7374;
 pub enum Choice {
     One(u32),
     /// Strand 0 is busiest, and so on down.
-    Zipf(Zipf),
+    Zipf(Box<Zipf>),
 }
 
 impl Choice {

@@ -83,6 +83,11 @@ impl Drive {
         Ok(elapsed)
     }
 
+    /// How long it has been going on.
+    pub fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
     /// Does what is due now, and waits for a moment; whether there is more to do.
     ///
     /// # Errors

@@ -1,13 +1,18 @@
 //! The scenarios, as a table of contents.
 
 mod burst;
+mod churn;
 mod connect;
 mod fan;
 mod fanout;
+mod flux;
 mod idle;
+mod mixed;
 mod publish;
 mod resume_storm;
 mod rooms;
+mod slow;
+mod soak;
 
 use clap::{Parser, Subcommand};
 
@@ -30,6 +35,12 @@ pub enum Scenario {
     Publish(publish::Publish),
     /// Many rooms of several orgs, patterns, uneven traffic.
     Rooms(rooms::Rooms),
+    /// Clients come and go, subscribe and unsubscribe, resume, while traffic flows.
+    Churn(churn::Churn),
+    /// Some readers stop reading for a while: what the others feel of it, and how the slow ones catch up.
+    Slow(slow::Slow),
+    /// Mixed traffic for long: growth of memory, times over time.
+    Soak(soak::Soak),
 }
 
 /// A command line of nothing but a scenario.
@@ -63,6 +74,9 @@ impl Scenario {
             Self::Fanout(fanout) => fanout.run(),
             Self::Publish(publish) => publish.run(),
             Self::Rooms(rooms) => rooms.run(),
+            Self::Churn(churn) => churn.run(),
+            Self::Slow(slow) => slow.run(),
+            Self::Soak(soak) => soak.run(),
         }
     }
 }

@@ -52,7 +52,7 @@ pub struct Invitation {
     pub introduction: String,
     /// The strands that it is to receive, in rising order.
     pub strands: Vec<u32>,
-    /// Its times are told apart from the others'.
+    /// Its times are told apart from the others', and its receive buffer is small: it is one that will read slowly.
     pub apart: bool,
 }
 
@@ -70,8 +70,6 @@ pub struct Swarm {
     /// Members that are in.
     pub live: usize,
     refusal: Option<String>,
-    /// Of members that come from now on; the operating system's choice where there is none.
-    pub receive_buffer_bytes: Option<usize>,
 }
 
 impl Swarm {
@@ -92,16 +90,12 @@ impl Swarm {
             data: String::new(),
             live: 0,
             refusal: None,
-            receive_buffer_bytes: None,
         })
     }
 
-    pub fn len(&self) -> usize {
+    /// How many members have come, whatever became of them.
+    pub fn count(&self) -> usize {
         self.members.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
     }
 
     /// Begins to let a member in.
@@ -111,7 +105,7 @@ impl Swarm {
     pub fn invite(&mut self, invitation: Invitation) -> io::Result<usize> {
         let number = self.members.len();
         let Invitation { door, introduction, strands, apart } = invitation;
-        let stream = self.doors[door].connect(number, self.receive_buffer_bytes)?;
+        let stream = self.doors[door].connect(number, apart)?;
         self.judge.register.entitle(strands.iter().copied());
         let given = |strand: u32| self.judge.register.strand(strand).map_or(0, |strand| strand.given);
         let account = Account::new(strands.iter().map(|strand| Due::from(*strand, given(*strand))).collect(), apart);
@@ -146,6 +140,11 @@ impl Swarm {
             self.members.push(member);
         }
         Ok(())
+    }
+
+    /// Why somebody was not let in, once it happened.
+    pub fn take_refusal(&mut self) -> Option<String> {
+        self.refusal.take()
     }
 
     /// Where a member stands in its log.

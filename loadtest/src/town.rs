@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::choice::{Choice, Zipf};
-use crate::swarm::{Register, Swarm};
+use crate::swarm::{Invitation, Register, Swarm};
 use crate::target::Entrance;
 use crate::trial::{AT_ONCE, Trial};
 
@@ -39,6 +39,8 @@ pub struct Resident {
     /// An index of the town's orgs.
     pub org: usize,
     pub patterns: Vec<String>,
+    /// It will read slowly; its times are told apart.
+    pub slow: bool,
 }
 
 /// Orgs, rooms and members.
@@ -53,7 +55,7 @@ pub struct Town {
 impl Town {
     /// `subscribers` of one room.
     pub fn of_one_room(org: String, room: String, subscribers: usize) -> Self {
-        let residents = (0..subscribers).map(|_| Resident { org: 0, patterns: vec![room.clone()] }).collect();
+        let residents = (0..subscribers).map(|_| Resident { org: 0, patterns: vec![room.clone()], slow: false }).collect();
         Self { orgs: vec![org], rooms: vec![(0, room)], residents, zipf: 0.0 }
     }
 
@@ -70,7 +72,8 @@ impl Town {
             let place = |index: usize| (turn * args.wanted + index) % args.rooms.max(1);
             (0..wanted).map(|index| if with_patterns { pattern(org, turn, place(index)) } else { room(org, place(index)) }).collect()
         };
-        let residents = (0..args.subscribers).map(|number| Resident { org: number % count, patterns: patterns_of(number) }).collect();
+        let residents =
+            (0..args.subscribers).map(|number| Resident { org: number % count, patterns: patterns_of(number), slow: false }).collect();
         Self { orgs, rooms, residents, zipf: args.zipf }
     }
 
@@ -84,7 +87,7 @@ impl Town {
     }
 
     pub fn choice(&self) -> Choice {
-        if self.rooms.len() == 1 { Choice::One(0) } else { Choice::Zipf(Zipf::new(self.rooms.len(), self.zipf)) }
+        if self.rooms.len() == 1 { Choice::One(0) } else { Choice::Zipf(Box::new(Zipf::new(self.rooms.len(), self.zipf))) }
     }
 
     /// A swarm of all residents, with a publisher for each org.
@@ -106,14 +109,11 @@ impl Town {
     pub fn settle_without_publishers(&self, trial: &mut Trial, deflate: bool) -> anyhow::Result<Swarm> {
         let mut swarm = trial.swarm(self.register(), deflate)?;
         let strands: Vec<Vec<u32>> = self.residents.iter().map(|resident| swarm.judge.register.reached_by(&resident.patterns)).collect();
-        let invitations = self.residents.iter().zip(strands).enumerate();
-        let deadline = trial.deadline();
-        swarm.admit(
-            AT_ONCE,
-            deadline,
-            invitations
-                .map(|(number, (resident, strands))| trial.invitation(number, &self.orgs[resident.org], &resident.patterns, strands, None)),
-        )?;
+        let invitations = self.residents.iter().zip(strands).enumerate().map(|(number, (resident, strands))| {
+            let invitation = trial.invitation(number, &self.orgs[resident.org], &resident.patterns, strands, None);
+            Invitation { apart: resident.slow, ..invitation }
+        });
+        swarm.admit(AT_ONCE, trial.deadline(), invitations)?;
         trial.take(&mut swarm);
         Ok(swarm)
     }

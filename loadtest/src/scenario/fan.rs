@@ -86,7 +86,7 @@ impl Fan<'_> {
             return Ok(trial.end(&mut swarm));
         }
         trial.remark(format!("The floor was measured after the gateway: {subscribers} subscribers leave no files for both at a time."));
-        for number in 0..swarm.len() {
+        for number in 0..swarm.count() {
             swarm.cut(number);
         }
         let mut below = self.below(&trial, town, wire_bytes)?;

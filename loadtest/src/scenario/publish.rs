@@ -102,7 +102,7 @@ impl Publish {
             for (strand, title, rate, redis) in &references {
                 run.rates(*rate, *redis).for_each(|(kind, value)| {
                     if *rate != RATE {
-                        trial.note(kind, value)
+                        trial.note(kind, value);
                     }
                 });
                 let below = self.measure(&mut trial, &mut swarm, *strand)?;
@@ -113,7 +113,11 @@ impl Publish {
                 break;
             }
         }
-        Ok(trial.end(&mut swarm))
+        // What nobody was to receive was published beside the run.
+        let beside: u64 = references.iter().filter_map(|(strand, ..)| Some(swarm.judge.register.strand(*strand)?.given)).sum();
+        let mut report = trial.end(&mut swarm);
+        report.ledger.published -= beside;
+        Ok(report)
     }
 
     /// Further strands, each with a publisher of its own, and what they are the floors of.

@@ -54,7 +54,7 @@ impl ResumeStorm {
         let mut swarm = town.settle(&mut trial, false)?;
         for _ in 0..self.common.runs.max(1) {
             self.publish(&mut trial, &mut swarm, &town)?;
-            (0..swarm.len()).for_each(|number| swarm.cut(number));
+            (0..swarm.count()).for_each(|number| swarm.cut(number));
             self.publish_unheard(&mut trial, &mut swarm, &town)?;
             trial.take(&mut swarm);
             self.storm(&mut trial, &mut swarm, &town)?;
@@ -88,14 +88,14 @@ impl ResumeStorm {
             let resident = &town.residents[number];
             trial.invitation(number, &town.orgs[resident.org], &resident.patterns, Vec::new(), since).introduction
         };
-        let introductions: Vec<String> = (0..swarm.len()).map(introduction).collect();
+        let introductions: Vec<String> = (0..swarm.count()).map(introduction).collect();
         let nodes = trial.target.nodes.len();
         let (redis, cpu_ns, begun, deadline) = (trial.meter.redis(), trial.meter.cpu_ns(), Instant::now(), trial.deadline());
         for (number, introduction) in introductions.into_iter().enumerate() {
             let door = (swarm.door(number) + usize::from(self.elsewhere)) % nodes;
             swarm.bring_back(number, door, introduction)?;
         }
-        let count = swarm.len();
+        let count = swarm.count();
         while swarm.judge.tally.time(Span::Whole).len() < count as u64 && Instant::now() < deadline {
             swarm.turn(Duration::from_millis(1))?;
             trial.meter.sample(swarm);

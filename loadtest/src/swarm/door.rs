@@ -11,6 +11,8 @@ use crate::socket::{Handshake, SocketError, client_frame};
 
 /// Members per source address on loopback: fewer than there are local ports.
 const MEMBERS_PER_SOURCE: usize = 20_000;
+/// The receive buffer of members that read slowly: what does not fit is the server's to keep.
+const SLOW_RECEIVE_BUFFER_BYTES: usize = 16 << 10;
 /// How long the server may take to let in one that waits for it.
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
 /// Response heads are shorter.
@@ -28,13 +30,13 @@ impl Door {
         Self { address, handshake: if deflate { handshake.offering_deflate() } else { handshake } }
     }
 
-    /// Begins to connect, for member `number`.
-    pub(super) fn connect(&self, number: usize, receive_buffer_bytes: Option<usize>) -> io::Result<mio::net::TcpStream> {
+    /// Begins to connect, for member `number`, with a small receive buffer if it will read slowly.
+    pub(super) fn connect(&self, number: usize, slow: bool) -> io::Result<mio::net::TcpStream> {
         let socket = Socket::new(Domain::for_address(self.address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
-        if let Some(bytes) = receive_buffer_bytes {
-            socket.set_recv_buffer_size(bytes)?;
+        if slow {
+            socket.set_recv_buffer_size(SLOW_RECEIVE_BUFFER_BYTES)?;
         }
         let further = u8::try_from(number / MEMBERS_PER_SOURCE).unwrap_or(u8::MAX);
         if further > 0 && self.address.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST) {

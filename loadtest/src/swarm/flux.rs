@@ -62,7 +62,8 @@ impl Swarm {
     /// # Errors
     /// When there is no socket to be had.
     pub fn bring_back(&mut self, number: usize, door: usize, introduction: String) -> io::Result<()> {
-        let stream = self.doors[door].connect(number, self.receive_buffer_bytes)?;
+        let apart = self.members[number].account.apart;
+        let stream = self.doors[door].connect(number, apart)?;
         let mut account = std::mem::replace(&mut self.members[number].account, Account::new(Vec::new(), false));
         account.returning_us = Some(self.clock.now_us());
         self.seat(number, stream, Stage::Connecting, account)?;
@@ -84,7 +85,7 @@ impl Swarm {
     /// When there is no socket to be had.
     pub fn replace(&mut self, number: usize, invitation: Invitation) -> io::Result<()> {
         let Invitation { door, introduction, strands, apart } = invitation;
-        let stream = self.doors[door].connect(number, self.receive_buffer_bytes)?;
+        let stream = self.doors[door].connect(number, apart)?;
         self.seat(number, stream, Stage::Connecting, Account::new(Vec::new(), apart))?;
         let member = &mut self.members[number];
         (member.door, member.introduction) = (door, Some(introduction.into()));
@@ -93,10 +94,13 @@ impl Swarm {
         Ok(())
     }
 
-    /// Has a member leave what comes in its socket, or read on.
+    /// Has a member leave what comes in its socket, or read on and make up for what it left.
     pub fn set_deaf(&mut self, number: usize, is_deaf: bool) {
-        self.members[number].is_deaf = is_deaf;
+        let now_us = self.clock.now_us();
+        let member = &mut self.members[number];
+        member.is_deaf = is_deaf;
         if !is_deaf {
+            member.account.returning_us = Some(now_us);
             // The poll has told of what waits in the socket, and does not again.
             self.attend(number, true);
         }
@@ -124,6 +128,11 @@ impl Swarm {
         }
         self.members[number].pending = Some(Pending::Unsubscribe(strands));
         self.command(number, "unsubscribe", pattern)
+    }
+
+    /// Whether a member is to receive a strand, or has just asked for it.
+    pub fn is_entitled(&self, number: usize, strand: u32) -> bool {
+        self.members[number].account.dues.binary_search_by_key(&strand, |due| due.strand).is_ok()
     }
 
     /// Whether a member is in and waits for no reply.

@@ -52,14 +52,6 @@ impl Register {
         self.strands.get_mut(strand as usize)
     }
 
-    pub fn len(&self) -> usize {
-        self.strands.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.strands.is_empty()
-    }
-
     /// The strands that a subscription to `patterns` gets, of the orgs that the patterns name; in rising order.
     pub fn reached_by<S: AsRef<str>>(&self, patterns: &[S]) -> Vec<u32> {
         let reached = |strand: &Strand| patterns.iter().any(|pattern| reach::reaches(pattern.as_ref(), &strand.room));

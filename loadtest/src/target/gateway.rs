@@ -30,7 +30,6 @@ const ROOM_FOR_LOAD: [(&str, &str); 10] = [
 pub struct Gateway {
     process: Process,
     pub address: SocketAddr,
-    pub internal: SocketAddr,
 }
 
 impl Gateway {
@@ -51,7 +50,7 @@ impl Gateway {
         let mut process = Process::start(&binary.display().to_string(), gateway)?;
         let (address, internal) = process.says(serving)?;
         process.becomes("ready", || probe(internal, "/readyz").filter(|answer| answer.contains("\"ready\"")))?;
-        Ok(Self { process, address, internal })
+        Ok(Self { process, address })
     }
 
     pub fn usage(&self) -> Usage {

@@ -80,7 +80,7 @@ mod tests {
     fn a_signed_token_names_its_org_and_is_signed_as_others_sign() {
         let token = Tokens::Signed { secret: "secret".to_owned() }.of("acme", "alice");
         assert_eq!(org_of(&token).as_deref(), Some("acme"));
-        assert_eq!(token.split('.').map(str::len).last(), Some(43));
+        assert_eq!(token.rsplit('.').next().map(str::len), Some(43));
     }
 
     #[test]

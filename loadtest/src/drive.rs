@@ -73,13 +73,12 @@ impl Drive {
     /// # Errors
     /// When the way to the server is lost.
     pub fn run(mut self, swarm: &mut Swarm, mut meter: Option<&mut Meter>, carrier: &mut impl Carrier) -> anyhow::Result<Duration> {
+        let mut each_turn = |swarm: &mut Swarm| meter.as_deref_mut().map_or(Ok(()), |meter| meter.sample(swarm));
         while self.turn(swarm, carrier)? {
-            if let Some(meter) = &mut meter {
-                meter.sample(swarm);
-            }
+            each_turn(swarm)?;
         }
         let elapsed = self.begun.elapsed();
-        swarm.settle(self.deadline)?;
+        swarm.settle(self.deadline, each_turn)?;
         Ok(elapsed)
     }
 

@@ -111,11 +111,14 @@ impl Meter {
         &self.p99.points
     }
 
-    /// Takes a sample when it is time.
-    pub fn sample(&mut self, swarm: &mut Swarm) {
+    /// To be called in every turn: takes a sample when it is time.
+    ///
+    /// # Errors
+    /// When the run is to end.
+    pub fn sample(&mut self, swarm: &mut Swarm) -> anyhow::Result<()> {
         let elapsed = self.sampled.elapsed();
         if elapsed < self.interval {
-            return;
+            return Ok(());
         }
         self.sampled = Instant::now();
         let at_s = self.begun.elapsed().as_secs_f64();
@@ -138,6 +141,7 @@ impl Meter {
         if self.connections.points.len() >= POINTS_MAX {
             self.thin_out();
         }
+        Ok(())
     }
 
     /// Keeps every second point and takes half as many from now on, so that a run of days has no more than one of minutes.

@@ -218,31 +218,21 @@ impl Swarm {
         member.attend(writable, &mut Court { judge, scratch, doors, clock, live, refusal });
     }
 
-    /// Gives turns until `is_done`, or until the deadline has passed; whether it is done.
-    ///
-    /// # Errors
-    /// What [`Swarm::turn`] reports.
-    pub fn turn_until(&mut self, deadline: Instant, is_done: impl Fn(&Self) -> bool) -> io::Result<bool> {
-        while !is_done(self) {
-            if Instant::now() >= deadline {
-                return Ok(false);
-            }
-            self.turn(TURN)?;
-        }
-        Ok(true)
-    }
-
     /// How many publications members are still to receive.
     pub fn missing(&self) -> u64 {
         self.members.iter().map(|member| member.account.missing(&self.judge.register)).sum()
     }
 
-    /// Waits until nobody misses anything and every publication is answered, and books as lost or refused what is not by the deadline.
+    /// Waits until nobody misses anything and every publication is answered, and books as lost or refused what is not by the deadline;
+    /// `each_turn` is called meanwhile.
     ///
     /// # Errors
-    /// What [`Swarm::turn`] reports.
-    pub fn settle(&mut self, deadline: Instant) -> io::Result<()> {
-        self.turn_until(deadline, |swarm| swarm.missing() == 0 && swarm.unanswered() == 0)?;
+    /// What [`Swarm::turn`] and `each_turn` report.
+    pub fn settle(&mut self, deadline: Instant, mut each_turn: impl FnMut(&mut Self) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        while (self.unanswered() > 0 || self.missing() > 0) && Instant::now() < deadline {
+            self.turn(TURN)?;
+            each_turn(self)?;
+        }
         let (missing, unanswered) = (self.missing(), self.unanswered() as u64);
         let tally = &mut self.judge.tally;
         if missing > 0 {

@@ -4,6 +4,7 @@
 
 mod entrance;
 mod gateway;
+mod metrics;
 mod process;
 mod redis;
 mod tokens;
@@ -150,6 +151,12 @@ impl Target {
     /// The cost of each node, in the order of `nodes`; empty for nodes that run somewhere.
     pub fn usages(&self) -> Vec<Usage> {
         self.gateways.iter().map(Gateway::usage).collect()
+    }
+
+    /// What all started gateways count under this name, added up; `None` for nodes that run somewhere.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        let values = self.gateways.iter().map(|gateway| gateway.metric(name).unwrap_or(0.0));
+        (!self.gateways.is_empty()).then(|| values.sum())
     }
 
     /// The cost of a Redis that was started.

@@ -113,7 +113,8 @@ impl Town {
             let invitation = trial.invitation(number, &self.orgs[resident.org], &resident.patterns, strands, None);
             Invitation { apart: resident.slow, ..invitation }
         });
-        swarm.admit(AT_ONCE, trial.deadline(), invitations)?;
+        let invitations = invitations.collect();
+        trial.admit(&mut swarm, AT_ONCE, invitations)?;
         trial.take(&mut swarm);
         Ok(swarm)
     }

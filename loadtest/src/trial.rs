@@ -94,6 +94,24 @@ impl Trial {
         Invitation { door: self.target.door_of(number), introduction, strands, apart: false }
     }
 
+    /// Lets members in, at most `at_once` at a time.
+    ///
+    /// # Errors
+    /// When one is not let in, or not all are within the deadline.
+    pub fn admit(&mut self, swarm: &mut Swarm, at_once: usize, invitations: Vec<Invitation>) -> anyhow::Result<()> {
+        let deadline = self.deadline();
+        swarm.admit(at_once, deadline, invitations, |swarm| self.meter.sample(swarm))
+    }
+
+    /// Waits until everybody has everything, and books as lost what they have not by the deadline.
+    ///
+    /// # Errors
+    /// When the way to the server is lost.
+    pub fn settle(&mut self, swarm: &mut Swarm) -> anyhow::Result<()> {
+        let deadline = self.deadline();
+        swarm.settle(deadline, |swarm| self.meter.sample(swarm))
+    }
+
     /// The run's tally, which is added to the total.
     pub fn take(&mut self, swarm: &mut Swarm) -> Tally {
         let tally = std::mem::take(&mut swarm.judge.tally);

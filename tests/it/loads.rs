@@ -89,6 +89,54 @@ fn compressed_fan_out_is_checked_to_the_last_publication() {
     assert_eq!(report.ledger.received, 10 * 100);
 }
 
+#[test]
+fn every_door_takes_publications_and_all_arrive() {
+    for (door, redis) in [("websocket", ""), ("rest", ""), ("ingest", "--redis")] {
+        let report = run(&format!("publish --through {door} --publications 200 --subscribers 2 {redis}"));
+        is_clean_with(&report, &["publications_per_s", "delivered_per_s", "ack_p50_ms", "cpu_us_per_publication"]);
+        assert_eq!((report.ledger.published, report.ledger.received), (200, 400), "{door}");
+    }
+}
+
+#[test]
+fn calls_of_the_function_stand_beside_redis_alone() {
+    let report = run("publish --through fcall --redis --reference --publications 500 --runs 2");
+    is_clean_with(&report, &["publications_per_s", "redis_cpu_us_per_publication"]);
+    has_floors(&report, &["publications_per_s", "publications_per_s_bare", "redis_cpu_us_per_publication_bare"]);
+    assert_eq!((report.ledger.published, report.ledger.received), (1_000, 1_000));
+}
+
+#[test]
+fn everybody_gets_what_reaches_them_in_many_rooms_of_several_orgs() {
+    let report = run("rooms --subscribers 60 --publications 500 --rate 2000 --patterns 0.5 --redis --gateways 2 --floor");
+    is_clean_with(&report, &["cpu_us_per_delivery", "deliveries_per_s", "p99_ms"]);
+    has_floors(&report, &["cpu_us_per_delivery", "p99_ms"]);
+    assert!(report.ledger.received > 500, "{:?}", report.ledger);
+}
+
+#[test]
+fn those_who_come_and_go_get_what_is_theirs_meanwhile() {
+    let words = "churn --seconds 2 --subscribers 30 --guests 20 --comings 30 --changes 60 --returns 10 --redis --gateways 2";
+    let report = run(words);
+    is_clean_with(&report, &["comings_per_s", "changes_per_s", "p99_ms", "whole_p99_ms", "cpu_percent"]);
+    assert!(report.series.iter().any(|series| series.title == "connections" && !series.points.is_empty()));
+}
+
+#[test]
+fn readers_that_stop_are_whole_afterwards() {
+    let report = run("slow --seconds 2 --subscribers 10 --slow 3 --bytes 20000 --rate 200");
+    is_clean_with(&report, &["others_p99_ms", "catch_up_max_ms", "overflows"]);
+    has_floors(&report, &["others_p99_ms"]);
+    assert_eq!(report.ledger.received, 10 * 3 * 2 * 200);
+}
+
+#[test]
+fn a_soak_tells_whether_memory_grows_and_times_do() {
+    let report = run("soak --seconds 4 --subscribers 30 --guests 5");
+    is_clean_with(&report, &["p50_ms", "p99_last_third_ms"]);
+    assert!(report.figure("memory_kib_per_minute").is_some() && report.nodes[0].memory_bytes_max.is_some());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_running_nodes_are_loaded_with_a_token() {
     let world = World::of(2).await;

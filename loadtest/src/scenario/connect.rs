@@ -52,7 +52,7 @@ impl Connect {
             let (of_gateway, of_floor) = (invitations(&|number| trial.target.door_of(number)), invitations(&|_| 0));
             let mut swarm = trial.swarm(Register::default(), false)?;
             let before = trial.meter.cpu_ns();
-            let elapsed_s = self.connect(&mut swarm, of_gateway, trial.deadline())?;
+            let elapsed_s = self.connect(&mut trial, &mut swarm, of_gateway)?;
             if let Some((before, now)) = before.zip(trial.meter.cpu_ns()) {
                 trial.note(CPU, (now - before) as f64 / 1_000.0 / self.connections.max(1) as f64);
             }
@@ -60,13 +60,13 @@ impl Connect {
             for (kind, value) in self.times(&tally, elapsed_s) {
                 trial.note(kind, value);
             }
-            trial.meter.sample(&mut swarm);
+            trial.meter.sample(&mut swarm)?;
             last = swarm;
             if self.floor {
                 let floor = Welcome::start(trial.target.pin)?;
                 let mut swarm = Swarm::new(vec![Door::new(floor.address(), false)], Register::default())?;
                 let before = floor.cpu_ns();
-                let elapsed_s = self.connect(&mut swarm, of_floor, trial.deadline())?;
+                let elapsed_s = self.connect(&mut trial, &mut swarm, of_floor)?;
                 trial.figures.add_floor(CPU, FLOOR, (floor.cpu_ns() - before) as f64 / 1_000.0 / self.connections.max(1) as f64);
                 for (kind, value) in self.times(&swarm.judge.tally, elapsed_s) {
                     trial.figures.add_floor(kind, FLOOR, value);
@@ -78,9 +78,9 @@ impl Connect {
     }
 
     /// How long it takes until all are in, in seconds.
-    fn connect(&self, swarm: &mut Swarm, invitations: Vec<Invitation>, deadline: Instant) -> anyhow::Result<f64> {
+    fn connect(&self, trial: &mut Trial, swarm: &mut Swarm, invitations: Vec<Invitation>) -> anyhow::Result<f64> {
         let begun = Instant::now();
-        swarm.admit(self.at_once, deadline, invitations.into_iter())?;
+        trial.admit(swarm, self.at_once, invitations)?;
         Ok(begun.elapsed().as_secs_f64())
     }
 

@@ -57,11 +57,11 @@ impl<'a> Flux<'a> {
     ///
     /// # Errors
     /// When one is not let in.
-    pub fn begin(args: &'a FluxArgs, town: &'a Town, trial: &Trial, swarm: &mut Swarm) -> anyhow::Result<Self> {
+    pub fn begin(args: &'a FluxArgs, town: &'a Town, trial: &mut Trial, swarm: &mut Swarm) -> anyhow::Result<Self> {
         let mut flux = Self { args, town, guests: Vec::new(), random: StdRng::seed_from_u64(SEED), came: 0, changed: 0, returned: 0 };
         flux.guests = vec![Guest::default(); args.guests];
         let invitations: Vec<Invitation> = (0..args.guests).map(|guest| flux.invitation(trial, guest)).collect();
-        swarm.admit(AT_ONCE, trial.deadline(), invitations.into_iter())?;
+        trial.admit(swarm, AT_ONCE, invitations)?;
         Ok(flux)
     }
 

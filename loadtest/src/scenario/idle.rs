@@ -61,7 +61,7 @@ fn stay(swarm: &mut Swarm, trial: &mut Trial, time: Duration) -> anyhow::Result<
     let end = Instant::now() + time;
     while Instant::now() < end {
         swarm.turn(Duration::from_millis(50).min(time))?;
-        trial.meter.sample(swarm);
+        trial.meter.sample(swarm)?;
     }
     Ok(())
 }

@@ -51,12 +51,12 @@ impl Mixed<'_> {
         let filling = filling(self.bytes, false);
         while drive.turn(&mut swarm, &mut Publishers { filling: &filling })? {
             flux.turn(trial, &mut swarm, drive.elapsed())?;
-            trial.meter.sample(&mut swarm);
+            trial.meter.sample(&mut swarm)?;
         }
         if let Some((before, now)) = cpu_ns.zip(trial.meter.cpu_ns()) {
             trial.note(CPU, (now - before) as f64 / begun.elapsed().as_nanos() as f64 * 100.0);
         }
-        swarm.settle(trial.deadline())?;
+        trial.settle(&mut swarm)?;
         let tally = trial.take(&mut swarm);
         for (kind, quantile) in [(P50, 0.5), (P99, 0.99), (MAX, 1.0)] {
             trial.note(kind, quantile_ms(&tally, Span::Delivery, quantile));

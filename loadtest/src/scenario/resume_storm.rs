@@ -21,6 +21,9 @@ const WHOLE: [(Kind, f64); 3] = [
 const STORM: Kind = lower("storm_ms", "first packet → everybody whole", "ms");
 const CPU: Kind = lower("cpu_us_per_client", "server CPU per client", "µs");
 const READS: Kind = lower("redis_reads", "reads of the log in Redis", "");
+const PAGES: Kind = lower("pages_read", "pages read to catch sessions up, from memory or the log", "");
+/// What nodes count for it (docs/metrics.md).
+const CATCH_UP_READS: &str = "roomcast_catch_up_reads_total";
 /// Publications before the cut, so that everybody has a position in the log.
 const BEFORE: u64 = 4;
 
@@ -76,7 +79,7 @@ impl ResumeStorm {
         let filling = filling(self.bytes, false);
         let mut drive = Drive::new(Pace::Unanswered(64), town.choice(), self.missed, trial.deadline(), swarm);
         while drive.turn(swarm, &mut Publishers { filling: &filling })? {
-            trial.meter.sample(swarm);
+            trial.meter.sample(swarm)?;
         }
         Ok(())
     }
@@ -90,6 +93,7 @@ impl ResumeStorm {
         };
         let introductions: Vec<String> = (0..swarm.count()).map(introduction).collect();
         let nodes = trial.target.nodes.len();
+        let pages = trial.target.metric(CATCH_UP_READS);
         let (redis, cpu_ns, begun, deadline) = (trial.meter.redis(), trial.meter.cpu_ns(), Instant::now(), trial.deadline());
         for (number, introduction) in introductions.into_iter().enumerate() {
             let door = (swarm.door(number) + usize::from(self.elsewhere)) % nodes;
@@ -98,7 +102,7 @@ impl ResumeStorm {
         let count = swarm.count();
         while swarm.judge.tally.time(Span::Whole).len() < count as u64 && Instant::now() < deadline {
             swarm.turn(Duration::from_millis(1))?;
-            trial.meter.sample(swarm);
+            trial.meter.sample(swarm)?;
         }
         trial.note(STORM, begun.elapsed().as_secs_f64() * 1_000.0);
         if let Some((before, now)) = cpu_ns.zip(trial.meter.cpu_ns()) {
@@ -108,7 +112,10 @@ impl ResumeStorm {
             let calls = now.since(&before).calls;
             trial.note(READS, ["xrange", "xrevrange"].iter().filter_map(|command| calls.get(*command)).sum::<u64>() as f64);
         }
-        swarm.settle(deadline)?;
+        if let Some((before, now)) = pages.zip(trial.target.metric(CATCH_UP_READS)) {
+            trial.note(PAGES, now - before);
+        }
+        trial.settle(swarm)?;
         let tally = trial.take(swarm);
         for (kind, quantile) in WHOLE {
             trial.note(kind, quantile_ms(&tally, Span::Whole, quantile));

@@ -16,7 +16,11 @@ const P99: Kind = lower("others_p99_ms", "publish → socket of the others while
 const BEFORE: &str = "while everybody reads";
 const CATCH_UP: [(Kind, f64); 2] =
     [(lower("catch_up_p50_ms", "reading on → whole, p50", "ms"), 0.5), (lower("catch_up_max_ms", "reading on → whole, last", "ms"), 1.0)];
+const OVERFLOWS: Kind = lower("overflows", "send queues that overflowed, so that their session is caught up from the log", "");
 const QUEUES: Kind = lower("memory_bytes_per_slow_reader", "user memory per reader that does not read", "B");
+
+/// Times that a send queue had no room (docs/metrics.md).
+const DROPPED: &str = "roomcast_dropped_total";
 
 /// What to run. Publications come at a rate for three stretches of time: all read, some do not, all read again.
 #[derive(Clone, Debug, clap::Args, Serialize)]
@@ -24,19 +28,19 @@ pub struct Slow {
     #[command(flatten)]
     #[serde(flatten)]
     pub common: Common,
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 50)]
     pub subscribers: usize,
     /// How many of them stop reading.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 5)]
     pub slow: usize,
     /// Length of each stretch, in seconds; less than the server's patience with connections that it hears nothing from.
     #[arg(long, default_value_t = 5)]
     pub seconds: u64,
     /// Publications per second.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 400)]
     pub rate: u32,
-    /// Size of the filling of each publication, in bytes.
-    #[arg(long, default_value_t = 1_000)]
+    /// Size of the filling of each publication, in bytes; the kernel keeps megabytes for each reader before the server has to.
+    #[arg(long, default_value_t = 4_000)]
     pub bytes: usize,
 }
 
@@ -54,14 +58,18 @@ impl Slow {
         for _ in 0..self.common.runs.max(1) {
             let before = self.stretch(&mut trial, &mut swarm, &town)?;
             let memory = trial.meter.memory_bytes();
+            let overflows = trial.target.metric(DROPPED);
             (0..slow).for_each(|number| swarm.set_deaf(number, true));
             let meanwhile = self.stretch(&mut trial, &mut swarm, &town)?;
             if let Some((before, now)) = memory.zip(trial.meter.memory_bytes()) {
                 trial.note(QUEUES, now.saturating_sub(before) as f64 / slow.max(1) as f64);
             }
+            if let Some((before, now)) = overflows.zip(trial.target.metric(DROPPED)) {
+                trial.note(OVERFLOWS, now - before);
+            }
             (0..slow).for_each(|number| swarm.set_deaf(number, false));
             let mut after = self.stretch(&mut trial, &mut swarm, &town)?;
-            swarm.settle(trial.deadline())?;
+            trial.settle(&mut swarm)?;
             after.add(&trial.take(&mut swarm));
             for (kind, quantile) in [(P50, 0.5), (P99, 0.99)] {
                 trial.note(kind, quantile_ms(&meanwhile, Span::Delivery, quantile));
@@ -83,7 +91,7 @@ impl Slow {
         let mut drive = Drive::new(Pace::Rate(self.rate.max(1)), town.choice(), count, trial.deadline(), swarm);
         let filling = filling(self.bytes, false);
         while drive.turn(swarm, &mut Publishers { filling: &filling })? {
-            trial.meter.sample(swarm);
+            trial.meter.sample(swarm)?;
         }
         Ok(trial.take(swarm))
     }

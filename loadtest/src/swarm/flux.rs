@@ -12,7 +12,7 @@ use super::{Invitation, Swarm, TURN};
 use crate::socket::client_frame;
 
 impl Swarm {
-    /// Lets members in, at most `at_once` at a time.
+    /// Lets members in, at most `at_once` at a time; `each_turn` is called meanwhile.
     ///
     /// # Errors
     /// When one is not let in, or not all are within the deadline.
@@ -20,10 +20,11 @@ impl Swarm {
         &mut self,
         at_once: usize,
         deadline: Instant,
-        invitations: impl ExactSizeIterator<Item = Invitation>,
+        invitations: Vec<Invitation>,
+        mut each_turn: impl FnMut(&mut Self) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let (first, live, count) = (self.members.len(), self.live, invitations.len());
-        let mut invitations = invitations;
+        let mut invitations = invitations.into_iter();
         loop {
             let done = self.live - live;
             if let Some(why) = self.refusal.take() {
@@ -45,6 +46,7 @@ impl Swarm {
                     .with_context(|| format!("subscriber {} of {count} cannot connect to {address}", self.members.len() - first))?;
             }
             self.turn(TURN)?;
+            each_turn(self)?;
         }
     }
 

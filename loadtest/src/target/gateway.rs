@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::metrics;
 use super::process::{Process, command};
 use crate::usage::Usage;
 
@@ -30,6 +31,7 @@ const ROOM_FOR_LOAD: [(&str, &str); 10] = [
 pub struct Gateway {
     process: Process,
     pub address: SocketAddr,
+    internal: SocketAddr,
 }
 
 impl Gateway {
@@ -50,11 +52,16 @@ impl Gateway {
         let mut process = Process::start(&binary.display().to_string(), gateway)?;
         let (address, internal) = process.says(serving)?;
         process.becomes("ready", || probe(internal, "/readyz").filter(|answer| answer.contains("\"ready\"")))?;
-        Ok(Self { process, address })
+        Ok(Self { process, address, internal })
     }
 
     pub fn usage(&self) -> Usage {
         self.process.usage()
+    }
+
+    /// What it counts under this name, whatever the labels.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        metrics::value(&probe(self.internal, "/metrics")?, name)
     }
 }
 

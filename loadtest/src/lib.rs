@@ -20,6 +20,7 @@ pub mod report;
 mod resp;
 pub mod scenario;
 pub mod socket;
+pub mod stop;
 mod swarm;
 mod target;
 mod town;

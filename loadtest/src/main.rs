@@ -20,6 +20,7 @@ struct Cli {
 
 fn main() -> anyhow::Result<ExitCode> {
     let cli = Cli::parse();
+    roomcast_loadtest::stop::on_signals()?;
     let report = cli.scenario.run()?;
     if cli.json {
         println!("{}", serde_json::to_string_pretty(&report)?);

@@ -8,6 +8,7 @@ use anyhow::Context;
 
 use crate::report::{NodeUse, RedisUse, Report, Series};
 use crate::resp::{self, Connection};
+use crate::stop;
 use crate::swarm::Swarm;
 use crate::target::Target;
 use crate::usage::Usage;
@@ -114,8 +115,9 @@ impl Meter {
     /// To be called in every turn: takes a sample when it is time.
     ///
     /// # Errors
-    /// When the run is to end.
+    /// When the run is to end now.
     pub fn sample(&mut self, swarm: &mut Swarm) -> anyhow::Result<()> {
+        stop::check()?;
         let elapsed = self.sampled.elapsed();
         if elapsed < self.interval {
             return Ok(());

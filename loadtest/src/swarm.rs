@@ -21,7 +21,7 @@ use std::io;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 
 pub use door::Door;
 use due::Due;
@@ -129,10 +129,10 @@ impl Swarm {
         Ok(number)
     }
 
-    fn seat(&mut self, number: usize, mut stream: mio::net::TcpStream, stage: Stage, account: Account) -> io::Result<()> {
-        self.poll.registry().register(&mut stream, Token(number), Interest::READABLE | Interest::WRITABLE)?;
+    fn seat(&mut self, number: usize, stream: mio::net::TcpStream, stage: Stage, account: Account) -> io::Result<()> {
         let begun_us = self.clock.now_us();
-        let line = Line::new(stream, Vec::new());
+        let mut line = Line::new(stream, Vec::new());
+        line.register(self.poll.registry(), Token(number))?;
         let member = Member { line, stage, account, door: 0, introduction: None, begun_us, is_deaf: false, pending: None };
         if number < self.members.len() {
             self.members[number] = member;
@@ -167,7 +167,7 @@ impl Swarm {
     /// When it cannot be polled.
     pub fn add_publisher(&mut self, mut publisher: Publisher) -> io::Result<usize> {
         let token = Token(PUBLISHERS + self.publishers.len());
-        self.poll.registry().register(publisher.line.stream(), token, Interest::READABLE | Interest::WRITABLE)?;
+        publisher.line.register(self.poll.registry(), token)?;
         self.publishers.push(publisher);
         Ok(self.publishers.len() - 1)
     }

@@ -81,7 +81,7 @@ fn setting(text: &str) -> Result<(String, String), String> {
 pub struct Target {
     // Dropped in this order: gateways before their Redis.
     gateways: Vec<Gateway>,
-    redis: Option<Redis>,
+    _redis: Option<Redis>,
     pub nodes: Vec<SocketAddr>,
     pub redis_address: Option<SocketAddr>,
     pub tokens: Tokens,
@@ -104,7 +104,7 @@ impl TargetArgs {
                 (None, None) => bail!("running nodes let nobody in without a token: give --token or --secret, or start one with --gateway"),
             };
             let (nodes, redis_address) = (self.nodes.clone(), self.redis_address);
-            return Ok(Target { gateways: Vec::new(), redis: None, nodes, redis_address, tokens, spread, pin: None });
+            return Ok(Target { gateways: Vec::new(), _redis: None, nodes, redis_address, tokens, spread, pin: None });
         };
         if self.gateways == 0 || (self.gateways > 1 && !self.redis) {
             bail!("{} gateways cannot share the embedded broker; add --redis, or start one", self.gateways);
@@ -123,7 +123,7 @@ impl TargetArgs {
         let gateways = (0..self.gateways).map(|_| Gateway::start(binary, pin, &settings)).collect::<anyhow::Result<Vec<_>>>()?;
         let nodes = gateways.iter().map(|gateway| gateway.address).collect();
         let redis_address = redis.as_ref().map(|redis| redis.address);
-        Ok(Target { gateways, redis, nodes, redis_address, tokens: Tokens::Signed { secret }, spread, pin })
+        Ok(Target { gateways, _redis: redis, nodes, redis_address, tokens: Tokens::Signed { secret }, spread, pin })
     }
 }
 
@@ -157,11 +157,6 @@ impl Target {
     pub fn metric(&self, name: &str) -> Option<f64> {
         let values = self.gateways.iter().map(|gateway| gateway.metric(name).unwrap_or(0.0));
         (!self.gateways.is_empty()).then(|| values.sum())
-    }
-
-    /// The cost of a Redis that was started.
-    pub fn redis_usage(&self) -> Option<Usage> {
-        self.redis.as_ref().map(Redis::usage)
     }
 
     /// A connection to the nodes' Redis, where it is known.

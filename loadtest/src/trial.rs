@@ -27,7 +27,8 @@ pub struct Common {
     #[command(flatten)]
     #[serde(flatten)]
     pub target: TargetArgs,
-    /// How often to measure; medians are told. Where there is a floor, it is measured in turn with the gateway.
+    /// How often to measure; medians are told. Where there is a floor, it is measured in turn with the gateway. Idle sessions, churn and soak
+    /// are measured once.
     #[arg(long, default_value_t = 1)]
     pub runs: usize,
     /// How long one measurement may take, in seconds; what is missing then is told as lost.

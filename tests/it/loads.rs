@@ -124,7 +124,7 @@ fn those_who_come_and_go_get_what_is_theirs_meanwhile() {
 
 #[test]
 fn readers_that_stop_are_whole_afterwards() {
-    let report = run("slow --seconds 2 --subscribers 10 --slow 3 --bytes 20000 --rate 200");
+    let report = run("slow --seconds 2 --subscribers 10 --slow 3 --bytes 30000 --rate 200");
     is_clean_with(&report, &["others_p99_ms", "catch_up_max_ms", "overflows"]);
     has_floors(&report, &["others_p99_ms"]);
     assert_eq!(report.ledger.received, 10 * 3 * 2 * 200);

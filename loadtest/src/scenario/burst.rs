@@ -43,7 +43,7 @@ impl Burst {
             floor: self.floor,
             deflate: false,
         };
-        let trial = Trial::begin("burst", self, &self.common, self.subscribers)?;
+        let trial = Trial::begin("burst", self, &self.common, fan.sockets(self.subscribers))?;
         let org = trial.target.tokens.orgs(1)?.remove(0);
         let room = format!("kpi:{org}:load");
         fan.run(trial, &Town::of_one_room(org, room, self.subscribers))

@@ -53,6 +53,11 @@ struct Run {
 }
 
 impl Fan<'_> {
+    /// The floor's own ends of its sockets are the tool's too.
+    pub fn sockets(&self, subscribers: usize) -> usize {
+        subscribers * if self.floor { 2 } else { 1 }
+    }
+
     pub fn run(&self, mut trial: Trial, town: &Town) -> anyhow::Result<Report> {
         let mut swarm = town.settle(&mut trial, self.deflate)?;
         let subscribers = town.residents.len();

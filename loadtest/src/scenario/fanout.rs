@@ -52,7 +52,7 @@ impl Fanout {
             floor: self.floor,
             deflate: self.deflate,
         };
-        let trial = Trial::begin("fanout", self, &self.common, self.subscribers)?;
+        let trial = Trial::begin("fanout", self, &self.common, fan.sockets(self.subscribers))?;
         let org = trial.target.tokens.orgs(1)?.remove(0);
         let room = self.room.clone().unwrap_or_else(|| format!("kpi:{org}:load"));
         fan.run(trial, &Town::of_one_room(org, room, self.subscribers))

@@ -44,7 +44,7 @@ impl Rooms {
             floor: self.floor,
             deflate: false,
         };
-        let trial = Trial::begin("rooms", self, &self.common, self.town.subscribers)?;
+        let trial = Trial::begin("rooms", self, &self.common, fan.sockets(self.town.subscribers))?;
         let orgs = trial.target.tokens.orgs(self.town.orgs.max(1))?;
         fan.run(trial, &Town::new(&self.town, orgs))
     }

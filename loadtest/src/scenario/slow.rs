@@ -57,6 +57,7 @@ impl Slow {
         let mut swarm = town.settle(&mut trial, false)?;
         for _ in 0..self.common.runs.max(1) {
             let before = self.stretch(&mut trial, &mut swarm, &town)?;
+            trial.settle(&mut swarm)?;
             let memory = trial.meter.memory_bytes();
             let overflows = trial.target.metric(DROPPED);
             (0..slow).for_each(|number| swarm.set_deaf(number, true));
@@ -64,13 +65,13 @@ impl Slow {
             if let Some((before, now)) = memory.zip(trial.meter.memory_bytes()) {
                 trial.note(QUEUES, now.saturating_sub(before) as f64 / slow.max(1) as f64);
             }
-            if let Some((before, now)) = overflows.zip(trial.target.metric(DROPPED)) {
-                trial.note(OVERFLOWS, now - before);
-            }
             (0..slow).for_each(|number| swarm.set_deaf(number, false));
             let mut after = self.stretch(&mut trial, &mut swarm, &town)?;
             trial.settle(&mut swarm)?;
             after.add(&trial.take(&mut swarm));
+            if let Some((before, now)) = overflows.zip(trial.target.metric(DROPPED)) {
+                trial.note(OVERFLOWS, now - before);
+            }
             for (kind, quantile) in [(P50, 0.5), (P99, 0.99)] {
                 trial.note(kind, quantile_ms(&meanwhile, Span::Delivery, quantile));
                 trial.figures.add_floor(kind, BEFORE, quantile_ms(&before, Span::Delivery, quantile));

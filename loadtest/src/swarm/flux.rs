@@ -55,8 +55,7 @@ impl Swarm {
         let member = &mut self.members[number];
         self.live -= usize::from(member.stage == Stage::Live);
         member.stage = Stage::Gone;
-        let _ = self.poll.registry().deregister(member.line.stream());
-        let _ = member.line.stream().shutdown(std::net::Shutdown::Both);
+        member.line.close();
     }
 
     /// Lets a member that was cut come back by any door, where it goes on from.
@@ -91,8 +90,7 @@ impl Swarm {
         self.seat(number, stream, Stage::Connecting, Account::new(Vec::new(), apart))?;
         let member = &mut self.members[number];
         (member.door, member.introduction) = (door, Some(introduction.into()));
-        member.ask_for(&strands, &self.judge.register);
-        self.judge.register.entitle(strands);
+        member.ask_for(&strands, &mut self.judge.register);
         Ok(())
     }
 
@@ -116,7 +114,7 @@ impl Swarm {
         if !self.is_free(number) {
             return Ok(false);
         }
-        self.members[number].ask_for(strands, &self.judge.register);
+        self.members[number].ask_for(strands, &mut self.judge.register);
         self.command(number, "subscribe", pattern)
     }
 

@@ -3,10 +3,12 @@
 use std::io::{self, Read, Write};
 
 use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
 
 /// One connection's socket and its two buffers, both empty most of the time.
 pub(super) struct Line {
-    stream: TcpStream,
+    /// `None` once it was closed from this side.
+    stream: Option<TcpStream>,
     out: Vec<u8>,
     pub partial: Vec<u8>,
 }
@@ -22,19 +24,27 @@ pub(super) enum Received {
 
 impl Line {
     pub fn new(stream: TcpStream, partial: Vec<u8>) -> Self {
-        Self { stream, out: Vec::new(), partial }
+        Self { stream: Some(stream), out: Vec::new(), partial }
     }
 
-    pub fn stream(&mut self) -> &mut TcpStream {
-        &mut self.stream
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.stream.as_mut().map_or(Ok(()), |stream| registry.register(stream, token, Interest::READABLE | Interest::WRITABLE))
+    }
+
+    /// Closes it, without a word and whatever waits.
+    pub fn close(&mut self) {
+        self.stream = None;
+        self.out = Vec::new();
+        self.partial = Vec::new();
     }
 
     /// Whether the connection stands; an error when it cannot be made.
     pub fn is_connected(&self) -> io::Result<bool> {
-        if let Some(error) = self.stream.take_error()? {
+        let Some(stream) = &self.stream else { return Ok(false) };
+        if let Some(error) = stream.take_error()? {
             return Err(error);
         }
-        match self.stream.peer_addr() {
+        match stream.peer_addr() {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
             outcome => outcome.map(|_| true),
         }
@@ -52,9 +62,10 @@ impl Line {
     }
 
     pub fn flush(&mut self) -> io::Result<()> {
+        let Some(stream) = &mut self.stream else { return Ok(()) };
         let mut sent = 0;
         while sent < self.out.len() {
-            match self.stream.write(&self.out[sent..]) {
+            match stream.write(&self.out[sent..]) {
                 Ok(length) => sent += length,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -67,8 +78,9 @@ impl Line {
 
     /// Reads into `scratch`. The poll tells once, so a read that does not fill it is the last.
     pub fn read(&mut self, scratch: &mut [u8]) -> Received {
+        let Some(stream) = &mut self.stream else { return Received::Ended };
         loop {
-            return match self.stream.read(scratch) {
+            return match stream.read(scratch) {
                 Ok(0) => Received::Ended,
                 Ok(length) => Received::Some(length, length == scratch.len()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Received::Nothing,

@@ -190,6 +190,7 @@ impl Member {
             Some(Pending::Subscribe(_)) if is("\"subscribed\"") => self.subscribed(&court.judge.register),
             Some(Pending::Unsubscribe(strands)) if is("\"unsubscribed\"") => {
                 self.account.dues.retain(|due| !strands.contains(&due.strand));
+                court.judge.register.dismiss(strands.iter().copied());
                 self.pending = None;
             }
             _ => {}
@@ -197,11 +198,12 @@ impl Member {
     }
 
     /// Asks for strands from where they stand now: what is acknowledged already must not come, and until the reply nobody can say more.
-    pub fn ask_for(&mut self, strands: &[u32], register: &Register) {
+    pub fn ask_for(&mut self, strands: &[u32], register: &mut Register) {
         for strand in strands {
             if let Err(place) = self.account.dues.binary_search_by_key(strand, |due| due.strand) {
                 let acked = register.strand(*strand).map_or(0, |strand| strand.acked);
                 self.account.dues.insert(place, Due { strand: *strand, next: acked, slack: u64::MAX });
+                register.entitle([*strand]);
             }
         }
         self.pending = Some(Pending::Subscribe(strands.to_vec()));

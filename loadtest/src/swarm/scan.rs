@@ -65,7 +65,7 @@ impl MarksFinder {
 pub(super) fn id(rest: &[u8]) -> Option<Position> {
     let text = rest.strip_prefix(br#""id":""#)?;
     let length = memchr::memchr(b'"', text)?;
-    std::str::from_utf8(&text[..length]).ok()?.parse().ok()
+    Position::of_bytes(&text[..length])
 }
 
 #[cfg(test)]

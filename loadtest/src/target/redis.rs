@@ -7,11 +7,10 @@ use tempfile::TempDir;
 
 use super::process::{Process, command};
 use crate::resp::Connection;
-use crate::usage::Usage;
 
 /// A process of `redis-server`; killed when dropped.
 pub struct Redis {
-    process: Process,
+    _process: Process,
     pub address: SocketAddr,
     _directory: TempDir,
 }
@@ -31,10 +30,6 @@ impl Redis {
         server.arg(directory.path());
         let process = Process::start("redis-server", server)?;
         process.becomes("answering", || Connection::open(address).ok()?.ask(&["PING"]).ok())?;
-        Ok(Self { process, address, _directory: directory })
-    }
-
-    pub fn usage(&self) -> Usage {
-        self.process.usage()
+        Ok(Self { _process: process, address, _directory: directory })
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use roomcast_loadtest::report::Report;
 use roomcast_loadtest::scenario::Scenario;
+use roomcast_loadtest::stop;
 
 /// Load scenarios for roomcast. Every publication is checked on arrival: a run in which one is lost, repeated, out of order or in the
 /// wrong room is failed.
@@ -18,16 +19,30 @@ struct Cli {
     json: bool,
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    let cli = Cli::parse();
-    roomcast_loadtest::stop::on_signals()?;
+/// What the process ends with when a run could not be made; 1 is for runs that were and are not clean.
+const NOT_RUN: u8 = 2;
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(NOT_RUN)
+        }
+    }
+}
+
+/// Whether the run is clean.
+fn run(cli: &Cli) -> anyhow::Result<bool> {
+    stop::on_signals()?;
     let report = cli.scenario.run()?;
     if cli.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         print_table(&report);
     }
-    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(report.is_clean())
 }
 
 fn print_table(report: &Report) {

@@ -71,7 +71,7 @@ impl<'a> Flux<'a> {
     /// When somebody is not let in, or cannot connect.
     pub fn turn(&mut self, trial: &Trial, swarm: &mut Swarm, elapsed: Duration) -> anyhow::Result<()> {
         if let Some(why) = swarm.take_refusal() {
-            bail!("somebody was not let in: {why}; do the token's grants and the node's limits allow it?");
+            bail!("somebody was not let in: {why}");
         }
         let due = |rate: f64| (elapsed.as_secs_f64() * rate) as u64;
         while !self.guests.is_empty() && self.came < due(self.args.comings) {

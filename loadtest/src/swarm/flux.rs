@@ -28,9 +28,7 @@ impl Swarm {
         loop {
             let done = self.live - live;
             if let Some(why) = self.refusal.take() {
-                bail!(
-                    "a subscriber was not let in after {done} of {count} were: {why}; do the token's grants and the node's limits allow it?"
-                );
+                bail!("a subscriber was not let in after {done} of {count} were: {why}");
             }
             if done == count {
                 return Ok(());

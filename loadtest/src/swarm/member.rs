@@ -97,8 +97,12 @@ impl Member {
                 court.judge.tally.show("a connection was ended", why.as_bytes());
                 *court.live -= 1;
             }
-            Stage::Connecting | Stage::Upgrading | Stage::Introduced => {
-                court.refusal.get_or_insert_with(|| why.to_owned());
+            Stage::Connecting => {
+                let address = court.doors[self.door].address;
+                court.refusal.get_or_insert_with(|| format!("nobody is reached at {address}: {why}"));
+            }
+            Stage::Upgrading | Stage::Introduced => {
+                court.refusal.get_or_insert_with(|| format!("{why}; do the token's grants and the node's limits allow it?"));
             }
         }
         self.stage = Stage::Gone;

@@ -14,6 +14,7 @@ use crate::report::Report;
 use crate::swarm::{Span, Swarm, Tally};
 use crate::town::Town;
 use crate::trial::{Common, Trial, files_max, quantile_ms};
+use crate::usage::Usage;
 
 const CPU: Kind = lower("cpu_us_per_delivery", "server CPU per delivery", "µs");
 const CPU_CONCATENATED: Kind = lower("cpu_us_per_delivery_concatenated", "server CPU per delivery, beside larger writes", "µs");
@@ -23,6 +24,7 @@ const P50: Kind = lower("p50_ms", "publish → socket, p50", "ms");
 const P99: Kind = lower("p99_ms", "publish → socket, p99", "ms");
 const MAX: Kind = lower("max_ms", "publish → socket, longest", "ms");
 const BYTES: Kind = lower("bytes_per_delivery", "bytes on the wire per delivery", "B");
+const TOOL: Kind = lower("tool_cpu_us_per_delivery", "CPU of this tool per delivery", "µs");
 const SINGLE: &str = "one write each";
 const CONCATENATED: &str = "concatenated";
 /// What a publication is besides its filling, in bytes: the least that a floor's frame can be.
@@ -50,6 +52,8 @@ struct Run {
     elapsed: Duration,
     tally: Tally,
     cpu_ns: Option<u64>,
+    /// Of the tool itself: more than the server's, and it is the tool that is measured.
+    tool_ns: u64,
 }
 
 impl Fan<'_> {
@@ -69,6 +73,7 @@ impl Fan<'_> {
             let run = self.measure(&mut trial, &mut swarm, town)?;
             wire_bytes = run.tally.bytes as f64 / run.tally.counts.received.max(1) as f64;
             trial.note(BYTES, wire_bytes);
+            trial.note(TOOL, run.tool_ns as f64 / 1_000.0 / run.tally.counts.received.max(1) as f64);
             for (kind, value) in run.cost(CPU, RATE).chain(run.times()) {
                 trial.note(kind, value);
             }
@@ -110,11 +115,12 @@ impl Fan<'_> {
     }
 
     fn measure(&self, trial: &mut Trial, swarm: &mut Swarm, town: &Town) -> anyhow::Result<Run> {
-        let before = trial.meter.cpu_ns();
+        let tool = Usage::of_this_thread()?;
+        let (before, tool_ns) = (trial.meter.cpu_ns(), tool.cpu_ns());
         let drive = Drive::new(self.pace, town.choice(), self.publications, trial.deadline(), swarm);
         let elapsed = drive.run(swarm, Some(&mut trial.meter), &mut Publishers { filling: &self.filling })?;
         let cpu_ns = before.zip(trial.meter.cpu_ns()).map(|(before, now)| now - before);
-        Ok(Run { elapsed, tally: trial.take(swarm), cpu_ns })
+        Ok(Run { elapsed, tally: trial.take(swarm), cpu_ns, tool_ns: tool.cpu_ns() - tool_ns })
     }
 
     /// A floor whose frames are as long as those of the gateway were on the wire.
@@ -160,7 +166,7 @@ impl Fan<'_> {
         floor.set_writes(writes);
         let before = floor.cpu_ns();
         let elapsed = Drive::new(pace, town.choice(), self.publications, trial.deadline(), swarm).run(swarm, None, floor)?;
-        let run = Run { elapsed, cpu_ns: Some(floor.cpu_ns() - before), tally: std::mem::take(&mut swarm.judge.tally) };
+        let run = Run { elapsed, cpu_ns: Some(floor.cpu_ns() - before), tool_ns: 0, tally: std::mem::take(&mut swarm.judge.tally) };
         let counts = run.tally.counts;
         ensure!(counts.is_clean(), "the floor was not measured within {} s: {counts:?}", self.common.deadline_s);
         Ok(run)

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use crate::choice::Choice;
 use crate::clock::micros;
-use crate::meter::Meter;
 use crate::pace::Pace;
 use crate::report::Counts;
 use crate::swarm::Swarm;
@@ -68,12 +67,17 @@ impl Drive {
         }
     }
 
-    /// Publishes and waits until everybody has everything that is owed, or the deadline has passed; how long it took.
+    /// Publishes and waits until everybody has everything that is owed, or the deadline has passed; how long it took. `each_turn` is called
+    /// meanwhile.
     ///
     /// # Errors
-    /// When the way to the server is lost.
-    pub fn run(mut self, swarm: &mut Swarm, mut meter: Option<&mut Meter>, carrier: &mut impl Carrier) -> anyhow::Result<Duration> {
-        let mut each_turn = |swarm: &mut Swarm| meter.as_deref_mut().map_or(Ok(()), |meter| meter.sample(swarm));
+    /// When the way to the server is lost, and what `each_turn` reports.
+    pub fn run(
+        mut self,
+        swarm: &mut Swarm,
+        carrier: &mut impl Carrier,
+        mut each_turn: impl FnMut(&mut Swarm) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Duration> {
         while self.turn(swarm, carrier)? {
             each_turn(swarm)?;
         }

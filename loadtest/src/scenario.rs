@@ -1,5 +1,6 @@
 //! The scenarios, as a table of contents.
 
+mod below;
 mod burst;
 mod churn;
 mod connect;

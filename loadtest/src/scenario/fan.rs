@@ -1,14 +1,10 @@
 //! Publications to many, at any pace, in turn with the floor: what `fanout`, `burst` and `rooms` have in common.
 
-use std::net::TcpStream;
 use std::time::Duration;
 
-use anyhow::ensure;
-
+use super::below::Below;
 use crate::drive::{Drive, Publishers};
 use crate::figures::{Kind, higher, lower};
-use crate::filling::filling;
-use crate::floor::{FanOut, Writes};
 use crate::pace::Pace;
 use crate::report::Report;
 use crate::swarm::{Span, Swarm, Tally};
@@ -16,19 +12,15 @@ use crate::town::Town;
 use crate::trial::{Common, Trial, files_max, quantile_ms};
 use crate::usage::Usage;
 
-const CPU: Kind = lower("cpu_us_per_delivery", "server CPU per delivery", "µs");
-const CPU_CONCATENATED: Kind = lower("cpu_us_per_delivery_concatenated", "server CPU per delivery, beside larger writes", "µs");
-const RATE: Kind = higher("deliveries_per_s", "deliveries", "1/s");
-const RATE_CONCATENATED: Kind = higher("deliveries_per_s_concatenated", "deliveries, beside larger writes", "1/s");
+pub(super) const CPU: Kind = lower("cpu_us_per_delivery", "server CPU per delivery", "µs");
+pub(super) const CPU_CONCATENATED: Kind = lower("cpu_us_per_delivery_concatenated", "server CPU per delivery, beside larger writes", "µs");
+pub(super) const RATE: Kind = higher("deliveries_per_s", "deliveries", "1/s");
+pub(super) const RATE_CONCATENATED: Kind = higher("deliveries_per_s_concatenated", "deliveries, beside larger writes", "1/s");
 const P50: Kind = lower("p50_ms", "publish → socket, p50", "ms");
 const P99: Kind = lower("p99_ms", "publish → socket, p99", "ms");
 const MAX: Kind = lower("max_ms", "publish → socket, longest", "ms");
 const BYTES: Kind = lower("bytes_per_delivery", "bytes on the wire per delivery", "B");
 const TOOL: Kind = lower("tool_cpu_us_per_delivery", "CPU of this tool per delivery", "µs");
-const SINGLE: &str = "one write each";
-const CONCATENATED: &str = "concatenated";
-/// What a publication is besides its filling, in bytes: the least that a floor's frame can be.
-const FRAME_BYTES: usize = 190;
 
 /// What to publish, and to how many.
 pub(super) struct Fan<'a> {
@@ -41,19 +33,14 @@ pub(super) struct Fan<'a> {
     pub deflate: bool,
 }
 
-/// A bare server and a swarm of its own.
-struct Below {
-    floor: FanOut,
-    swarm: Swarm,
-}
-
 /// One measurement.
-struct Run {
-    elapsed: Duration,
-    tally: Tally,
-    cpu_ns: Option<u64>,
+pub(super) struct Run {
+    pub elapsed: Duration,
+    pub tally: Tally,
+    /// Of the server.
+    pub cpu_ns: Option<u64>,
     /// Of the tool itself: more than the server's, and it is the tool that is measured.
-    tool_ns: u64,
+    pub tool_ns: u64,
 }
 
 impl Fan<'_> {
@@ -84,12 +71,11 @@ impl Fan<'_> {
                 break;
             }
             if in_turn {
-                if below.is_none() {
-                    below = Some(self.below(&trial, town, wire_bytes)?);
-                }
-                if let Some(below) = &mut below {
-                    self.measure_floor(&mut trial, below, town)?;
-                }
+                let below = match &mut below {
+                    Some(below) => below,
+                    None => below.insert(Below::start(self, &trial, town, wire_bytes)?),
+                };
+                below.measure(self, &mut trial, town, &mut swarm)?;
             }
         }
         if !self.floor || in_turn || !trial.total.counts.is_clean() {
@@ -99,15 +85,15 @@ impl Fan<'_> {
         for number in 0..swarm.count() {
             swarm.cut(number);
         }
-        let mut below = self.below(&trial, town, wire_bytes)?;
+        let mut below = Below::start(self, &trial, town, wire_bytes)?;
         for _ in 0..self.common.runs.max(1) {
-            self.measure_floor(&mut trial, &mut below, town)?;
+            below.measure(self, &mut trial, town, &mut swarm)?;
         }
         Ok(trial.end(&mut swarm))
     }
 
     /// How many publications may be under way, so that a server could write them as one.
-    fn size(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         match self.pace {
             Pace::Burst(size) | Pace::Window(size) | Pace::Unanswered(size) => size,
             Pace::Rate(_) => 1,
@@ -118,70 +104,21 @@ impl Fan<'_> {
         let tool = Usage::of_this_thread()?;
         let (before, tool_ns) = (trial.meter.cpu_ns(), tool.cpu_ns());
         let drive = Drive::new(self.pace, town.choice(), self.publications, trial.deadline(), swarm);
-        let elapsed = drive.run(swarm, Some(&mut trial.meter), &mut Publishers { filling: &self.filling })?;
+        let elapsed = drive.run(swarm, &mut Publishers { filling: &self.filling }, |swarm| trial.meter.sample(swarm))?;
         let cpu_ns = before.zip(trial.meter.cpu_ns()).map(|(before, now)| now - before);
         Ok(Run { elapsed, tally: trial.take(swarm), cpu_ns, tool_ns: tool.cpu_ns() - tool_ns })
-    }
-
-    /// A floor whose frames are as long as those of the gateway were on the wire.
-    fn below(&self, trial: &Trial, town: &Town, wire_bytes: f64) -> anyhow::Result<Below> {
-        let compressed = filling((wire_bytes as usize).saturating_sub(FRAME_BYTES), false);
-        let filling = if self.deflate { &compressed } else { &self.filling };
-        let register = town.register();
-        let wanted: Vec<Vec<u32>> = town.residents.iter().map(|resident| register.reached_by(&resident.patterns)).collect();
-        let rooms = town.rooms.iter().map(|(_, room)| room.clone()).collect();
-        let floor = FanOut::start(&wanted, rooms, filling, trial.target.pin)?;
-        let mut swarm = Swarm::new(Vec::new(), register)?;
-        for strands in &wanted {
-            swarm.adopt(TcpStream::connect(floor.address())?, strands)?;
-        }
-        Ok(Below { floor, swarm })
-    }
-
-    /// The same publications at the same pace: with one write for each, and, where several are under way, with one for all of them.
-    fn measure_floor(&self, trial: &mut Trial, below: &mut Below, town: &Town) -> anyhow::Result<()> {
-        let run = self.measure_writes(trial, below, town, Writes::Single, self.pace)?;
-        for (kind, value) in run.cost(CPU, RATE).chain(run.times()) {
-            trial.figures.add_floor(kind, SINGLE, value);
-        }
-        trial.floors.add(&run.tally);
-        if self.size() > 1 {
-            // What is concatenated is whole windows, as a server can have them at best.
-            let run = self.measure_writes(trial, below, town, Writes::Concatenated, Pace::Burst(self.size()))?;
-            for (kind, value) in run.cost(CPU_CONCATENATED, RATE_CONCATENATED) {
-                trial.figures.add_floor(kind, CONCATENATED, value);
-            }
-        }
-        Ok(())
-    }
-
-    fn measure_writes(
-        &self,
-        trial: &Trial,
-        Below { floor, swarm }: &mut Below,
-        town: &Town,
-        writes: Writes,
-        pace: Pace,
-    ) -> anyhow::Result<Run> {
-        floor.set_writes(writes);
-        let before = floor.cpu_ns();
-        let elapsed = Drive::new(pace, town.choice(), self.publications, trial.deadline(), swarm).run(swarm, None, floor)?;
-        let run = Run { elapsed, cpu_ns: Some(floor.cpu_ns() - before), tool_ns: 0, tally: std::mem::take(&mut swarm.judge.tally) };
-        let counts = run.tally.counts;
-        ensure!(counts.is_clean(), "the floor was not measured within {} s: {counts:?}", self.common.deadline_s);
-        Ok(run)
     }
 }
 
 impl Run {
-    fn cost(&self, cpu: Kind, rate: Kind) -> impl Iterator<Item = (Kind, f64)> + use<> {
+    pub fn cost(&self, cpu: Kind, rate: Kind) -> impl Iterator<Item = (Kind, f64)> + use<> {
         let received = self.tally.counts.received;
         let cpu_us = self.cpu_ns.map(|cpu_ns| cpu_ns as f64 / 1_000.0 / received.max(1) as f64);
         let rate = (rate, received as f64 / self.elapsed.as_secs_f64());
         cpu_us.map(|cpu_us| (cpu, cpu_us)).into_iter().chain([rate])
     }
 
-    fn times(&self) -> [(Kind, f64); 3] {
+    pub fn times(&self) -> [(Kind, f64); 3] {
         [(P50, 0.5), (P99, 0.99), (MAX, 1.0)].map(|(kind, quantile)| (kind, quantile_ms(&self.tally, Span::Delivery, quantile)))
     }
 }

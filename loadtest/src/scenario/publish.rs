@@ -139,7 +139,8 @@ impl Publish {
         let pace = self.rate.map_or(Pace::Unanswered(self.outstanding.max(1)), Pace::Rate);
         let (cpu_ns, redis, begun) = (trial.meter.cpu_ns(), trial.meter.redis(), Instant::now());
         let drive = Drive::new(pace, Choice::One(strand), self.publications, trial.deadline(), swarm);
-        let acked_s = drive.run(swarm, Some(&mut trial.meter), &mut Publishers { filling: &filling(self.bytes, false) })?.as_secs_f64();
+        let acked_s =
+            drive.run(swarm, &mut Publishers { filling: &filling(self.bytes, false) }, |swarm| trial.meter.sample(swarm))?.as_secs_f64();
         let delivered_s = begun.elapsed().as_secs_f64();
         Ok(Run {
             publications: self.publications,

@@ -70,7 +70,7 @@ impl ResumeStorm {
 
     fn publish(&self, trial: &mut Trial, swarm: &mut Swarm, town: &Town) -> anyhow::Result<()> {
         let drive = Drive::new(Pace::Window(1), town.choice(), BEFORE, trial.deadline(), swarm);
-        drive.run(swarm, Some(&mut trial.meter), &mut Publishers { filling: &filling(self.bytes, false) })?;
+        drive.run(swarm, &mut Publishers { filling: &filling(self.bytes, false) }, |swarm| trial.meter.sample(swarm))?;
         Ok(())
     }
 

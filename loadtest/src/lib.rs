@@ -14,6 +14,7 @@ mod floor;
 pub mod journal;
 pub mod ledger;
 mod meter;
+mod option;
 mod pace;
 pub mod position;
 pub mod report;

@@ -19,6 +19,7 @@ use redis::Redis;
 use serde::Serialize;
 pub use tokens::Tokens;
 
+use crate::option::{positive, setting};
 use crate::resp::Connection;
 use crate::swarm::Door;
 use crate::usage::Usage;
@@ -27,15 +28,15 @@ use crate::usage::Usage;
 #[derive(Clone, Debug, clap::Args, Serialize)]
 #[command(next_help_heading = "What is put under load")]
 pub struct TargetArgs {
-    /// Addresses of running nodes, with commas between.
+    /// Addresses of running nodes, with commas between; members spread over them.
     #[arg(long, value_delimiter = ',', default_value = "127.0.0.1:8080", conflicts_with = "gateway")]
     pub nodes: Vec<SocketAddr>,
     /// For running nodes: a token that allows to subscribe and to publish in its org.
-    #[arg(long, env = "ROOMCAST_TOKEN", hide_env_values = true, conflicts_with = "gateway")]
+    #[arg(long, env = "ROOMCAST_TOKEN", hide_env_values = true)]
     #[serde(skip)]
     pub token: Option<String>,
-    /// For running nodes: their secret for HS256, to sign tokens for many users and orgs with.
-    #[arg(long, env = "ROOMCAST_AUTH__SECRET", hide_env_values = true, conflicts_with_all = ["gateway", "token"])]
+    /// For running nodes: their secret for HS256, to sign tokens for many users and orgs with; a token goes before it.
+    #[arg(long, env = "ROOMCAST_AUTH__SECRET", hide_env_values = true)]
     #[serde(skip)]
     pub secret: Option<String>,
     /// For running nodes: their Redis, to publish into and to count its work.
@@ -45,7 +46,7 @@ pub struct TargetArgs {
     #[arg(long, value_name = "BINARY")]
     pub gateway: Option<PathBuf>,
     /// How many gateways to start; more than one need --redis.
-    #[arg(long, default_value_t = 1, requires = "gateway")]
+    #[arg(long, default_value_t = 1, requires = "gateway", value_parser = positive::<usize>)]
     pub gateways: usize,
     /// Starts a redis-server without persistence too, and the gateways on it. Without it one gateway runs on the embedded broker.
     #[arg(long, requires = "gateway")]
@@ -70,11 +71,6 @@ pub enum Spread {
     RoundRobin,
     /// All to the first, while publishers use the last: everything crosses from node to node.
     Pinned,
-}
-
-fn setting(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
-    Ok((name.strip_prefix("ROOMCAST_").unwrap_or(name).to_owned(), value.to_owned()))
 }
 
 /// What is under load. What was started for it ends with it.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::choice::{Choice, Zipf};
+use crate::option::{positive, rate, share};
 use crate::swarm::{Invitation, Register, Swarm};
 use crate::target::Entrance;
 use crate::trial::{AT_ONCE, Trial};
@@ -15,22 +16,22 @@ const CHANNELS: [&str; 3] = ["kpi", "alerts", "activity"];
 #[derive(Clone, Debug, clap::Args, Serialize)]
 #[command(next_help_heading = "Orgs, rooms and subscribers")]
 pub struct TownArgs {
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = positive::<usize>)]
     pub orgs: usize,
     /// Rooms of each org.
-    #[arg(long, default_value_t = 48)]
+    #[arg(long, default_value_t = 48, value_parser = positive::<usize>)]
     pub rooms: usize,
     /// Subscribers, spread over the orgs.
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 500, value_parser = positive::<usize>)]
     pub subscribers: usize,
     /// Rooms that each of them wants.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = positive::<usize>)]
     pub wanted: usize,
     /// Share of subscribers, from 0 to 1, who want patterns instead.
-    #[arg(long, default_value_t = 0.25)]
+    #[arg(long, default_value_t = 0.25, value_parser = share)]
     pub patterns: f64,
     /// How uneven traffic is: the k-th busiest room has a share that falls with 1 / k^zipf; 0 is even.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = rate)]
     pub zipf: f64,
 }
 

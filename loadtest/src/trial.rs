@@ -12,6 +12,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::figures::{Figures, Kind};
 use crate::meter::Meter;
+use crate::option::positive;
 use crate::report::{Machine, Report};
 use crate::swarm::{Invitation, Register, Span, Swarm, Tally};
 use crate::target::{Target, TargetArgs};
@@ -23,17 +24,18 @@ pub const AT_ONCE: usize = 64;
 
 /// What all scenarios take.
 #[derive(Clone, Debug, clap::Args, Serialize)]
+#[command(next_help_heading = "Measuring")]
 pub struct Common {
+    /// How often to measure; medians are told. Where there is a floor, it is measured in turn with the gateway. Idle sessions, churn and soak
+    /// are measured once.
+    #[arg(long, default_value_t = 1, value_parser = positive::<usize>)]
+    pub runs: usize,
+    /// How long one measurement may take, in seconds; what is missing then is told as lost.
+    #[arg(long, default_value_t = 60, value_parser = positive::<u64>)]
+    pub deadline_s: u64,
     #[command(flatten)]
     #[serde(flatten)]
     pub target: TargetArgs,
-    /// How often to measure; medians are told. Where there is a floor, it is measured in turn with the gateway. Idle sessions, churn and soak
-    /// are measured once.
-    #[arg(long, default_value_t = 1)]
-    pub runs: usize,
-    /// How long one measurement may take, in seconds; what is missing then is told as lost.
-    #[arg(long, default_value_t = 60)]
-    pub deadline_s: u64,
 }
 
 /// A scenario that is under way.

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::fan::Fan;
 use crate::filling::filling;
+use crate::option::positive;
 use crate::pace::Pace;
 use crate::report::Report;
 use crate::town::Town;
@@ -12,16 +13,13 @@ use crate::trial::{Common, Trial};
 /// What to run.
 #[derive(Clone, Debug, clap::Args, Serialize)]
 pub struct Burst {
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub common: Common,
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 1_000, value_parser = positive::<usize>)]
     pub subscribers: usize,
     /// Publications in a burst.
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 16, value_parser = positive::<u64>)]
     pub size: u64,
     /// Bursts in each run.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = positive::<u64>)]
     pub bursts: u64,
     /// Size of the filling of each publication, in bytes.
     #[arg(long, default_value_t = 64)]
@@ -29,6 +27,9 @@ pub struct Burst {
     /// Measures the floor too, with the same frames on as many sockets: one write each, and one for the whole burst.
     #[arg(long)]
     pub floor: bool,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub common: Common,
 }
 
 impl Burst {

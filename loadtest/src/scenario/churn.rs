@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::flux::FluxArgs;
 use super::mixed::Mixed;
 use crate::figures::{Kind, higher, lower};
+use crate::option::positive;
 use crate::report::Report;
 use crate::swarm::Span;
 use crate::town::TownArgs;
@@ -18,24 +19,24 @@ const WHOLE_P99: Kind = lower("whole_p99_ms", "reconnect → whole, p99", "ms");
 /// What to run. Residents are held to everything; guests to everything from the reply to their subscription until they take it back.
 #[derive(Clone, Debug, clap::Args, Serialize)]
 pub struct Churn {
-    #[command(flatten)]
-    #[serde(flatten)]
-    common: Common,
+    /// How long, in seconds.
+    #[arg(long, default_value_t = 20, value_parser = positive::<u64>)]
+    seconds: u64,
+    /// Publications per second.
+    #[arg(long, default_value_t = 500, value_parser = positive::<u32>)]
+    rate: u32,
+    /// Size of the filling of each publication, in bytes.
+    #[arg(long, default_value_t = 64)]
+    bytes: usize,
     #[command(flatten)]
     #[serde(flatten)]
     town: TownArgs,
     #[command(flatten)]
     #[serde(flatten)]
     flux: FluxArgs,
-    /// How long, in seconds.
-    #[arg(long, default_value_t = 20)]
-    seconds: u64,
-    /// Publications per second.
-    #[arg(long, default_value_t = 500)]
-    rate: u32,
-    /// Size of the filling of each publication, in bytes.
-    #[arg(long, default_value_t = 64)]
-    bytes: usize,
+    #[command(flatten)]
+    #[serde(flatten)]
+    common: Common,
 }
 
 impl Churn {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::figures::{Kind, higher, lower};
 use crate::floor::Welcome;
+use crate::option::positive;
 use crate::report::Report;
 use crate::swarm::{Door, Invitation, Register, Span, Swarm, Tally};
 use crate::trial::{Common, Trial, quantile_ms};
@@ -20,18 +21,18 @@ const FLOOR: &str = "bare accept, reads and writes";
 /// What to run. A connection is made, a token of its own user is shown and one room is asked for in the first command.
 #[derive(Clone, Debug, clap::Args, Serialize)]
 pub struct Connect {
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub common: Common,
     /// Connections in each run.
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 1_000, value_parser = positive::<usize>)]
     pub connections: usize,
     /// How many are being made at a time.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = positive::<usize>)]
     pub at_once: usize,
     /// Measures the floor too.
     #[arg(long)]
     pub floor: bool,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub common: Common,
 }
 
 impl Connect {

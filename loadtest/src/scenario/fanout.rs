@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::fan::Fan;
 use crate::filling::filling;
+use crate::option::positive;
 use crate::pace::Pace;
 use crate::report::Report;
 use crate::town::Town;
@@ -12,25 +13,22 @@ use crate::trial::{Common, Trial};
 /// What to run.
 #[derive(Clone, Debug, clap::Args, Serialize)]
 pub struct Fanout {
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub common: Common,
     /// The room, in short form; by default one of the token's org.
     #[arg(long)]
     pub room: Option<String>,
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 1_000, value_parser = positive::<usize>)]
     pub subscribers: usize,
     /// Publications in each run.
-    #[arg(long, default_value_t = 2_000)]
+    #[arg(long, default_value_t = 2_000, value_parser = positive::<u64>)]
     pub publications: u64,
     /// Size of the filling of each publication, in bytes.
     #[arg(long, default_value_t = 64)]
     pub bytes: usize,
     /// Publications under way at a time: a further one follows when everybody has the oldest.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = positive::<u64>)]
     pub outstanding: u64,
     /// Publications per second instead, whatever is under way; latency counts from the time at which each was due.
-    #[arg(long, conflicts_with = "outstanding")]
+    #[arg(long, conflicts_with = "outstanding", value_parser = positive::<u32>)]
     pub rate: Option<u32>,
     /// Clients negotiate permessage-deflate, and publications are filled with JSON that compresses as JSON does.
     #[arg(long)]
@@ -38,6 +36,9 @@ pub struct Fanout {
     /// Measures the floor too, with the same frames on as many sockets, at the same pace.
     #[arg(long)]
     pub floor: bool,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub common: Common,
 }
 
 impl Fanout {

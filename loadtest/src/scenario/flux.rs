@@ -8,6 +8,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde::Serialize;
 
+use crate::option::rate;
 use crate::swarm::{Invitation, Swarm};
 use crate::town::Town;
 use crate::trial::{AT_ONCE, Trial};
@@ -23,13 +24,13 @@ pub(super) struct FluxArgs {
     #[arg(long, default_value_t = 100)]
     pub guests: usize,
     /// Guests that go per second, each followed by another.
-    #[arg(long, default_value_t = 20.0)]
+    #[arg(long, default_value_t = 20.0, value_parser = rate)]
     pub comings: f64,
     /// Subscriptions that guests make or take back per second.
-    #[arg(long, default_value_t = 50.0)]
+    #[arg(long, default_value_t = 50.0, value_parser = rate)]
     pub changes: f64,
     /// Residents per second that lose their connection and resume.
-    #[arg(long, default_value_t = 5.0)]
+    #[arg(long, default_value_t = 5.0, value_parser = rate)]
     pub returns: f64,
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::figures::{Kind, lower};
+use crate::option::positive;
 use crate::report::Report;
 use crate::swarm::{Span, Swarm};
 use crate::town::Town;
@@ -18,18 +19,18 @@ const JOIN_P99: Kind = lower("join_p99_ms", "connect → reply, p99", "ms");
 /// What to run.
 #[derive(Clone, Debug, clap::Args, Serialize)]
 pub struct Idle {
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub common: Common,
     /// Sessions, each of a user of its own.
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 1_000, value_parser = positive::<usize>)]
     pub sessions: usize,
     /// How long everybody is quiet, in seconds.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = positive::<u64>)]
     pub seconds: u64,
     /// How long memory may settle after the last session has come, in seconds.
     #[arg(long, default_value_t = 2)]
     pub settle_s: u64,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub common: Common,
 }
 
 impl Idle {

@@ -9,6 +9,7 @@ use crate::choice::Choice;
 use crate::drive::{Drive, Publishers};
 use crate::figures::{Kind, higher, lower};
 use crate::filling::filling;
+use crate::option::positive;
 use crate::pace::Pace;
 use crate::report::Report;
 use crate::swarm::{Span, Speech, Swarm, Tally};
@@ -41,30 +42,30 @@ const BARE_FUNCTION: &str = "roomcast_loadtest_bare";
 /// What to run.
 #[derive(Clone, Debug, clap::Args, Serialize)]
 pub struct Publish {
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub common: Common,
     /// By which door publications go in.
     #[arg(long, value_enum, default_value_t)]
     pub through: Entrance,
     /// Publications in each run.
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 10_000, value_parser = positive::<u64>)]
     pub publications: u64,
     /// Publications that wait for their acknowledgement at a time.
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 64, value_parser = positive::<u64>)]
     pub outstanding: u64,
     /// Publications per second instead; times count from when each was due.
-    #[arg(long, conflicts_with = "outstanding")]
+    #[arg(long, conflicts_with = "outstanding", value_parser = positive::<u32>)]
     pub rate: Option<u32>,
     /// Size of the filling of each publication, in bytes.
     #[arg(long, default_value_t = 64)]
     pub bytes: usize,
     /// Who receive them.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = positive::<usize>)]
     pub subscribers: usize,
     /// In turn with it: the same function while nobody listens, and a bare one. For --through fcall on a Redis that the tool starts.
     #[arg(long, requires = "redis")]
     pub reference: bool,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub common: Common,
 }
 
 /// One measurement.

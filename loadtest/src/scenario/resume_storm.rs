@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::drive::{Drive, Publishers};
 use crate::figures::{Kind, lower};
 use crate::filling::filling;
+use crate::option::positive;
 use crate::pace::Pace;
 use crate::report::Report;
 use crate::swarm::{Span, Swarm};
@@ -30,13 +31,10 @@ const BEFORE: u64 = 4;
 /// What to run.
 #[derive(Clone, Debug, clap::Args, Serialize)]
 pub struct ResumeStorm {
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub common: Common,
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 1_000, value_parser = positive::<usize>)]
     pub clients: usize,
     /// Publications that everybody misses.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = positive::<u64>)]
     pub missed: u64,
     /// Size of the filling of each publication, in bytes.
     #[arg(long, default_value_t = 64)]
@@ -44,6 +42,9 @@ pub struct ResumeStorm {
     /// Everybody comes back to the next node.
     #[arg(long)]
     pub elsewhere: bool,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub common: Common,
 }
 
 impl ResumeStorm {

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::fan::Fan;
 use crate::filling::filling;
+use crate::option::positive;
 use crate::pace::Pace;
 use crate::report::Report;
 use crate::town::{Town, TownArgs};
@@ -12,24 +13,24 @@ use crate::trial::{Common, Trial};
 /// What to run. What each subscriber is entitled to is known, and whatever else it gets is misrouted.
 #[derive(Clone, Debug, clap::Args, Serialize)]
 pub struct Rooms {
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub common: Common,
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub town: TownArgs,
     /// Publications in each run, over all rooms.
-    #[arg(long, default_value_t = 5_000)]
+    #[arg(long, default_value_t = 5_000, value_parser = positive::<u64>)]
     pub publications: u64,
     /// Size of the filling of each publication, in bytes.
     #[arg(long, default_value_t = 64)]
     pub bytes: usize,
     /// Publications per second; latency counts from the time at which each was due.
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 1_000, value_parser = positive::<u32>)]
     pub rate: u32,
     /// Measures the floor too: the same frames to the same sockets, at the same pace.
     #[arg(long)]
     pub floor: bool,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub town: TownArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub common: Common,
 }
 
 impl Rooms {

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::drive::{Drive, Publishers};
 use crate::figures::{Kind, lower};
 use crate::filling::filling;
+use crate::option::positive;
 use crate::pace::Pace;
 use crate::report::Report;
 use crate::swarm::{Span, Swarm, Tally};
@@ -25,23 +26,23 @@ const DROPPED: &str = "roomcast_dropped_total";
 /// What to run. Publications come at a rate for three stretches of time: all read, some do not, all read again.
 #[derive(Clone, Debug, clap::Args, Serialize)]
 pub struct Slow {
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub common: Common,
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = positive::<usize>)]
     pub subscribers: usize,
     /// How many of them stop reading.
     #[arg(long, default_value_t = 5)]
     pub slow: usize,
     /// Length of each stretch, in seconds; less than the server's patience with connections that it hears nothing from.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = positive::<u64>)]
     pub seconds: u64,
     /// Publications per second.
-    #[arg(long, default_value_t = 400)]
+    #[arg(long, default_value_t = 400, value_parser = positive::<u32>)]
     pub rate: u32,
     /// Size of the filling of each publication, in bytes; the kernel keeps megabytes for each reader before the server has to.
     #[arg(long, default_value_t = 4_000)]
     pub bytes: usize,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub common: Common,
 }
 
 impl Slow {

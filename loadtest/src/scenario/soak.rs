@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::flux::FluxArgs;
 use super::mixed::Mixed;
 use crate::figures::{Kind, lower, median, slope};
+use crate::option::positive;
 use crate::report::Report;
 use crate::town::TownArgs;
 use crate::trial::{Common, Trial};
@@ -16,24 +17,24 @@ const FIRST_THIRD: &str = "in the first third";
 /// What to run.
 #[derive(Clone, Debug, clap::Args, Serialize)]
 pub struct Soak {
-    #[command(flatten)]
-    #[serde(flatten)]
-    common: Common,
+    /// How long, in seconds.
+    #[arg(long, default_value_t = 600, value_parser = positive::<u64>)]
+    seconds: u64,
+    /// Publications per second.
+    #[arg(long, default_value_t = 200, value_parser = positive::<u32>)]
+    rate: u32,
+    /// Size of the filling of each publication, in bytes.
+    #[arg(long, default_value_t = 256)]
+    bytes: usize,
     #[command(flatten)]
     #[serde(flatten)]
     town: TownArgs,
     #[command(flatten)]
     #[serde(flatten)]
     flux: FluxArgs,
-    /// How long, in seconds.
-    #[arg(long, default_value_t = 600)]
-    seconds: u64,
-    /// Publications per second.
-    #[arg(long, default_value_t = 200)]
-    rate: u32,
-    /// Size of the filling of each publication, in bytes.
-    #[arg(long, default_value_t = 256)]
-    bytes: usize,
+    #[command(flatten)]
+    #[serde(flatten)]
+    common: Common,
 }
 
 impl Soak {

@@ -40,7 +40,7 @@ impl Tokens {
             Self::Signed { .. } => Ok((0..count).map(|number| format!("org{number}")).collect()),
             Self::Given { org, .. } if count == 1 => Ok(vec![org.clone()]),
             Self::Given { org, .. } => {
-                bail!("{count} orgs need tokens of their own, and --token is for {org} alone; give --secret instead")
+                bail!("{count} orgs need tokens of their own, and --token is for {org} alone: give --secret instead, or take --orgs 1")
             }
         }
     }

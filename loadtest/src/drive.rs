@@ -17,7 +17,7 @@ pub trait Carrier {
     /// Publishes the next number of a strand, due at `due_us`.
     fn publish(&mut self, swarm: &mut Swarm, strand: u32, due_us: u64);
 
-    /// All that is due now has been published.
+    /// All that is due in this turn has been published.
     fn send(&mut self) {}
 }
 
@@ -110,7 +110,8 @@ impl Drive {
         }
         let answered = self.published - (swarm.unanswered() as u64).min(self.published);
         let more = self.pace.more(self.published, self.complete, answered, self.begun.elapsed()).min(self.count - self.published);
-        if more > 0 {
+        // What the server does not take is late, and told as such, but does not pile up here without end.
+        if more > 0 && !swarm.is_clogged() {
             let now_us = swarm.clock.now_us();
             for number in self.published..self.published + more {
                 let due_us = self.pace.due(number).map_or(now_us, |due| self.begun_us + micros(due));
@@ -118,9 +119,9 @@ impl Drive {
                 carrier.publish(swarm, strand, due_us);
                 self.complete_at.push_back(swarm.judge.register.owed - self.owed_before);
             }
-            carrier.send();
             self.published += more;
         }
+        carrier.send();
         // The poll waits for whole milliseconds; what is due sooner is waited for awake.
         let next = self.pace.due(self.published).filter(|_| self.published < self.count);
         let is_soon = next.is_some_and(|next| next.saturating_sub(self.begun.elapsed()) <= TURN);

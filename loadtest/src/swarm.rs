@@ -12,7 +12,9 @@ mod judge;
 mod line;
 mod member;
 mod publisher;
+mod publishing;
 mod register;
+mod reply;
 mod scan;
 mod speech;
 mod tally;
@@ -159,31 +161,6 @@ impl Swarm {
 
     pub fn is_live(&self, number: usize) -> bool {
         self.members[number].stage == Stage::Live
-    }
-
-    /// Takes a publisher in; its index.
-    ///
-    /// # Errors
-    /// When it cannot be polled.
-    pub fn add_publisher(&mut self, mut publisher: Publisher) -> io::Result<usize> {
-        let token = Token(PUBLISHERS + self.publishers.len());
-        publisher.line.register(self.poll.registry(), token)?;
-        self.publishers.push(publisher);
-        Ok(self.publishers.len() - 1)
-    }
-
-    /// Publishes the next number of a strand, due at `due_us` and filled with the JSON value `filling`.
-    pub fn publish(&mut self, strand: u32, due_us: u64, filling: &str) {
-        self.data.clear();
-        self.judge.register.give(strand, due_us, filling, &mut self.data);
-        let Some(known) = self.judge.register.strand(strand) else { return };
-        self.publishers[known.publisher].say(strand, due_us, &known.room, &self.data);
-        self.judge.tally.record(Span::Late, self.clock.now_us().saturating_sub(due_us));
-    }
-
-    /// Publications that have no answer yet.
-    pub fn unanswered(&self) -> usize {
-        self.publishers.iter().map(Publisher::under_way).sum()
     }
 
     /// Waits for at most `timeout` and takes in what has come.

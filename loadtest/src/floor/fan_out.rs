@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use super::{Bare, Door};
 use crate::drive::Carrier;
@@ -79,9 +79,11 @@ impl Carrier for FanOut {
     }
 
     fn send(&mut self) {
-        if let Some(orders) = &self.orders {
-            // When its thread is gone the swarm sees that nothing comes.
-            let _ = orders.send(std::mem::take(&mut self.pending));
+        let Some(orders) = self.orders.as_ref().filter(|_| !self.pending.is_empty()) else { return };
+        // Waiting here would keep the swarm from reading, and so the floor from writing. When its thread is gone the swarm sees that
+        // nothing comes.
+        if let Err(TrySendError::Full(order)) = orders.try_send(std::mem::take(&mut self.pending)) {
+            self.pending = order;
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::scan;
+use super::{reply, scan};
 use crate::socket::{Handshake, SocketError, client_frame};
 
 /// Members per source address on loopback: fewer than there are local ports.
@@ -70,11 +70,10 @@ impl Door {
         tcp.write_all(&client_frame(scan::TEXT, introduction.as_bytes()))?;
         loop {
             if let Some((payload, used)) = scan::frame(&buffer) {
-                let reply = String::from_utf8_lossy(payload).into_owned();
-                buffer.drain(..used);
-                if !is_welcome(reply.as_bytes()) {
-                    return Err(SocketError::Refused(reply));
+                if !reply::is_welcome(payload) {
+                    return Err(SocketError::Refused(String::from_utf8_lossy(payload).into_owned()));
                 }
+                buffer.drain(..used);
                 return Ok((tcp, buffer));
             }
             more(&mut tcp, &mut buffer)?;
@@ -85,10 +84,6 @@ impl Door {
 /// Where the response's head ends, once it is whole.
 pub(super) fn head_end(bytes: &[u8]) -> Option<usize> {
     memchr::memmem::find(bytes, b"\r\n\r\n").map(|at| at + 4)
-}
-
-pub(super) fn is_welcome(reply: &[u8]) -> bool {
-    reply.starts_with(br#"{"event":"authenticated""#)
 }
 
 fn more(tcp: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<(), SocketError> {

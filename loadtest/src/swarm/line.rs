@@ -61,6 +61,11 @@ impl Line {
         &mut self.out
     }
 
+    /// How much waits to go out.
+    pub fn waiting_bytes(&self) -> usize {
+        self.out.len()
+    }
+
     pub fn flush(&mut self) -> io::Result<()> {
         let Some(stream) = &mut self.stream else { return Ok(()) };
         let mut sent = 0;

@@ -2,11 +2,12 @@
 
 use std::io;
 
-use super::door::{Door, head_end, is_welcome};
+use super::door::{Door, head_end};
 use super::due::Due;
 use super::judge::{Account, Judge};
 use super::line::{Line, Received};
 use super::register::Register;
+use super::reply;
 use super::scan::{CLOSE, OPCODE, PING, PONG, TEXT, frame};
 use super::tally::Span;
 use crate::clock::Clock;
@@ -162,7 +163,7 @@ impl Member {
                         self.end(court, &error.to_string());
                     }
                 }
-                CLOSE => self.end(court, &close(payload)),
+                CLOSE => self.end(court, &reply::close(payload)),
                 _ => {}
             }
         }
@@ -172,10 +173,10 @@ impl Member {
     fn reply(&mut self, payload: &[u8], court: &mut Court<'_>, now_us: u64) {
         let is_error = payload.starts_with(br#"{"event":"error""#);
         if self.stage == Stage::Introduced {
-            if is_welcome(payload) {
+            if reply::is_welcome(payload) {
                 self.stage = Stage::Live;
                 *court.live += 1;
-                self.account.last = self.account.last.or_else(|| position(payload));
+                self.account.last = self.account.last.or_else(|| reply::position(payload));
                 court.judge.tally.record(Span::Join, now_us.saturating_sub(self.begun_us));
                 self.subscribed(&court.judge.register);
             } else if is_error {
@@ -220,40 +221,5 @@ impl Member {
             let given = register.strand(due.strand).map_or(0, |strand| strand.given);
             due.slack = given.saturating_sub(due.next);
         }
-    }
-}
-
-/// A position in a reply.
-fn position(payload: &[u8]) -> Option<crate::position::Position> {
-    let at = memchr::memmem::find(payload, br#""position":""#)? + br#""position":""#.len();
-    let length = memchr::memchr(b'"', &payload[at..])?;
-    std::str::from_utf8(&payload[at..at + length]).ok()?.parse().ok()
-}
-
-/// The server's last word.
-fn close(payload: &[u8]) -> String {
-    match payload {
-        [high, low, reason @ ..] => {
-            format!("closed with {} {}", u16::from_be_bytes([*high, *low]), String::from_utf8_lossy(reason))
-        }
-        _ => "closed without a code".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn positions_are_found_in_replies() {
-        let found = position(br#"{"event":"authenticated","data":{"rooms":[],"position":"1-2-3"}}"#);
-        assert_eq!(found.map(|found| found.to_string()), Some("1-2-3".to_owned()));
-        assert_eq!(position(br#"{"event":"authenticated","data":{"position":null}}"#), None);
-    }
-
-    #[test]
-    fn the_last_word_is_readable() {
-        assert_eq!(close(&[0x0f, 0xa1, b'{', b'}']), "closed with 4001 {}");
-        assert_eq!(frame(b"\x88\x00").map(|(payload, _)| close(payload)), Some("closed without a code".to_owned()));
     }
 }

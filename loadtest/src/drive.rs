@@ -67,8 +67,8 @@ impl Drive {
         }
     }
 
-    /// Publishes and waits until everybody has everything that is owed, or the deadline has passed; how long it took. `each_turn` is called
-    /// meanwhile.
+    /// Publishes and waits until everybody has everything that is owed, or the deadline has passed; how long the pace took, before that
+    /// last wait. `each_turn` is called meanwhile.
     ///
     /// # Errors
     /// When the way to the server is lost, and what `each_turn` reports.

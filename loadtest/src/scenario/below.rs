@@ -78,8 +78,8 @@ impl Below {
     ) -> anyhow::Result<Run> {
         let Self { floor, swarm } = self;
         floor.set_writes(writes);
-        let (before, mut looked_after) = (floor.cpu_ns(), Instant::now());
-        let elapsed = Drive::new(pace, town.choice(), fan.publications, trial.deadline(), swarm).run(swarm, floor, |_| {
+        let (before, begun, mut looked_after) = (floor.cpu_ns(), Instant::now(), Instant::now());
+        Drive::new(pace, town.choice(), fan.publications, trial.deadline(), swarm).run(swarm, floor, |_| {
             stop::check()?;
             if looked_after.elapsed() > LOOK_AFTER {
                 looked_after = Instant::now();
@@ -87,6 +87,7 @@ impl Below {
             }
             Ok(())
         })?;
+        let elapsed = begun.elapsed();
         let run = Run { elapsed, cpu_ns: Some(floor.cpu_ns() - before), tool_ns: 0, tally: std::mem::take(&mut swarm.judge.tally) };
         let counts = run.tally.counts;
         ensure!(counts.is_clean(), "the floor was not measured within {} s: {counts:?}", fan.common.deadline_s);

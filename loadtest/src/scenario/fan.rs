@@ -1,6 +1,6 @@
 //! Publications to many, at any pace, in turn with the floor: what `fanout`, `burst` and `rooms` have in common.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::below::Below;
 use crate::drive::{Drive, Publishers};
@@ -35,6 +35,7 @@ pub(super) struct Fan<'a> {
 
 /// One measurement.
 pub(super) struct Run {
+    /// Until everybody had everything.
     pub elapsed: Duration,
     pub tally: Tally,
     /// Of the server.
@@ -104,7 +105,9 @@ impl Fan<'_> {
         let tool = Usage::of_this_thread()?;
         let (before, tool_ns) = (trial.meter.cpu_ns(), tool.cpu_ns());
         let drive = Drive::new(self.pace, town.choice(), self.publications, trial.deadline(), swarm);
-        let elapsed = drive.run(swarm, &mut Publishers { filling: &self.filling }, |swarm| trial.meter.sample(swarm))?;
+        let begun = Instant::now();
+        drive.run(swarm, &mut Publishers { filling: &self.filling }, |swarm| trial.meter.sample(swarm))?;
+        let elapsed = begun.elapsed();
         let cpu_ns = before.zip(trial.meter.cpu_ns()).map(|(before, now)| now - before);
         Ok(Run { elapsed, tally: trial.take(swarm), cpu_ns, tool_ns: tool.cpu_ns() - tool_ns })
     }

@@ -1,98 +1,81 @@
-//! The floor: the least that any server must do, which is to write the same bytes to the same sockets. Every figure of a gateway stands
+//! The floor: the least that any server must do, on a thread of its own and by bare, waiting calls. Every figure of a gateway stands
 //! beside it, taken in the same run by the same swarm.
 
-use std::io::Write;
+mod fan_out;
+mod welcome;
+
+use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::mpsc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::Context;
+pub use fan_out::{FanOut, Writes};
+pub use welcome::Welcome;
 
-use crate::host::Usage;
+use crate::usage::Usage;
 
-/// Orders that may wait.
-const ORDERS_MAX: usize = 1_024;
+/// How long one read or write of a floor may wait, so that it ends whatever its clients do.
+const WAIT_MAX: Duration = Duration::from_secs(20);
 
-/// How the floor writes several frames.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Writes {
-    /// One after another, each to every socket.
-    Single,
-    /// All in one piece, once to every socket.
-    Concatenated,
+/// A thread that serves sockets; it ends when dropped.
+struct Bare {
+    address: SocketAddr,
+    usage: Usage,
+    stops: Arc<AtomicBool>,
+    thread: Option<JoinHandle<io::Result<()>>>,
 }
 
-/// A bare server on a thread of its own.
-pub struct Floor {
-    pub address: SocketAddr,
-    orders: Option<mpsc::SyncSender<(u64, Writes)>>,
-    pub usage: Usage,
-    thread: Option<JoinHandle<std::io::Result<()>>>,
+/// Accepts connections until it is to stop.
+struct Door {
+    listener: TcpListener,
+    stops: Arc<AtomicBool>,
 }
 
-impl Floor {
-    /// Accepts `sockets` connections and then writes `frame` to all of them as often as it is ordered to, on processor `cpu` if one is
-    /// named.
-    ///
-    /// # Errors
-    /// When there is no socket or no processor time to be had.
-    pub fn start(sockets: usize, frame: Vec<u8>, cpu: Option<usize>) -> anyhow::Result<Self> {
+impl Door {
+    /// The next client; `None` when there are to be no more.
+    fn next(&self) -> io::Result<Option<TcpStream>> {
+        let (client, _) = self.listener.accept()?;
+        if self.stops.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        client.set_nodelay(true)?;
+        client.set_read_timeout(Some(WAIT_MAX))?;
+        client.set_write_timeout(Some(WAIT_MAX))?;
+        Ok(Some(client))
+    }
+}
+
+impl Bare {
+    /// Has `serve` run on a thread of its own, on processor `cpu` if one is named.
+    fn start(cpu: Option<usize>, serve: impl FnOnce(&Door) -> io::Result<()> + Send + 'static) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").context("loopback has no free port")?;
         let address = listener.local_addr()?;
-        let (orders, taken) = mpsc::sync_channel(ORDERS_MAX);
-        let (tell, told) = mpsc::sync_channel(1);
+        let stops = Arc::<AtomicBool>::default();
+        let door = Door { listener, stops: Arc::clone(&stops) };
+        let (tell, told) = sync_channel(1);
         let thread = std::thread::spawn(move || {
             let _ = tell.send(Usage::of_this_thread());
-            serve(&listener, sockets, &frame, &taken)
+            serve(&door)
         });
         let usage = told.recv().context("the floor's thread ended")??;
         if let Some(cpu) = cpu {
             usage.pin(cpu)?;
         }
-        Ok(Self { address, orders: Some(orders), usage, thread: Some(thread) })
-    }
-
-    /// Has `count` frames written to every socket.
-    pub fn write(&self, count: u64, writes: Writes) {
-        if let Some(orders) = &self.orders {
-            // When its thread is gone the scenario sees that nothing comes.
-            let _ = orders.send((count, writes));
-        }
+        Ok(Self { address, usage, stops, thread: Some(thread) })
     }
 }
 
-impl Drop for Floor {
+impl Drop for Bare {
     fn drop(&mut self) {
-        self.orders = None;
+        self.stops.store(true, Ordering::Relaxed);
+        // Whoever waits for a client gets this one.
+        let _ = TcpStream::connect(self.address);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
-}
-
-fn serve(listener: &TcpListener, sockets: usize, frame: &[u8], orders: &mpsc::Receiver<(u64, Writes)>) -> std::io::Result<()> {
-    let mut clients: Vec<TcpStream> = Vec::with_capacity(sockets);
-    while clients.len() < sockets {
-        let (client, _) = listener.accept()?;
-        client.set_nodelay(true)?;
-        clients.push(client);
-    }
-    let mut pieces = Vec::new();
-    while let Ok((count, writes)) = orders.recv() {
-        let count = usize::try_from(count).unwrap_or(usize::MAX);
-        let (piece, rounds) = match writes {
-            Writes::Single => (frame, count),
-            Writes::Concatenated => {
-                pieces.clear();
-                (0..count).for_each(|_| pieces.extend_from_slice(frame));
-                (&pieces[..], 1)
-            }
-        };
-        for _ in 0..rounds {
-            for client in &mut clients {
-                client.write_all(piece)?;
-            }
-        }
-    }
-    Ok(())
 }

@@ -5,7 +5,7 @@
 
 mod account;
 mod book;
-mod reach;
+pub(crate) mod reach;
 mod verdict;
 
 use std::collections::HashMap;

@@ -2,8 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use roomcast_loadtest::fanout::{Fanout, Figures, Report};
+use clap::Parser;
+use roomcast_loadtest::report::Report;
+use roomcast_loadtest::scenario::Scenario;
+use roomcast_loadtest::stop;
 
 /// Load scenarios for roomcast. Every publication is checked on arrival: a run in which one is lost, repeated, out of order or in the
 /// wrong room is failed.
@@ -12,42 +14,47 @@ use roomcast_loadtest::fanout::{Fanout, Figures, Report};
 struct Cli {
     #[command(subcommand)]
     scenario: Scenario,
+    /// Prints JSON instead of a table.
+    #[arg(long, global = true)]
+    json: bool,
 }
 
-#[derive(Subcommand)]
-enum Scenario {
-    /// Many subscribers of one room: what each delivery costs, beside the floor, and how long it takes.
-    Fanout(Fanout),
+/// What the process ends with when a run could not be made; 1 is for runs that were and are not clean.
+const NOT_RUN: u8 = 2;
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(NOT_RUN)
+        }
+    }
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    let Scenario::Fanout(fanout) = Cli::parse().scenario;
-    let report = fanout.run()?;
-    if fanout.json {
+/// Whether the run is clean.
+fn run(cli: &Cli) -> anyhow::Result<bool> {
+    stop::on_signals()?;
+    let report = cli.scenario.run()?;
+    if cli.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         print_table(&report);
     }
-    Ok(if report.clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(report.is_clean())
 }
 
 fn print_table(report: &Report) {
-    println!("{} subscribers, {} publications filled with {} bytes", report.subscribers, report.publications, report.filling_bytes);
-    println!("{:<22}{:>14}{:>12}{:>14}{:>10}{:>10}{:>10}", "", "CPU µs/deliv.", "gateway ×", "deliveries/s", "p50 ms", "p99 ms", "max ms");
-    print_row("gateway", &report.gateway, None);
-    for (name, floor) in [("floor, single writes", &report.floor_single), ("floor, concatenated", &report.floor_concatenated)] {
-        if let Some(floor) = floor {
-            print_row(name, floor, report.gateway.cpu_us_per_delivery);
-        }
+    for figure in &report.figures {
+        let beside =
+            figure.ratio().zip(figure.floor).map(|(ratio, floor)| format!("  {ratio:.2} × floor {floor:.3} ({})", figure.floor_title));
+        println!("{:<48}{:>14.3} {:<16}{}", figure.title, figure.value, figure.unit, beside.unwrap_or_default());
     }
-    let Report { lost, behind, misrouted, gaps, closed, .. } = report;
-    println!("lost {lost}, repeated or out of order {behind}, misrouted {misrouted}, gaps {gaps}, connections ended {closed}");
-}
-
-fn print_row(name: &str, figures: &Figures, gateway_us: Option<f64>) {
-    let cpu = figures.cpu_us_per_delivery;
-    let cpu_text = cpu.map_or_else(|| "-".to_owned(), |us| format!("{us:.3}"));
-    let ratio = gateway_us.zip(cpu).map_or_else(String::new, |(gateway, floor)| format!("{:.2}", gateway / floor));
-    let [p50, p99, max] = [figures.p50_us, figures.p99_us, figures.max_us].map(|us| us as f64 / 1_000.0);
-    println!("{name:<22}{cpu_text:>14}{ratio:>12}{:>14.0}{p50:>10.2}{p99:>10.2}{max:>10.2}", figures.deliveries_per_s);
+    for latency in &report.latencies {
+        let [p50, p99, max] = [latency.at(0.5), latency.at(0.99), latency.max_us].map(|us| us as f64 / 1_000.0);
+        println!("{:<48}{p50:>10.2} {p99:>10.2} {max:>10.2} ms (p50, p99, max)", latency.stage);
+    }
+    println!("{:?}", report.ledger);
+    report.remarks.iter().for_each(|remark| println!("{remark}"));
 }

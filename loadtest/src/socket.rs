@@ -91,6 +91,7 @@ pub async fn connect_with(address: SocketAddr, path: &str, receive_buffer_bytes:
 pub struct Handshake {
     pub request: String,
     accept: String,
+    deflates: bool,
 }
 
 impl Handshake {
@@ -100,17 +101,36 @@ impl Handshake {
             "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Protocol: roomcast.v1\r\n\r\n"
         );
-        Self { request, accept: STANDARD.encode(Sha1::digest(format!("{key}{ACCEPT_GUID}"))) }
+        Self { request, accept: accept_of(key.as_bytes()), deflates: false }
+    }
+
+    /// The same with an offer of permessage-deflate, in which every message stands by itself (RFC 7692 section 7.1.1).
+    #[must_use]
+    pub fn offering_deflate(mut self) -> Self {
+        self.deflates = true;
+        let end = self.request.len() - "\r\n".len();
+        self.request.truncate(end);
+        self.request
+            .push_str("Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n\r\n");
+        self
     }
 
     /// # Errors
-    /// [`SocketError::Refused`] when the response with this head does not switch protocols.
+    /// [`SocketError::Refused`] when the response with this head does not switch protocols, or not to an extension that was offered.
     pub fn check(&self, head: &str) -> Result<(), SocketError> {
-        if head.starts_with("HTTP/1.1 101 ") && head.contains(&self.accept) {
-            return Ok(());
+        if !head.starts_with("HTTP/1.1 101 ") || !head.contains(&self.accept) {
+            return Err(SocketError::Refused(head.lines().next().unwrap_or_default().to_owned()));
         }
-        Err(SocketError::Refused(head.lines().next().unwrap_or_default().to_owned()))
+        if self.deflates && !head.contains("permessage-deflate") {
+            return Err(SocketError::Refused("without permessage-deflate, which was offered".to_owned()));
+        }
+        Ok(())
     }
+}
+
+/// A server's proof that it read the request with this key (RFC 6455 section 4.2.2).
+pub(crate) fn accept_of(key: &[u8]) -> String {
+    STANDARD.encode(Sha1::new().chain_update(key).chain_update(ACCEPT_GUID).finalize())
 }
 
 /// A whole message as a client sends it: one masked frame (RFC 6455 section 5.3).

@@ -1,207 +1,239 @@
-//! Many subscribers on one thread: plain sockets and one poll, so that the tool costs less than what it measures.
+//! Many subscribers, and publishers beside them, on one thread: plain sockets and one poll, so that the tool costs less than what it
+//! measures.
 //!
-//! Scenarios connect a swarm, publish beside it and give it turns; it counts what arrives and checks every publication: its room, and
-//! that the numbers which the publisher wrote into them are dense and in order. It trusts the server's framing, as `socket` does.
+//! Scenarios let members in, publish and give the swarm turns; it judges what arrives (`judge` says against what). It trusts the
+//! server's framing, as `socket` does. Nothing per delivery allocates.
 
+mod door;
+mod due;
+mod flux;
+mod inflater;
+mod judge;
+mod line;
 mod member;
 mod publisher;
+mod publishing;
+mod register;
+mod reply;
 mod scan;
+mod speech;
+mod tally;
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 
-pub use member::Expected;
-use member::Member;
+pub use door::Door;
+use due::Due;
+use judge::Account;
+pub use judge::Judge;
+use line::Line;
+use member::{Court, Member, Stage};
 pub use publisher::Publisher;
+pub use register::{EVENT, Register};
+pub use speech::Speech;
+pub use tally::{Span, Tally};
 
-use crate::socket::{Handshake, SocketError, client_frame};
+use crate::clock::Clock;
+use crate::position::Position;
 
 /// How much is read from a socket at once.
 const SCRATCH_BYTES: usize = 256 << 10;
-/// How long the server may take to let one subscriber in.
-const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest latency that is told apart, in microseconds, and how exactly, in digits.
-const LATENCY_MAX_US: u64 = 60_000_000;
-const LATENCY_DIGITS: u8 = 3;
+/// The longest that the tool waits in one turn, so that it looks at the clock.
+const TURN: Duration = Duration::from_millis(1);
+/// Publishers' tokens begin here, members' at 0.
+const PUBLISHERS: usize = usize::MAX / 2;
 
-/// What all members of a swarm have received, and what was wrong with it.
-pub struct Tally {
-    pub received: u64,
-    pub bytes: u64,
-    /// Numbers that were skipped.
-    pub lost: u64,
-    /// Numbers that were not higher than the one before: repeated, or out of order.
-    pub behind: u64,
-    /// Publications of another room than the expected.
-    pub misrouted: u64,
-    pub gaps: u64,
-    /// Connections that ended.
-    pub closed: u64,
-    /// From the time that the publisher wrote into a publication until it was read, in microseconds.
-    pub latency_us: Histogram<u64>,
+/// How a member comes in.
+pub struct Invitation {
+    /// Which of the doors.
+    pub door: usize,
+    /// The first command; its reply must be no error.
+    pub introduction: String,
+    /// The strands that it is to receive, in rising order.
+    pub strands: Vec<u32>,
+    /// Its times are told apart from the others', and its receive buffer is small: it is one that will read slowly.
+    pub apart: bool,
 }
 
-impl Default for Tally {
-    fn default() -> Self {
-        let latency_us = Histogram::new_with_bounds(1, LATENCY_MAX_US, LATENCY_DIGITS).expect("the bounds are in order");
-        Self { received: 0, bytes: 0, lost: 0, behind: 0, misrouted: 0, gaps: 0, closed: 0, latency_us }
-    }
-}
-
-impl Tally {
-    /// Nothing was lost, repeated, reordered, misrouted, admitted as lost or cut off.
-    pub fn is_clean(&self) -> bool {
-        self.lost + self.behind + self.misrouted + self.gaps + self.closed == 0
-    }
-
-    /// What went wrong, added up over several measurements.
-    pub fn add(&mut self, other: &Self) {
-        self.received += other.received;
-        self.bytes += other.bytes;
-        self.lost += other.lost;
-        self.behind += other.behind;
-        self.misrouted += other.misrouted;
-        self.gaps += other.gaps;
-        self.closed += other.closed;
-    }
-}
-
-/// Subscribers that are connected.
+/// Subscribers, known by numbers from 0, and publishers.
 pub struct Swarm {
     poll: Poll,
     events: Events,
+    doors: Vec<Door>,
     members: Vec<Member>,
-    expected: Expected,
+    publishers: Vec<Publisher>,
+    pub judge: Judge,
+    pub clock: Clock,
     scratch: Box<[u8]>,
-    pub tally: Tally,
-    /// The zero of the publishers' clock.
-    begun: Instant,
-}
-
-/// How a subscriber comes in.
-pub struct Door<'a> {
-    pub address: SocketAddr,
-    pub path: &'a str,
-    /// The first command; its reply must be no error.
-    pub introduction: String,
+    data: String,
+    /// Members that are in.
+    pub live: usize,
+    refusal: Option<String>,
 }
 
 impl Swarm {
-    /// Without members yet; `expected` is what they are to receive.
+    /// Without members yet, who will come in by `doors` and receive strands of `register`.
     ///
     /// # Errors
     /// When the operating system has no poll to give.
-    pub fn new(expected: Expected) -> io::Result<Self> {
+    pub fn new(doors: Vec<Door>, register: Register) -> io::Result<Self> {
         Ok(Self {
             poll: Poll::new()?,
             events: Events::with_capacity(1_024),
+            doors,
             members: Vec::new(),
-            expected,
+            publishers: Vec::new(),
+            judge: Judge::new(register),
+            clock: Clock::start(),
             scratch: vec![0; SCRATCH_BYTES].into(),
-            tally: Tally::default(),
-            begun: Instant::now(),
+            data: String::new(),
+            live: 0,
+            refusal: None,
         })
     }
 
-    pub fn len(&self) -> usize {
+    /// How many members have come, whatever became of them.
+    pub fn count(&self) -> usize {
         self.members.len()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
-    }
-
-    /// The time in microseconds that publications are marked with.
-    pub fn now_us(&self) -> u64 {
-        u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX)
-    }
-
-    /// Lets one subscriber in, and waits until it is.
+    /// Begins to let a member in.
     ///
     /// # Errors
-    /// [`SocketError`] when the server does not.
-    pub fn join(&mut self, door: &Door<'_>) -> Result<(), SocketError> {
-        let (tcp, early) = self.open(door)?;
-        Ok(self.adopt(tcp, early)?)
+    /// When there is no socket to be had.
+    pub fn invite(&mut self, invitation: Invitation) -> io::Result<usize> {
+        let number = self.members.len();
+        let Invitation { door, introduction, strands, apart } = invitation;
+        let stream = self.doors[door].connect(number, apart)?;
+        self.judge.register.entitle(strands.iter().copied());
+        let given = |strand: u32| self.judge.register.strand(strand).map_or(0, |strand| strand.given);
+        let account = Account::new(strands.iter().map(|strand| Due::from(*strand, given(*strand))).collect(), apart);
+        self.seat(number, stream, Stage::Connecting, account)?;
+        self.members[number].door = door;
+        self.members[number].introduction = Some(introduction.into());
+        Ok(number)
     }
 
-    /// A connection that has been let in, and what came behind that.
-    ///
-    /// # Errors
-    /// [`SocketError`] when the server does not let it in.
-    pub fn open(&mut self, door: &Door<'_>) -> Result<(TcpStream, Vec<u8>), SocketError> {
-        let mut tcp = TcpStream::connect(door.address)?;
-        tcp.set_nodelay(true)?;
-        tcp.set_read_timeout(Some(WELCOME_TIMEOUT))?;
-        let handshake = Handshake::new(door.address, door.path);
-        tcp.write_all(handshake.request.as_bytes())?;
-        let mut buffer = Vec::with_capacity(1_024);
-        let head = loop {
-            if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
-                break end + 4;
-            }
-            self.more(&mut tcp, &mut buffer)?;
-        };
-        handshake.check(&String::from_utf8_lossy(&buffer[..head]))?;
-        buffer.drain(..head);
-        tcp.write_all(&client_frame(0x1, door.introduction.as_bytes()))?;
-        loop {
-            if let Some((payload, used)) = scan::frame(&buffer) {
-                let reply = String::from_utf8_lossy(payload).into_owned();
-                buffer.drain(..used);
-                if !reply.starts_with("{\"event\":\"authenticated\"") {
-                    return Err(SocketError::Refused(reply));
-                }
-                return Ok((tcp, buffer));
-            }
-            self.more(&mut tcp, &mut buffer)?;
-        }
-    }
-
-    fn more(&mut self, tcp: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<(), SocketError> {
-        let length = tcp.read(&mut self.scratch)?;
-        if length == 0 {
-            return Err(SocketError::Ended);
-        }
-        buffer.extend_from_slice(&self.scratch[..length]);
-        Ok(())
-    }
-
-    /// Takes in a connection that is past its beginning.
+    /// Takes in a connection that needs no introduction, and is to receive `strands`.
     ///
     /// # Errors
     /// When it cannot be polled.
-    pub fn adopt(&mut self, tcp: TcpStream, early: Vec<u8>) -> io::Result<()> {
+    pub fn adopt(&mut self, tcp: TcpStream, strands: &[u32]) -> io::Result<usize> {
         tcp.set_nonblocking(true)?;
-        let mut stream = mio::net::TcpStream::from_std(tcp);
-        self.poll.registry().register(&mut stream, Token(self.members.len()), Interest::READABLE)?;
-        self.members.push(Member::new(stream, early));
+        self.judge.register.entitle(strands.iter().copied());
+        let account = Account::new(strands.iter().map(|strand| Due::from(*strand, 0)).collect(), false);
+        let number = self.members.len();
+        self.live += 1;
+        self.seat(number, mio::net::TcpStream::from_std(tcp), Stage::Live, account)?;
+        Ok(number)
+    }
+
+    fn seat(&mut self, number: usize, stream: mio::net::TcpStream, stage: Stage, account: Account) -> io::Result<()> {
+        let begun_us = self.clock.now_us();
+        let mut line = Line::new(stream, Vec::new());
+        line.register(self.poll.registry(), Token(number))?;
+        let member = Member { line, stage, account, door: 0, introduction: None, begun_us, is_deaf: false, pending: None };
+        if number < self.members.len() {
+            self.members[number] = member;
+        } else {
+            self.members.push(member);
+        }
         Ok(())
+    }
+
+    /// Why somebody was not let in, once it happened.
+    pub fn take_refusal(&mut self) -> Option<String> {
+        self.refusal.take()
+    }
+
+    /// Where a member stands in its log.
+    pub fn position(&self, number: usize) -> Option<Position> {
+        self.members[number].account.last
+    }
+
+    /// Which door a member came in by.
+    pub fn door(&self, number: usize) -> usize {
+        self.members[number].door
+    }
+
+    pub fn is_live(&self, number: usize) -> bool {
+        self.members[number].stage == Stage::Live
     }
 
     /// Waits for at most `timeout` and takes in what has come.
     ///
     /// # Errors
-    /// What the poll reports.
+    /// When a publisher's connection is lost, or the poll fails.
     pub fn turn(&mut self, timeout: Duration) -> io::Result<()> {
+        for index in 0..self.publishers.len() {
+            self.publishers[index].line.flush()?;
+        }
         match self.poll.poll(&mut self.events, Some(timeout)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             outcome => outcome?,
         }
-        let now_us = self.now_us();
-        for event in &self.events {
-            let Some(member) = self.members.get_mut(event.token().0) else { continue };
-            member.read(&mut self.scratch, &self.expected, now_us, &mut self.tally);
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        for event in &events {
+            let Token(token) = event.token();
+            if token < PUBLISHERS {
+                self.attend(token, event.is_writable());
+            } else {
+                let clock = self.clock;
+                self.publishers[token - PUBLISHERS].pump(&mut self.scratch, &mut self.judge, || clock.now_us())?;
+            }
+        }
+        self.events = events;
+        Ok(())
+    }
+
+    fn attend(&mut self, number: usize, writable: bool) {
+        let Self { judge, scratch, doors, clock, live, refusal, .. } = self;
+        let Some(member) = self.members.get_mut(number) else { return };
+        member.attend(writable, &mut Court { judge, scratch, doors, clock, live, refusal });
+    }
+
+    /// How many publications members are still to receive.
+    pub fn missing(&self) -> u64 {
+        self.members.iter().map(|member| member.account.missing(&self.judge.register)).sum()
+    }
+
+    /// Waits until nobody misses anything and every publication is answered, and books as lost or refused what is not by the deadline;
+    /// `each_turn` is called meanwhile.
+    ///
+    /// # Errors
+    /// What [`Swarm::turn`] and `each_turn` report.
+    pub fn settle(&mut self, deadline: Instant, mut each_turn: impl FnMut(&mut Self) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        while (self.unanswered() > 0 || self.missing() > 0) && Instant::now() < deadline {
+            self.turn(TURN)?;
+            each_turn(self)?;
+        }
+        let (missing, unanswered) = (self.missing(), self.unanswered() as u64);
+        let tally = &mut self.judge.tally;
+        if missing > 0 {
+            tally.counts.lost += missing;
+            tally.show(&format!("{missing} deliveries were still missing at the deadline"), &[]);
+        }
+        if unanswered > 0 {
+            tally.counts.refused += unanswered;
+            tally.show(&format!("{unanswered} publications were not answered by the deadline"), &[]);
         }
         Ok(())
     }
 
-    /// What is still missing when everyone should have had the numbers below `count`.
-    pub fn missing(&self, count: u64) -> u64 {
-        self.members.iter().map(|member| count.saturating_sub(member.next())).sum()
+    /// Publications that came in by each door.
+    pub fn received_by_door(&self) -> Vec<u64> {
+        let mut received = vec![0; self.doors.len().max(1)];
+        self.members.iter().for_each(|member| received[member.door] += member.account.received);
+        received
+    }
+
+    /// Members that are in, by door.
+    pub fn live_by_door(&self) -> Vec<u64> {
+        let mut live = vec![0; self.doors.len().max(1)];
+        self.members.iter().for_each(|member| live[member.door] += u64::from(member.stage == Stage::Live));
+        live
     }
 }

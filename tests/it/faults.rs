@@ -18,7 +18,7 @@ mod promoted;
 mod redis_lost;
 mod redis_stuck;
 mod rolling;
-mod saboteur;
+pub mod saboteur;
 mod scale;
 mod slow_readers;
 mod storm;

@@ -11,6 +11,7 @@ mod fixtures;
 mod fuzzing;
 mod hostile;
 mod jwks;
+mod loads;
 mod nodes;
 mod protocol_document;
 mod publishing_document;

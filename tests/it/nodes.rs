@@ -8,7 +8,6 @@ mod killed;
 mod once;
 mod outage;
 mod quiet;
-mod scenario;
 mod slow;
 mod traces;
 mod transcript;

@@ -7,7 +7,7 @@ pub(super) fn org(room: &str) -> Option<&str> {
 
 /// Whether a publication into `room` reaches a subscription: a room means itself and everything below it, `*` exactly one
 /// segment, a final `**` any rest.
-pub(super) fn reaches(pattern: &str, room: &str) -> bool {
+pub(crate) fn reaches(pattern: &str, room: &str) -> bool {
     let mut segments = room.split(':');
     for wanted in pattern.split(':') {
         match (wanted, segments.next()) {

@@ -1,29 +1,22 @@
-//! The publisher beside a swarm: many commands under way on one connection, none of which waits for the reply to the one before.
+//! A publisher beside a swarm: many publications under way on one connection, none of which waits for the answer to the one before.
 
-use std::io::{self, Read, Write};
+use std::collections::VecDeque;
+use std::io;
 use std::net::TcpStream;
 
-use super::scan;
-use crate::socket::{SocketError, client_frame};
+use super::judge::Judge;
+use super::line::{Line, Received};
+use super::scan::PONG;
+use super::speech::{Heard, Speech};
+use super::tally::Span;
+use crate::socket::client_frame;
 
-/// How much is read from the socket at once.
-const SCRATCH_BYTES: usize = 64 << 10;
-const TEXT: u8 = 0x1;
-
-/// A connection that publishes into one room.
+/// A connection that publishes.
 pub struct Publisher {
-    tcp: TcpStream,
-    event: String,
-    room: String,
-    filling: String,
-    out: Vec<u8>,
-    partial: Vec<u8>,
-    scratch: Box<[u8]>,
-    /// Numbers from 0 have been given out up to here.
-    pub published: u64,
-    pub acked: u64,
-    /// The first reply that was no acknowledgement.
-    pub refusal: Option<String>,
+    pub(super) line: Line,
+    speech: Speech,
+    /// Strand and due time of what has no answer yet, in the order of the answers.
+    under_way: VecDeque<(u32, u64)>,
 }
 
 impl Publisher {
@@ -31,63 +24,66 @@ impl Publisher {
     ///
     /// # Errors
     /// When the socket cannot be used without waiting.
-    pub fn new(tcp: TcpStream, event: &str, room: &str, filling_bytes: usize) -> io::Result<Self> {
+    pub fn new(tcp: TcpStream, early: Vec<u8>, speech: Speech) -> io::Result<Self> {
         tcp.set_nonblocking(true)?;
-        Ok(Self {
-            tcp,
-            event: event.to_owned(),
-            room: room.to_owned(),
-            filling: "x".repeat(filling_bytes),
-            out: Vec::new(),
-            partial: Vec::new(),
-            scratch: vec![0; SCRATCH_BYTES].into(),
-            published: 0,
-            acked: 0,
-            refusal: None,
-        })
+        Ok(Self { line: Line::new(mio::net::TcpStream::from_std(tcp), early), speech, under_way: VecDeque::new() })
     }
 
-    /// Publishes the next `count` numbers, which are marked as sent at `now_us`.
-    pub fn publish(&mut self, count: u64, now_us: u64) {
-        for n in self.published..self.published + count {
-            let Self { event, room, filling, .. } = self;
-            let data = format!(r#"{{"n":{n},"t":{now_us},"fill":"{filling}"}}"#);
-            let command = format!(r#"{{"event":"publish","id":{n},"data":{{"event":"{event}","room":"{room}","data":{data}}}}}"#);
-            self.out.extend_from_slice(&client_frame(TEXT, command.as_bytes()));
-        }
-        self.published += count;
+    /// Hands in one publication; it goes out with the next [`Publisher::pump`].
+    pub(super) fn say(&mut self, strand: u32, due_us: u64, room: &str, data: &str) {
+        self.speech.say(room, data, self.line.out());
+        self.under_way.push_back((strand, due_us));
     }
 
-    /// Writes what waits and reads the replies, as far as neither takes waiting.
+    /// Publications that have no answer yet.
+    pub(super) fn under_way(&self) -> usize {
+        self.under_way.len()
+    }
+
+    /// Writes what waits and reads the answers, as far as neither takes waiting.
     ///
     /// # Errors
-    /// [`SocketError`] when the connection is of no use any more.
-    pub fn pump(&mut self) -> Result<(), SocketError> {
-        while !self.out.is_empty() {
-            match self.tcp.write(&self.out) {
-                Ok(length) => drop(self.out.drain(..length)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error.into()),
-            }
-        }
+    /// When the connection is of no use any more.
+    pub(super) fn pump(&mut self, scratch: &mut [u8], judge: &mut Judge, now_us: impl Fn() -> u64) -> io::Result<()> {
+        self.line.flush()?;
         loop {
-            match self.tcp.read(&mut self.scratch) {
-                Ok(0) => return Err(SocketError::Ended),
-                Ok(length) => self.partial.extend_from_slice(&self.scratch[..length]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error.into()),
+            match self.line.read(scratch) {
+                Received::Some(length, more) => {
+                    self.line.partial.extend_from_slice(&scratch[..length]);
+                    self.hear(judge, now_us())?;
+                    if !more {
+                        return Ok(());
+                    }
+                }
+                Received::Nothing => return Ok(()),
+                Received::Ended => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server ended a publisher's connection")),
             }
         }
-        let mut used = 0;
-        while let Some((payload, length)) = scan::frame(&self.partial[used..]) {
-            if payload.starts_with(b"{\"event\":\"published\"") {
-                self.acked += 1;
-            } else if payload.starts_with(b"{\"event\":\"error\"") {
-                self.refusal.get_or_insert_with(|| String::from_utf8_lossy(payload).into_owned());
+    }
+
+    fn hear(&mut self, judge: &mut Judge, now_us: u64) -> io::Result<()> {
+        let Self { line, speech, under_way } = self;
+        let (mut used, mut pongs) = (0, Vec::new());
+        while let Some((heard, length)) = speech.hear(&line.partial[used..]) {
+            match heard {
+                Heard::Acked | Heard::Refused(_) => {
+                    let (strand, due_us) = under_way.pop_front().unwrap_or_default();
+                    if let Heard::Refused(why) = heard {
+                        judge.tally.counts.refused += 1;
+                        judge.tally.show("a publication was refused", why);
+                    } else {
+                        judge.tally.record(Span::Ack, now_us.saturating_sub(due_us));
+                        if let Some(strand) = judge.register.strand_mut(strand) {
+                            strand.acked += 1;
+                        }
+                    }
+                }
+                Heard::Ping(payload) => pongs.extend_from_slice(&client_frame(PONG, payload)),
+                Heard::Nothing => {}
             }
             used += length;
         }
-        self.partial.drain(..used);
-        Ok(())
+        line.partial.drain(..used);
+        if pongs.is_empty() { Ok(()) } else { line.send(&pongs) }
     }
 }

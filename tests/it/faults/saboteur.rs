@@ -23,31 +23,32 @@ const CHOSEN: usize = 4_321;
 
 /// What is done to the chosen publication of the first connection.
 #[derive(Clone, Copy, Debug)]
-enum Sabotage {
+pub enum Sabotage {
     Nothing,
     Drop,
     /// With the one after it.
     Swap,
     Repeat,
-    /// To whoever connects second.
+    /// To whoever connects later.
     Leak,
 }
 
 /// A gateway that is not to be trusted: it hands on what a good one sends, but for one publication.
-struct Saboteur {
-    address: SocketAddr,
+pub struct Saboteur {
+    pub address: SocketAddr,
 }
 
 /// What the connections of a saboteur share: frames that are kept for later, or for somebody else.
 type Kept = Arc<Mutex<Vec<Vec<u8>>>>;
 
 impl Saboteur {
-    async fn start(node: SocketAddr, sabotage: Sabotage) -> Self {
+    pub async fn start(node: SocketAddr, sabotage: Sabotage) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let kept = Kept::default();
         tokio::spawn(async move {
-            for first in [true, false] {
+            for number in 0.. {
+                let first = number == 0;
                 let (client, _) = listener.accept().await.unwrap();
                 let (mut from_client, to_client) = client.into_split();
                 let (from_node, mut to_node) = TcpStream::connect(node).await.unwrap().into_split();

@@ -1,0 +1,27 @@
+//! The clock of a run: Unix microseconds that never step back, so that a publication's time can be compared with the time at which a
+//! gateway on the same machine logged it.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Unix time at its beginning, and from then on what has elapsed.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    begun: Instant,
+    begun_us: u64,
+}
+
+impl Clock {
+    pub fn start() -> Self {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { begun: Instant::now(), begun_us: micros(unix) }
+    }
+
+    pub fn now_us(&self) -> u64 {
+        self.begun_us + micros(self.begun.elapsed())
+    }
+}
+
+/// Whole microseconds.
+pub fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

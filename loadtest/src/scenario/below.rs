@@ -1,0 +1,96 @@
+//! The floor of a fan: a bare server with as many sockets, to which the same is published at the same pace.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+
+use super::fan::{CPU, CPU_CONCATENATED, Fan, RATE, RATE_CONCATENATED, Run};
+use crate::drive::Drive;
+use crate::filling::filling;
+use crate::floor::{FanOut, Writes};
+use crate::pace::Pace;
+use crate::stop;
+use crate::swarm::Swarm;
+use crate::town::Town;
+use crate::trial::Trial;
+
+const SINGLE: &str = "one write each";
+const CONCATENATED: &str = "concatenated";
+/// What a publication is besides its filling, in bytes: the least that a frame can be.
+const FRAME_BYTES: usize = 190;
+/// How often the gateway's members are looked after meanwhile, so that they answer its pings.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
+
+/// A bare server and a swarm of its own.
+pub(super) struct Below {
+    floor: FanOut,
+    swarm: Swarm,
+}
+
+impl Below {
+    /// Its frames are as long as those of the gateway were on the wire.
+    ///
+    /// # Errors
+    /// When there are no sockets to be had.
+    pub fn start(fan: &Fan<'_>, trial: &Trial, town: &Town, wire_bytes: f64) -> anyhow::Result<Self> {
+        let compressed = filling((wire_bytes as usize).saturating_sub(FRAME_BYTES), false);
+        let filling = if fan.deflate { &compressed } else { &fan.filling };
+        let register = town.register();
+        let wanted: Vec<Vec<u32>> = town.residents.iter().map(|resident| register.reached_by(&resident.patterns)).collect();
+        let rooms = town.rooms.iter().map(|(_, room)| room.clone()).collect();
+        let floor = FanOut::start(&wanted, rooms, filling, trial.target.pin)?;
+        let mut swarm = Swarm::new(Vec::new(), register)?;
+        for strands in &wanted {
+            swarm.adopt(TcpStream::connect(floor.address())?, strands)?;
+        }
+        Ok(Self { floor, swarm })
+    }
+
+    /// Measures with one write for each publication, and, where several are under way, with one for all of them; the gateway's members
+    /// are `beside`.
+    ///
+    /// # Errors
+    /// When it takes too long.
+    pub fn measure(&mut self, fan: &Fan<'_>, trial: &mut Trial, town: &Town, beside: &mut Swarm) -> anyhow::Result<()> {
+        let run = self.measure_writes(fan, trial, town, beside, (Writes::Single, fan.pace))?;
+        for (kind, value) in run.cost(CPU, RATE).chain(run.times()) {
+            trial.figures.add_floor(kind, SINGLE, value);
+        }
+        trial.floors.add(&run.tally);
+        if fan.size() > 1 {
+            // What is concatenated is whole windows, as a server can have them at best.
+            let run = self.measure_writes(fan, trial, town, beside, (Writes::Concatenated, Pace::Burst(fan.size())))?;
+            for (kind, value) in run.cost(CPU_CONCATENATED, RATE_CONCATENATED) {
+                trial.figures.add_floor(kind, CONCATENATED, value);
+            }
+        }
+        Ok(())
+    }
+
+    fn measure_writes(
+        &mut self,
+        fan: &Fan<'_>,
+        trial: &Trial,
+        town: &Town,
+        beside: &mut Swarm,
+        (writes, pace): (Writes, Pace),
+    ) -> anyhow::Result<Run> {
+        let Self { floor, swarm } = self;
+        floor.set_writes(writes);
+        let (before, begun, mut looked_after) = (floor.cpu_ns(), Instant::now(), Instant::now());
+        Drive::new(pace, town.choice(), fan.publications, trial.deadline(), swarm).run(swarm, floor, |_| {
+            stop::check()?;
+            if looked_after.elapsed() > LOOK_AFTER {
+                looked_after = Instant::now();
+                beside.turn(Duration::ZERO)?;
+            }
+            Ok(())
+        })?;
+        let elapsed = begun.elapsed();
+        let run = Run { elapsed, cpu_ns: Some(floor.cpu_ns() - before), tool_ns: 0, tally: std::mem::take(&mut swarm.judge.tally) };
+        let counts = run.tally.counts;
+        ensure!(counts.is_clean(), "the floor was not measured within {} s: {counts:?}", fan.common.deadline_s);
+        Ok(run)
+    }
+}

@@ -1,0 +1,97 @@
+//! A gateway that the tool starts itself.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::metrics;
+use super::process::{Process, command};
+use crate::usage::Usage;
+
+/// How long one probe may take.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Limits that would get into the way of load.
+const ROOM_FOR_LOAD: [(&str, &str); 10] = [
+    ("LIMITS__CONNECTIONS_PER_NODE_MAX", "1000000"),
+    ("LIMITS__CONNECTIONS_PER_ORG_MAX", "0"),
+    ("LIMITS__MEMBERS_PER_ROOM_MAX", "1000000"),
+    ("LIMITS__COMMANDS_PER_S", "10000000"),
+    ("LIMITS__COMMANDS_BURST", "10000000"),
+    ("SERVER__CONNECTIONS_MAX", "1000000"),
+    ("SERVER__CONNECTIONS_PER_ADDRESS_MAX", "0"),
+    ("API__REQUESTS_PER_S", "0"),
+    ("INTERNAL__LISTEN", "127.0.0.1:0"),
+    ("TELEMETRY__LOG__FORMAT", "json"),
+];
+
+/// A process of the gateway, on free ports of loopback; killed when dropped.
+pub struct Gateway {
+    process: Process,
+    pub address: SocketAddr,
+    internal: SocketAddr,
+}
+
+impl Gateway {
+    /// Starts `binary`, on processor `cpu` if one is named, with limits out of the way and `settings` (names without `ROOMCAST_`), and
+    /// waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not start, or does not say where it is.
+    pub fn start(binary: &Path, cpu: Option<usize>, settings: &[(String, String)]) -> anyhow::Result<Self> {
+        let mut gateway = command(binary, cpu);
+        gateway.args(["serve", "--listen", "127.0.0.1:0"]);
+        // What this process inherits is meant for others.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ROOMCAST_")) {
+            gateway.env_remove(name);
+        }
+        gateway.envs(ROOM_FOR_LOAD.map(|(name, value)| (format!("ROOMCAST_{name}"), value)));
+        gateway.envs(settings.iter().map(|(name, value)| (format!("ROOMCAST_{name}"), value)));
+        let mut process = Process::start(&binary.display().to_string(), gateway)?;
+        let (address, internal) = process.says(serving)?;
+        process.becomes("ready", || probe(internal, "/readyz").filter(|answer| answer.contains("\"ready\"")))?;
+        Ok(Self { process, address, internal })
+    }
+
+    pub fn usage(&self) -> Usage {
+        self.process.usage()
+    }
+
+    /// What it counts under this name, whatever the labels.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        metrics::value(&probe(self.internal, "/metrics")?, name)
+    }
+}
+
+/// The addresses in the log's line that tells them.
+fn serving(line: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let field = |name: &str| line["fields"][name].as_str().or(line[name].as_str());
+    (field("message")? == "serving").then_some(())?;
+    Some((field("address")?.parse().ok()?, field("internal")?.parse().ok()?))
+}
+
+/// What a path of the internal port answers, head and body.
+fn probe(internal: SocketAddr, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect_timeout(&internal, PROBE_TIMEOUT).ok()?;
+    stream.set_read_timeout(Some(PROBE_TIMEOUT)).ok()?;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_that_tells_the_addresses_is_found() {
+        let line = r#"{"fields":{"message":"serving","address":"127.0.0.1:1","internal":"127.0.0.1:2"}}"#;
+        assert_eq!(serving(line).map(|(address, internal)| (address.port(), internal.port())), Some((1, 2)));
+        assert_eq!(serving(r#"{"fields":{"message":"draining"}}"#), None);
+        assert_eq!(serving("no JSON"), None);
+    }
+}

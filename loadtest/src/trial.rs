@@ -1,0 +1,220 @@
+//! What every scenario is made of: the target is started, a swarm is let in and driven, the meter runs along, and a report comes out.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde::Serialize;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::figures::{Figures, Kind};
+use crate::meter::Meter;
+use crate::option::positive;
+use crate::report::{Machine, Report};
+use crate::swarm::{Invitation, Register, Span, Swarm, Tally};
+use crate::target::{Target, TargetArgs};
+
+/// Files that the tool has open besides members' sockets.
+const FILES_BESIDES: u64 = 128;
+/// Members that are let in at a time where the scenario is about something else.
+pub const AT_ONCE: usize = 64;
+
+/// What all scenarios take.
+#[derive(Clone, Debug, clap::Args, Serialize)]
+#[command(next_help_heading = "Measuring")]
+pub struct Common {
+    /// How often to measure; medians are told. Where there is a floor, it is measured in turn with the gateway. Idle sessions, churn and soak
+    /// are measured once.
+    #[arg(long, default_value_t = 1, value_parser = positive::<usize>)]
+    pub runs: usize,
+    /// How long one measurement may take, in seconds; what is missing then is told as lost.
+    #[arg(long, default_value_t = 60, value_parser = positive::<u64>)]
+    pub deadline_s: u64,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub target: TargetArgs,
+}
+
+/// A scenario that is under way.
+pub struct Trial {
+    pub target: Target,
+    pub meter: Meter,
+    pub figures: Figures,
+    /// Of all runs so far.
+    pub total: Tally,
+    /// Of the floor's runs.
+    pub floors: Tally,
+    report: Report,
+    begun: Instant,
+    /// How long one measurement may take.
+    patience: Duration,
+}
+
+impl Trial {
+    /// Starts the target; the scenario of this name will need so many sockets.
+    ///
+    /// # Errors
+    /// When the target does not start, or there are too few files for the sockets.
+    pub fn begin(scenario: &str, options: &impl Serialize, common: &Common, sockets: usize) -> anyhow::Result<Self> {
+        raise_files(sockets)?;
+        let target = common.target.start()?;
+        let meter = Meter::start(&target)?;
+        let report = Report {
+            scenario: scenario.to_owned(),
+            started_at: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
+            options: told(options),
+            machine: machine(),
+            ..Report::default()
+        };
+        let (figures, total, floors) = Default::default();
+        Ok(Self { target, meter, figures, total, floors, report, begun: Instant::now(), patience: Duration::from_secs(common.deadline_s) })
+    }
+
+    /// When what begins now must be over.
+    pub fn deadline(&self) -> Instant {
+        Instant::now() + self.patience
+    }
+
+    /// A swarm that comes in by the target's nodes.
+    ///
+    /// # Errors
+    /// When the operating system has no poll to give.
+    pub fn swarm(&self, register: Register, deflate: bool) -> anyhow::Result<Swarm> {
+        Ok(Swarm::new(self.target.doors(deflate), register)?)
+    }
+
+    /// How member `number` comes in: as a user of its own, who wants `patterns` of `org` and so gets `strands`, from `since` on.
+    pub fn invitation(&self, number: usize, org: &str, patterns: &[String], strands: Vec<u32>, since: Option<String>) -> Invitation {
+        let token = self.target.tokens.of(org, &format!("user{number}"));
+        let mut data = json!({ "token": token, "rooms": patterns });
+        if let Some(since) = since {
+            data["since"] = Value::String(since);
+        }
+        let introduction = json!({ "event": "authenticate", "id": 1, "data": data }).to_string();
+        Invitation { door: self.target.door_of(number), introduction, strands, apart: false }
+    }
+
+    /// Lets members in, at most `at_once` at a time.
+    ///
+    /// # Errors
+    /// When one is not let in, or not all are within the deadline.
+    pub fn admit(&mut self, swarm: &mut Swarm, at_once: usize, invitations: Vec<Invitation>) -> anyhow::Result<()> {
+        let deadline = self.deadline();
+        swarm.admit(at_once, deadline, invitations, |swarm| self.meter.sample(swarm))
+    }
+
+    /// Waits until everybody has everything, and books as lost what they have not by the deadline.
+    ///
+    /// # Errors
+    /// When the way to the server is lost.
+    pub fn settle(&mut self, swarm: &mut Swarm) -> anyhow::Result<()> {
+        let deadline = self.deadline();
+        swarm.settle(deadline, |swarm| self.meter.sample(swarm))
+    }
+
+    /// The run's tally, which is added to the total.
+    pub fn take(&mut self, swarm: &mut Swarm) -> Tally {
+        let tally = std::mem::take(&mut swarm.judge.tally);
+        self.total.add(&tally);
+        tally
+    }
+
+    /// Notes one run's value.
+    pub fn note(&mut self, kind: Kind, value: f64) {
+        self.figures.add(kind, value);
+    }
+
+    /// Tells people something about the run that no number says.
+    pub fn remark(&mut self, remark: String) {
+        self.report.remarks.push(remark);
+    }
+
+    /// The report, once the swarm has nothing more to do.
+    pub fn end(mut self, swarm: &mut Swarm) -> Report {
+        self.take(swarm);
+        self.total.counts.published = swarm.judge.register.given;
+        let Self { meter, figures, total, floors, mut report, begun, .. } = self;
+        meter.write(swarm, &mut report);
+        report.elapsed_s = begun.elapsed().as_secs_f64();
+        report.ledger = total.counts;
+        report.figures = figures.into_figures();
+        report.latencies = total.latencies("");
+        report.latencies.extend(floors.latencies(", floor"));
+        report.remarks.extend(total.evidence);
+        report
+    }
+}
+
+/// The options by name, as they were given or are by default; credentials are not among them.
+fn told(options: &impl Serialize) -> BTreeMap<String, String> {
+    let Ok(Value::Object(options)) = serde_json::to_value(options) else { return BTreeMap::new() };
+    let text = |value: Value| match value {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        value => Some(value.to_string()),
+    };
+    options.into_iter().filter_map(|(name, value)| Some((name, text(value)?))).collect()
+}
+
+fn machine() -> Machine {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let processors = read("/proc/cpuinfo");
+    let processor = processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name.to_owned());
+    Machine {
+        processor: processor.unwrap_or_default(),
+        cores: std::thread::available_parallelism().map_or(0, usize::from),
+        kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// Lets the tool have as many files open as it may, and makes sure that those are enough.
+fn raise_files(sockets: usize) -> anyhow::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    let (wanted, allowed) = (sockets as u64 + FILES_BESIDES, limit.maximum.unwrap_or(u64::MAX));
+    if wanted > allowed {
+        bail!("{sockets} sockets need {wanted} open files and this user may have {allowed}: take fewer subscribers, or raise `ulimit -Hn`");
+    }
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).context("the limit of open files cannot be raised")
+}
+
+/// How many open files this user may have.
+pub fn files_max() -> usize {
+    getrlimit(Resource::Nofile)
+        .maximum
+        .map_or(usize::MAX, |files| usize::try_from(files.saturating_sub(FILES_BESIDES)).unwrap_or(usize::MAX))
+}
+
+/// A quantile of a span in milliseconds.
+pub fn quantile_ms(tally: &Tally, span: Span, quantile: f64) -> f64 {
+    tally.time(span).value_at_quantile(quantile) as f64 / 1_000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        common: Common,
+    }
+
+    #[test]
+    fn options_are_told_without_credentials() {
+        let options = told(&Cli::parse_from(["tool", "--token", "very-secret", "--runs", "3"]).common);
+        assert_eq!(options.get("runs").map(String::as_str), Some("3"));
+        assert!(!options.values().any(|value| value.contains("very-secret")), "{options:?}");
+    }
+
+    #[test]
+    fn too_many_sockets_are_refused_with_what_to_do() {
+        let refusal = raise_files(usize::MAX / 2).unwrap_err().to_string();
+        assert!(getrlimit(Resource::Nofile).maximum.is_none() || refusal.contains("ulimit -Hn"), "{refusal}");
+    }
+}

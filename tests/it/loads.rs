@@ -1,0 +1,165 @@
+//! The load test's scenarios against real nodes, each small, so that none can rot: its ledger is clean and its figures are there.
+
+use roomcast_loadtest::report::Report;
+use roomcast_loadtest::scenario::Scenario;
+
+use crate::faults::saboteur::{Sabotage, Saboteur};
+use crate::support::gateway::Token;
+use crate::support::world::World;
+
+/// What the words come to, against a gateway that the tool starts for them.
+fn run(words: &str) -> Report {
+    let gateway = ["--gateway", env!("CARGO_BIN_EXE_roomcast"), "--deadline-s", "30"];
+    run_words(&words.split_whitespace().chain(gateway).collect::<Vec<_>>())
+}
+
+fn run_words(words: &[&str]) -> Report {
+    Scenario::of_words(words).unwrap().run().unwrap()
+}
+
+/// The same on a thread of its own, beside what runs here.
+async fn run_beside(words: &[&str]) -> Report {
+    let scenario = Scenario::of_words(words).unwrap();
+    tokio::task::spawn_blocking(move || scenario.run()).await.unwrap().unwrap()
+}
+
+/// Nothing is wrong, and these figures are above 0.
+fn is_clean_with(report: &Report, figures: &[&str]) {
+    assert!(report.is_clean(), "{:?} {:?}", report.ledger, report.remarks);
+    for name in figures {
+        assert!(report.figure(name).is_some_and(|figure| figure.value > 0.0), "{name}: {:?}", report.figures);
+    }
+}
+
+/// These figures stand beside a floor.
+fn has_floors(report: &Report, figures: &[&str]) {
+    for name in figures {
+        assert!(report.figure(name).is_some_and(|figure| figure.ratio().is_some()), "{name}: {:?}", report.figures);
+    }
+}
+
+#[test]
+fn idle_sessions_cost_memory() {
+    let report = run("idle --sessions 50 --seconds 1 --settle-s 0");
+    is_clean_with(&report, &["memory_bytes_per_session", "join_p99_ms"]);
+    assert_eq!((report.nodes.len(), report.nodes[0].connections), (1, 50));
+}
+
+#[test]
+fn connecting_costs_more_than_its_floor() {
+    let report = run("connect --connections 40 --at-once 4 --floor --runs 2");
+    is_clean_with(&report, &["cpu_us_per_connection", "connections_per_s", "p50_ms", "p99_ms"]);
+    has_floors(&report, &["cpu_us_per_connection", "connections_per_s", "p50_ms"]);
+    assert_eq!(report.figure("p50_ms").unwrap().runs.len(), 2);
+}
+
+#[test]
+fn a_burst_stands_beside_both_floors() {
+    let report = run("burst --subscribers 20 --size 8 --bursts 10 --floor --runs 2");
+    is_clean_with(&report, &["cpu_us_per_delivery", "deliveries_per_s", "p50_ms"]);
+    has_floors(&report, &["cpu_us_per_delivery", "cpu_us_per_delivery_concatenated"]);
+    assert_eq!(report.ledger.received, 2 * 20 * 8 * 10);
+}
+
+#[test]
+fn everybody_is_whole_after_a_resume_storm() {
+    let report = run("resume-storm --clients 30 --missed 50 --redis --gateways 2 --elsewhere");
+    is_clean_with(&report, &["whole_p50_ms", "whole_max_ms", "cpu_us_per_client"]);
+    assert_eq!(report.ledger.received, 30 * (50 + 4));
+    assert!(report.redis.is_some_and(|redis| redis.commands.contains_key("fcall")));
+}
+
+#[test]
+fn fan_out_at_a_rate_has_the_floor_keep_the_same_time() {
+    let report = run("fanout --subscribers 20 --publications 100 --rate 500 --floor");
+    is_clean_with(&report, &["cpu_us_per_delivery", "p99_ms"]);
+    has_floors(&report, &["cpu_us_per_delivery", "p50_ms"]);
+    let stages: Vec<&str> = report.latencies.iter().map(|latency| latency.stage.as_str()).collect();
+    for stage in ["publish → socket", "publish → log", "log → socket", "publish → socket, floor"] {
+        assert!(stages.contains(&stage), "{stages:?}");
+    }
+}
+
+#[test]
+fn compressed_fan_out_is_checked_to_the_last_publication() {
+    let report = run("fanout --subscribers 10 --publications 100 --bytes 4000 --outstanding 8 --deflate --floor");
+    is_clean_with(&report, &["cpu_us_per_delivery"]);
+    let bytes = report.figure("bytes_per_delivery").unwrap().value;
+    assert!((200.0..3_000.0).contains(&bytes), "{bytes}");
+    assert_eq!(report.ledger.received, 10 * 100);
+}
+
+#[test]
+fn every_door_takes_publications_and_all_arrive() {
+    for (door, redis) in [("websocket", ""), ("rest", ""), ("ingest", "--redis")] {
+        let report = run(&format!("publish --through {door} --publications 200 --subscribers 2 {redis}"));
+        is_clean_with(&report, &["publications_per_s", "delivered_per_s", "ack_p50_ms", "cpu_us_per_publication"]);
+        assert_eq!((report.ledger.published, report.ledger.received), (200, 400), "{door}");
+    }
+}
+
+#[test]
+fn calls_of_the_function_stand_beside_redis_alone() {
+    let report = run("publish --through fcall --redis --reference --publications 500 --runs 2");
+    is_clean_with(&report, &["publications_per_s", "redis_cpu_us_per_publication"]);
+    has_floors(&report, &["publications_per_s", "publications_per_s_bare", "redis_cpu_us_per_publication_bare"]);
+    assert_eq!((report.ledger.published, report.ledger.received), (1_000, 1_000));
+}
+
+#[test]
+fn everybody_gets_what_reaches_them_in_many_rooms_of_several_orgs() {
+    let report = run("rooms --subscribers 60 --publications 500 --rate 2000 --patterns 0.5 --redis --gateways 2 --floor");
+    is_clean_with(&report, &["cpu_us_per_delivery", "deliveries_per_s", "p99_ms"]);
+    has_floors(&report, &["cpu_us_per_delivery", "p99_ms"]);
+    assert!(report.ledger.received > 500, "{:?}", report.ledger);
+}
+
+#[test]
+fn those_who_come_and_go_get_what_is_theirs_meanwhile() {
+    let words = "churn --seconds 2 --subscribers 30 --guests 20 --comings 30 --changes 60 --returns 10 --redis --gateways 2";
+    let report = run(words);
+    is_clean_with(&report, &["comings_per_s", "changes_per_s", "p99_ms", "whole_p99_ms", "cpu_percent"]);
+    assert!(report.series.iter().any(|series| series.title == "connections" && !series.points.is_empty()));
+}
+
+#[test]
+fn readers_that_stop_are_whole_afterwards() {
+    let report = run("slow --seconds 2 --subscribers 10 --slow 3 --bytes 30000 --rate 200");
+    is_clean_with(&report, &["others_p99_ms", "catch_up_max_ms", "overflows"]);
+    has_floors(&report, &["others_p99_ms"]);
+    assert_eq!(report.ledger.received, 10 * 3 * 2 * 200);
+}
+
+#[test]
+fn a_soak_tells_whether_memory_grows_and_times_do() {
+    let report = run("soak --seconds 4 --subscribers 30 --guests 5");
+    is_clean_with(&report, &["p50_ms", "p99_last_third_ms"]);
+    assert!(report.figure("memory_kib_per_minute").is_some() && report.nodes[0].memory_bytes_max.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_running_nodes_are_loaded_with_a_token() {
+    let world = World::of(2).await;
+    let nodes = world.addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let token = Token::of("acme", "load").mint();
+    let words = ["fanout", "--subscribers", "20", "--publications", "200", "--outstanding", "8", "--nodes", &nodes, "--token", &token];
+    let report = run_beside(&words).await;
+    is_clean_with(&report, &["deliveries_per_s"]);
+    assert_eq!(report.nodes.iter().map(|node| node.deliveries).collect::<Vec<_>>(), [2_000, 2_000]);
+    assert!(!report.options.values().any(|value| *value == token));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_a_gateway_does_to_one_publication_of_thousands_is_caught() {
+    let world = World::of(1).await;
+    let token = Token::of("acme", "load").mint();
+    for (sabotage, lost, behind) in [(Sabotage::Nothing, 0, 0), (Sabotage::Drop, 1, 0), (Sabotage::Swap, 1, 1), (Sabotage::Repeat, 0, 1)] {
+        let saboteur = Saboteur::start(world.nodes[0].address, sabotage).await;
+        let node = saboteur.address.to_string();
+        let words = ["fanout", "--subscribers", "2", "--publications", "5000", "--outstanding", "64", "--nodes", &node, "--token", &token];
+        let report = run_beside(&words).await;
+        assert_eq!((report.ledger.lost, report.ledger.behind), (lost, behind), "{sabotage:?}: {:?}", report.remarks);
+        assert_eq!(report.is_clean(), matches!(sabotage, Sabotage::Nothing));
+        assert_eq!(report.remarks.is_empty(), report.is_clean());
+    }
+}

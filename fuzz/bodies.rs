@@ -16,7 +16,7 @@ use roomcast::broker::{Body, OrgEvent, envelope, ingest_entry};
 use roomcast::config::rooms;
 use roomcast::protocol::codec::json;
 use roomcast::protocol::command::{Action, Address, Command};
-use roomcast::protocol::publication::{DEPTH_MAX, depth};
+use roomcast::protocol::publication::{DEPTH_MAX, is_deeper_than};
 use roomcast::protocol::push::Answer;
 use roomcast::protocol::{CloseCode, CommandId, OrgId, Pattern, Publication, Push, Reply, RoomName, RoomSyntax, Selector};
 use roomcast::transport::websocket::{Assembler, Incoming, Limits, deflate};
@@ -209,7 +209,7 @@ fn fits_a_frame(publication: &Publication) {
     let message = object(&frame);
     assert_eq!(message["room"].get(), format!("\"{}\"", publication.room));
     assert_eq!(message["event"].get(), format!("\"{}\"", publication.event));
-    assert!(depth(&frame) <= DEPTH_MAX);
+    assert!(!is_deeper_than(DEPTH_MAX, &frame));
 }
 
 /// One JSON object by its members, whose values are left as they are: JSON sets no bounds to numbers, and programs do.

@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use command::{OrgGone, OrgLink};
 pub use config::{Config, Limits};
-pub use send_queue::{SendQueue, Sink};
+pub use send_queue::{NoSink, SendQueue, Sink};
 
 use crate::broker::{Broker, feed};
 use crate::protocol::{OrgId, Pattern, SessionId, Wire};

@@ -144,6 +144,8 @@ impl Node {
             tracing::warn!(?health, "the broker is not reachable; serving without it until it is");
         }
         let routes = node.door.router().merge(api::router(Arc::clone(&api)).map_err(StartError::ApiOrigin)?).merge(web::router());
+        let door = Arc::clone(&node.door);
+        let public = public.with_shortcut(Box::new(move |stream, peer, limits| door.shortcut(stream, peer, limits)));
         node.tasks.spawn(public.serve(routes, node.stop.clone()));
         node.tasks.spawn(internal.serve(api::internal_router(Arc::clone(&api)), node.stop.clone()));
         node.spawn(api::cluster::answer_notes(api));
@@ -303,7 +305,8 @@ async fn keep_registered(broker: Arc<dyn Broker>, registry: Arc<Registry>, mut i
     loop {
         interval.tick().await;
         info.sessions = registry.len() as u64;
-        let waiting: usize = registry.list(None, usize::MAX, |_| true).iter().map(|entry| entry.queue.bytes()).sum();
+        let mut waiting = 0;
+        registry.visit(|entry| waiting += entry.queue.bytes());
         metrics::send_queue_bytes().set(waiting as f64);
         metrics::broker_ready().set(if broker.health() == Health::Ready { 1.0 } else { 0.0 });
         // The broker reports its own health; the lease is renewed when it is back.

@@ -19,7 +19,7 @@ use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use super::Api;
 use super::problem::Problem;
 use crate::auth::{Caller, Scope};
-use crate::protocol::publication::{DEPTH_MAX, depth, is_paired};
+use crate::protocol::publication::{DEPTH_MAX, is_deeper_than, is_paired};
 use crate::protocol::{Code, Fault, OrgId, SessionId};
 
 /// The scope that a route needs, as a type.
@@ -132,7 +132,7 @@ fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// Reads one JSON object; its nesting is measured first, because raw parts of it are passed on unread.
 pub(super) fn object<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
-    if depth(json) > DEPTH_MAX {
+    if is_deeper_than(DEPTH_MAX, json) {
         return Err(Problem::invalid(format!("the body is nested deeper than {DEPTH_MAX} levels")));
     }
     if !is_paired(json) {
@@ -193,9 +193,9 @@ mod tests {
 
     #[test]
     fn brackets_in_strings_are_no_nesting() {
-        assert_eq!(depth(br#"{"a":"[[[\"{{{","b":[[1]]}"#), 3);
-        assert_eq!(depth(b"]]]"), 0);
-        assert_eq!(depth(br#""\\" [ "]" [ ] ]"#), 2);
+        for (depth, json) in [(3, &br#"{"a":"[[[\"{{{","b":[[1]]}"#[..]), (0, b"]]]"), (2, br#""\\" [ "]" [ ] ]"#)] {
+            assert!(!is_deeper_than(depth, json) && (depth == 0 || is_deeper_than(depth - 1, json)));
+        }
     }
 
     #[test]

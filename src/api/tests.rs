@@ -16,7 +16,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::auth::{self, MintRequest, Scope, SigningKey, Verifier, api_key, mint};
 use crate::broker::memory::{self, MemoryBroker};
-use crate::hub::{self, SendQueue};
+use crate::hub::{self, NoSink, SendQueue};
 use crate::limit::Rate;
 use crate::protocol::{EventRules, RoomSyntax, SessionId};
 use crate::session::{self, Session};
@@ -178,7 +178,8 @@ impl Node {
 
     /// A session that is subscribed to the rooms.
     async fn connect(&self, user: &str, org: &str, rooms: &[&str]) -> Client {
-        let mut session = Session::new(Arc::clone(&self.sessions), wire::json(), None);
+        let queue = Arc::new(SendQueue::new(self.sessions.queue_limits(), NoSink));
+        let mut session = Session::new(Arc::clone(&self.sessions), wire::json(), queue);
         let client = Client { id: session.id(), queue: Arc::clone(session.queue()) };
         session.present(self.token(user, Some(org), &[]));
         if !rooms.is_empty() {

@@ -159,7 +159,7 @@ impl Rule {
     }
 
     fn checked(text: &str, rights: u8, index: usize, org: &OrgId, syntax: &RoomSyntax) -> Result<Self, GrantError> {
-        let pattern = syntax.pattern(text).map_err(|fault| GrantError::Malformed { index, why: fault.message.into_owned() })?;
+        let pattern = syntax.pattern_for(org, text).map_err(|fault| GrantError::Malformed { index, why: fault.message.into_owned() })?;
         if pattern.org() != org {
             return Err(GrantError::ForeignOrg { index });
         }

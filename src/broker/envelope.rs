@@ -19,7 +19,7 @@ use bytes::Bytes;
 use serde::de::IgnoredAny;
 
 use super::{Body, Entry, OrgEvent};
-use crate::protocol::publication::{DEPTH_MAX, depth, is_paired};
+use crate::protocol::publication::{DEPTH_MAX, is_deeper_than, is_paired};
 use crate::protocol::{EventName, GapReason, OrgId, Position, Priority, Publication, RoomSyntax, SessionId};
 
 /// The longest line before the data of a bus message, in bytes: the limits of the publish function with room to spare.
@@ -143,7 +143,7 @@ fn read_options(mut rest: &str, into: &mut Publication) -> Option<()> {
 pub fn is_data(data: &[u8]) -> bool {
     // Skipping over a value neither looks into its strings, so their encoding is checked first, nor counts its levels.
     let one_value = || std::str::from_utf8(data).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok());
-    depth(data) < DEPTH_MAX && one_value() && is_paired(data)
+    !is_deeper_than(DEPTH_MAX - 1, data) && one_value() && is_paired(data)
 }
 
 fn check_of(header: &str) -> Option<u64> {

@@ -82,7 +82,7 @@ impl Org {
             Served::Full => return false,
         }
         // Replays of commands that wait start from an empty queue, and one with a seam ends in one.
-        let needs_empty = member.seam_waits() || (!member.waiting.is_empty() && member.queue.holds_log());
+        let needs_empty = member.seam_waits() || (member.has_waiting() && member.queue.holds_log());
         if needs_empty && member.queue.want_drain() {
             return false;
         }
@@ -91,7 +91,7 @@ impl Org {
             if !member.is_live() {
                 return true;
             }
-            let Some(command) = member.waiting.pop_front() else { return false };
+            let Some(command) = member.next_waiting() else { return false };
             self.subscribe_now(command);
         }
         false

@@ -94,8 +94,14 @@ impl OrgLink {
         self.send(OrgCommand::Drained(self.slot)).await
     }
 
-    pub async fn heartbeat(&self) -> Result<(), OrgGone> {
-        self.send(OrgCommand::Heartbeat(self.slot)).await
+    /// As [`OrgLink::drained`], unless that takes waiting: `false` then.
+    pub fn try_drained(&self) -> bool {
+        self.commands.try_send(OrgCommand::Drained(self.slot)).is_ok()
+    }
+
+    /// An org that is too busy to be asked delivers, and positions come with what it delivers.
+    pub fn heartbeat(&self) {
+        let _ = self.commands.try_send(OrgCommand::Heartbeat(self.slot));
     }
 
     /// Ends all of the session's subscriptions. An org whose task is gone has forgotten the session already.

@@ -3,11 +3,14 @@
 //! Each publication is encoded once per wire; sessions that get the same part of the batch share one concatenated piece, which
 //! is one write each. Nothing here allocates, parses or formats per delivery.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::frames;
-use super::member::CatchUp;
+use super::member::{CatchUp, Member};
 use super::org::Org;
 use super::router::Slot;
 use super::send_queue::Pushed;
@@ -129,7 +132,7 @@ impl Org {
         }
         member.told_seq = member.told_seq.max(last_seq);
         let bytes = self.batch.group(mask, member.wire.as_ref(), batch);
-        self.push(slot, &bytes, before);
+        push(member, slot, bytes, before, &mut self.again);
     }
 
     /// Tells every live session of an admitted loss; those in catch-up meet it on their way.
@@ -143,16 +146,22 @@ impl Org {
         }
     }
 
-    /// Pushes to a live session; one that has no room is lagging from now on.
-    pub(super) fn push(&mut self, slot: Slot, bytes: &bytes::Bytes, before: Option<Position>) {
-        let Some(member) = self.members.get_mut(slot as usize) else { return };
-        if let Pushed::Overflowed(cursor) = member.queue.push_log(bytes, before) {
-            metrics::dropped(DropReason::Overflow).increment(1);
-            member.start_catch_up(CatchUp::lagging(cursor));
-            // Not served before the delivery in hand is done: the tail holds all of it already, and the rest of it would come
-            // twice.
-            self.again.insert(slot);
+    /// Pushes to a live session.
+    pub(super) fn push(&mut self, slot: Slot, bytes: &Bytes, before: Option<Position>) {
+        if let Some(member) = self.members.get_mut(slot as usize) {
+            push(member, slot, bytes, before, &mut self.again);
         }
+    }
+}
+
+/// Pushes to a live session; one that has no room is lagging from now on.
+fn push(member: &mut Member, slot: Slot, bytes: &Bytes, before: Option<Position>, again: &mut BTreeSet<Slot>) {
+    if let Pushed::Overflowed(cursor) = member.queue.push_log(bytes, before) {
+        metrics::dropped(DropReason::Overflow).increment(1);
+        member.start_catch_up(CatchUp::lagging(cursor));
+        // Not served before the delivery in hand is done: the tail holds all of it already, and the rest of it would come
+        // twice.
+        again.insert(slot);
     }
 }
 

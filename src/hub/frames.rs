@@ -13,7 +13,8 @@ use crate::protocol::{Position, Publication, Push, Wire};
 pub struct Batch {
     frames: Vec<[Option<Bytes>; WIRES_MAX]>,
     groups: HashMap<(u64, usize), Bytes>,
-    recent: Option<((u64, usize), Bytes)>,
+    /// What was asked for last; no publication at all stands for nothing.
+    recent: ((u64, usize), Bytes),
 }
 
 impl Batch {
@@ -22,27 +23,24 @@ impl Batch {
         self.frames.clear();
         self.frames.resize_with(count, Default::default);
         self.groups.clear();
-        self.recent = None;
+        self.recent = Default::default();
     }
 
     /// The publications whose bits are set in `mask`, one after another, as bytes for `wire`.
-    pub fn group(&mut self, mask: u64, wire: &dyn Wire, publications: &[Arc<Publication>]) -> Bytes {
+    pub fn group(&mut self, mask: u64, wire: &dyn Wire, publications: &[Arc<Publication>]) -> &Bytes {
         let key = (mask, wire.kind());
-        if let Some((recent, bytes)) = &self.recent
-            && *recent == key
-        {
-            return bytes.clone();
+        if self.recent.0 != key {
+            let bytes = match self.groups.get(&key) {
+                Some(bytes) => bytes.clone(),
+                None => {
+                    let bytes = self.concatenate(mask, wire, publications);
+                    self.groups.insert(key, bytes.clone());
+                    bytes
+                }
+            };
+            self.recent = (key, bytes);
         }
-        let bytes = match self.groups.get(&key) {
-            Some(bytes) => bytes.clone(),
-            None => {
-                let bytes = self.concatenate(mask, wire, publications);
-                self.groups.insert(key, bytes.clone());
-                bytes
-            }
-        };
-        self.recent = Some((key, bytes.clone()));
-        bytes
+        &self.recent.1
     }
 
     fn concatenate(&mut self, mask: u64, wire: &dyn Wire, publications: &[Arc<Publication>]) -> Bytes {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::command::Subscribe;
 use super::send_queue::SendQueue;
+use crate::auth::Grant;
 use crate::protocol::push::Gap;
 use crate::protocol::{GapReason, Pattern, Position, Publication, SessionId, Wire};
 use crate::telemetry::metrics::{self, ResumeOutcome};
@@ -21,8 +22,8 @@ pub struct Member {
     pub delivery: Delivery,
     /// The newest position that the session was told in any way.
     pub told_seq: u64,
-    /// Subscribe commands that wait for the end of the present catch-up.
-    pub waiting: VecDeque<Subscribe>,
+    /// Subscribe commands that wait for the end of the present catch-up; seldom any.
+    waiting: Option<Box<VecDeque<Subscribe>>>,
 }
 
 pub struct Subscription {
@@ -70,6 +71,37 @@ impl CatchUp {
 }
 
 impl Member {
+    pub fn new(session: SessionId, queue: Arc<SendQueue>, wire: Arc<dyn Wire>) -> Self {
+        Self { session, queue, wire, subscriptions: Vec::new(), delivery: Delivery::Live, told_seq: 0, waiting: None }
+    }
+
+    /// Commands that wait.
+    pub fn waiting(&mut self) -> &mut VecDeque<Subscribe> {
+        self.waiting.get_or_insert_default()
+    }
+
+    pub fn each_waiting(&mut self) -> impl Iterator<Item = &mut Subscribe> {
+        self.waiting.iter_mut().flat_map(|waiting| waiting.iter_mut())
+    }
+
+    pub fn has_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    pub fn next_waiting(&mut self) -> Option<Subscribe> {
+        let next = self.waiting.as_mut()?.pop_front();
+        if self.waiting.as_ref().is_some_and(|waiting| waiting.is_empty()) {
+            self.waiting = None;
+        }
+        next
+    }
+
+    /// The patterns that it has or waits for.
+    pub fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        let waiting = self.waiting.iter().flat_map(|waiting| waiting.iter()).flat_map(|command| command.grants.iter().map(Grant::pattern));
+        self.subscriptions.iter().map(|subscription| &subscription.pattern).chain(waiting)
+    }
+
     pub fn catch_up(&mut self) -> Option<&mut CatchUp> {
         match &mut self.delivery {
             Delivery::CatchUp(catch_up) => Some(catch_up),

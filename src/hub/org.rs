@@ -30,6 +30,8 @@ use crate::telemetry::metrics;
 
 /// Commands handled before the feed gets its turn.
 const COMMANDS_AT_ONCE: usize = 256;
+/// Commands handled before other tasks get their turn.
+const COMMANDS_A_TURN: usize = 16;
 /// Doubts closer together than this are one: a lost connection is noticed in several ways, and a fence comes with the last.
 const DOUBT_LASTS: Duration = Duration::from_secs(30);
 /// The longest pause between attempts to read a log that cannot be read.
@@ -143,8 +145,12 @@ impl Org {
                     self.finish(outcome).await;
                 }
                 _ = inbox.recv_many(&mut commands, COMMANDS_AT_ONCE), if serving => {
-                    for command in commands.drain(..) {
+                    for (number, command) in commands.drain(..).enumerate() {
                         self.handle(command);
+                        if number % COMMANDS_A_TURN == COMMANDS_A_TURN - 1 {
+                            // Each may have been a long replay from memory.
+                            tokio::task::yield_now().await;
+                        }
                     }
                     self.serve_again();
                     self.replays.clear();

@@ -22,37 +22,49 @@ pub struct Router {
     patterns: usize,
 }
 
+/// Most nodes have one child or one member at most, and an org has one node for each of its users, so what is empty takes no room.
 #[derive(Debug, Default)]
 struct Node {
-    named: HashMap<Box<str>, Node>,
+    named: Option<Box<HashMap<Box<str>, Node>>>,
     any: Option<Box<Node>>,
-    /// Patterns that end here.
-    exact: Members,
-    /// Patterns that end here and mean everything below too.
-    below: Members,
+    /// Of the pattern that ends here.
+    exact: Option<Box<Members>>,
+    /// Of the pattern that ends here and means everything below too.
+    below: Option<Box<Members>>,
 }
 
-#[derive(Debug, Default)]
+/// Who is subscribed to one pattern.
+#[derive(Debug)]
 struct Members {
+    pattern: Pattern,
     slots: Vec<Slot>,
-    places: HashMap<Slot, usize>,
+    /// Where each slot stands in the list, once that is long.
+    places: Option<Box<HashMap<Slot, u32>>>,
 }
 
 impl Router {
-    /// Adds a subscription; `false` when the slot already had it.
-    pub fn subscribe(&mut self, pattern: &Pattern, slot: Slot) -> bool {
+    /// Adds a subscription; `None` when the slot already had it. The answer is the same pattern, one for all that have it.
+    pub fn subscribe(&mut self, pattern: &Pattern, slot: Slot) -> Option<Pattern> {
         let mut node = &mut self.root;
         for (_, step) in routed(pattern) {
             node = match step {
                 Step::Any => node.any.get_or_insert_default(),
-                Step::Name(name) if node.named.contains_key(name) => node.named.get_mut(name).expect("the key was just seen"),
-                Step::Name(name) => node.named.entry(name.into()).or_default(),
+                Step::Name(name) => {
+                    let named = node.named.get_or_insert_default();
+                    if !named.contains_key(name) {
+                        named.insert(name.into(), Node::default());
+                    }
+                    named.get_mut(name).expect("the key was just seen")
+                }
             };
         }
-        let added = node.members(pattern).insert(slot);
-        self.subscriptions += usize::from(added);
-        self.patterns += usize::from(added && node.members(pattern).slots.len() == 1);
-        added
+        let members = node.place(pattern.reaches_below());
+        self.patterns += usize::from(members.is_none());
+        let members = members.get_or_insert_with(|| Box::new(Members::of(pattern)));
+        members.insert(slot).then(|| {
+            self.subscriptions += 1;
+            members.pattern.clone()
+        })
     }
 
     /// Removes a subscription and whatever part of the trie nobody needs any more.
@@ -70,14 +82,15 @@ impl Router {
         for (_, step) in routed(pattern) {
             let next = match step {
                 Step::Any => node.any.as_deref(),
-                Step::Name(name) => node.named.get(name),
+                Step::Name(name) => node.child(name),
             };
             match next {
                 Some(next) => node = next,
                 None => return 0,
             }
         }
-        if pattern.reaches_below() { node.below.slots.len() } else { node.exact.slots.len() }
+        let members = if pattern.reaches_below() { &node.below } else { &node.exact };
+        members.as_ref().map_or(0, |members| members.slots.len())
     }
 
     /// Visits every slot that a publication into `room` reaches; with `cascade` also those subscribed below the room.
@@ -85,12 +98,12 @@ impl Router {
         let mut segments = room.segments();
         let channel = segments.next().unwrap_or_default();
         segments.next();
-        self.root.below.visit(visit);
+        visit_members(&self.root.below, visit);
         if cascade && channel == "org" {
             // The org room with cascade is above every channel: it reaches every session of the org.
             return self.root.visit_all(visit);
         }
-        if let Some(node) = self.root.named.get(channel) {
+        if let Some(node) = self.root.child(channel) {
             node.walk(segments.clone(), cascade, visit);
         }
         if let Some(node) = self.root.any.as_deref()
@@ -116,16 +129,20 @@ fn routed(pattern: &Pattern) -> impl Iterator<Item = (usize, Step<'_>)> {
 }
 
 impl Node {
-    fn members(&mut self, pattern: &Pattern) -> &mut Members {
-        if pattern.reaches_below() { &mut self.below } else { &mut self.exact }
+    fn child(&self, name: &str) -> Option<&Self> {
+        self.named.as_ref()?.get(name)
+    }
+
+    fn place(&mut self, below: bool) -> &mut Option<Box<Members>> {
+        if below { &mut self.below } else { &mut self.exact }
     }
 
     /// `segments` are those below this node.
     fn walk<'a>(&self, mut segments: impl Iterator<Item = &'a str> + Clone, cascade: bool, visit: &mut impl FnMut(Slot)) {
-        self.below.visit(visit);
+        visit_members(&self.below, visit);
         match segments.next() {
             Some(segment) => {
-                if let Some(node) = self.named.get(segment) {
+                if let Some(node) = self.child(segment) {
                     node.walk(segments.clone(), cascade, visit);
                 }
                 if let Some(node) = self.any.as_deref() {
@@ -133,27 +150,28 @@ impl Node {
                 }
             }
             None if cascade => {
-                self.exact.visit(visit);
+                visit_members(&self.exact, visit);
                 self.visit_below(visit);
             }
-            None => self.exact.visit(visit),
+            None => visit_members(&self.exact, visit),
         }
     }
 
     fn visit_below(&self, visit: &mut impl FnMut(Slot)) {
-        for node in self.named.values().chain(self.any.as_deref()) {
+        let named = self.named.iter().flat_map(|named| named.values());
+        for node in named.chain(self.any.as_deref()) {
             node.visit_all(visit);
         }
     }
 
     fn visit_all(&self, visit: &mut impl FnMut(Slot)) {
-        self.exact.visit(visit);
-        self.below.visit(visit);
+        visit_members(&self.exact, visit);
+        visit_members(&self.below, visit);
         self.visit_below(visit);
     }
 
     fn remove(&mut self, steps: &[Step<'_>], pattern: &Pattern, slot: Slot) -> bool {
-        let Some((step, rest)) = steps.split_first() else { return self.members(pattern).remove(slot) };
+        let Some((step, rest)) = steps.split_first() else { return self.remove_member(pattern.reaches_below(), slot) };
         match step {
             Step::Any => {
                 let Some(node) = self.any.as_deref_mut() else { return false };
@@ -164,41 +182,64 @@ impl Node {
                 removed
             }
             Step::Name(name) => {
-                let Some(node) = self.named.get_mut(*name) else { return false };
+                let Some(named) = &mut self.named else { return false };
+                let Some(node) = named.get_mut(*name) else { return false };
                 let removed = node.remove(rest, pattern, slot);
                 if node.is_empty() {
-                    self.named.remove(*name);
+                    named.remove(*name);
+                }
+                if named.is_empty() {
+                    self.named = None;
                 }
                 removed
             }
         }
     }
 
+    fn remove_member(&mut self, below: bool, slot: Slot) -> bool {
+        let place = self.place(below);
+        let removed = place.as_mut().is_some_and(|members| members.remove(slot));
+        if place.as_ref().is_some_and(|members| members.slots.is_empty()) {
+            *place = None;
+        }
+        removed
+    }
+
     fn is_empty(&self) -> bool {
-        self.named.is_empty() && self.any.is_none() && self.exact.slots.is_empty() && self.below.slots.is_empty()
+        self.named.is_none() && self.any.is_none() && self.exact.is_none() && self.below.is_none()
+    }
+}
+
+fn visit_members(members: &Option<Box<Members>>, visit: &mut impl FnMut(Slot)) {
+    for slot in members.iter().flat_map(|members| &members.slots) {
+        visit(*slot);
     }
 }
 
 impl Members {
-    fn visit(&self, visit: &mut impl FnMut(Slot)) {
-        for slot in &self.slots {
-            visit(*slot);
-        }
+    fn of(pattern: &Pattern) -> Self {
+        // Most patterns of an org are rooms of one user each.
+        Self { pattern: pattern.clone(), slots: Vec::with_capacity(1), places: None }
     }
 
     fn place(&self, slot: Slot) -> Option<usize> {
-        if self.places.is_empty() { self.slots.iter().position(|member| *member == slot) } else { self.places.get(&slot).copied() }
+        match &self.places {
+            Some(places) => places.get(&slot).map(|place| *place as usize),
+            None => self.slots.iter().position(|member| *member == slot),
+        }
     }
 
     fn insert(&mut self, slot: Slot) -> bool {
         if self.place(slot).is_some() {
             return false;
         }
+        // Slots are 32 bits wide, so places are too.
+        let place = self.slots.len() as u32;
         self.slots.push(slot);
-        if !self.places.is_empty() {
-            self.places.insert(slot, self.slots.len() - 1);
-        } else if self.slots.len() > INDEXED_ABOVE {
-            self.places = self.slots.iter().enumerate().map(|(place, slot)| (*slot, place)).collect();
+        match &mut self.places {
+            Some(places) => drop(places.insert(slot, place)),
+            None if self.slots.len() > INDEXED_ABOVE => self.places = Some(Box::new(self.slots.iter().copied().zip(0..).collect())),
+            None => {}
         }
         true
     }
@@ -206,10 +247,10 @@ impl Members {
     fn remove(&mut self, slot: Slot) -> bool {
         let Some(place) = self.place(slot) else { return false };
         self.slots.swap_remove(place);
-        if !self.places.is_empty() {
-            self.places.remove(&slot);
+        if let Some(places) = &mut self.places {
+            places.remove(&slot);
             if let Some(moved) = self.slots.get(place) {
-                self.places.insert(*moved, place);
+                places.insert(*moved, place as u32);
             }
         }
         true
@@ -271,7 +312,7 @@ mod tests {
             let (mut router, mut model) = (Router::default(), BTreeSet::new());
             for (subscribe, pattern, slot) in steps {
                 if subscribe {
-                    prop_assert_eq!(router.subscribe(&pattern, slot), model.insert((pattern, slot)));
+                    prop_assert_eq!(router.subscribe(&pattern, slot).is_some(), model.insert((pattern, slot)));
                 } else {
                     router.unsubscribe(&pattern, slot);
                     model.remove(&(pattern, slot));
@@ -292,7 +333,7 @@ mod tests {
 
         #[test]
         fn large_rooms_keep_their_members_straight(steps in prop::collection::vec((any::<bool>(), 0u32..200), 0..600)) {
-            let (mut members, mut model) = (Members::default(), BTreeSet::new());
+            let (mut members, mut model) = (Members::of(&syntax().pattern("kpi:acme").unwrap()), BTreeSet::new());
             for slot in 0..100 { members.insert(slot); model.insert(slot); }
             for (insert, slot) in steps {
                 if insert { prop_assert_eq!(members.insert(slot), model.insert(slot)); }

@@ -5,21 +5,31 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::task::Waker;
 
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
-use std::sync::Arc;
-use tokio::sync::Notify;
 
 use crate::protocol::{Close, Position};
 
 /// Pieces handed to the socket in one write.
 const SLICES_MAX: usize = 64;
 
-/// The socket under a queue, where it can be written without waiting. Encrypted streams have none: their own task writes.
+/// The socket under a queue, where it can be written without waiting.
 pub trait Sink: Send + Sync + 'static {
     /// Writes what the socket takes now; `WouldBlock` when it takes nothing.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+}
+
+/// For connections whose own task does all the writing: encrypted ones, and those that only tests look at.
+#[derive(Clone, Copy, Debug)]
+pub struct NoSink;
+
+impl Sink for NoSink {
+    fn try_write(&self, _bytes: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
 }
 
 /// Bounds of one session's queue.
@@ -42,25 +52,33 @@ pub enum Pushed {
     Closed,
 }
 
-/// One session's outgoing bytes.
-pub struct SendQueue {
+/// One session's outgoing bytes, and the socket that they go to: in one piece, because a delivery touches both.
+pub struct SendQueue<S: ?Sized = dyn Sink> {
     inner: Mutex<Inner>,
-    wake: Notify,
-    sink: Option<Arc<dyn Sink>>,
+    /// The task that flushes what waits.
+    owner: AtomicWaker,
     limits: Limits,
+    sink: S,
 }
 
 #[derive(Default)]
 struct Inner {
+    /// Boxed, because most sessions have nothing waiting most of the time.
+    backlog: Option<Box<Backlog>>,
+    /// Somebody wants to know when nothing waits.
+    drain_wanted: bool,
+    close: Option<Box<Close>>,
+    closed: bool,
+}
+
+/// What waits; there is at least one chunk in it.
+#[derive(Default)]
+struct Backlog {
     chunks: VecDeque<Chunk>,
     /// How much of the first chunk is written.
     written: usize,
     log_bytes: usize,
     reply_bytes: usize,
-    /// Somebody wants to know when nothing waits.
-    drain_wanted: bool,
-    close: Option<Close>,
-    closed: bool,
 }
 
 struct Chunk {
@@ -76,40 +94,47 @@ enum Kind {
     Log(Option<Position>),
 }
 
-impl SendQueue {
-    pub fn new(limits: Limits, sink: Option<Arc<dyn Sink>>) -> Self {
-        Self { inner: Mutex::default(), wake: Notify::new(), sink, limits }
+impl<S: Sink> SendQueue<S> {
+    pub fn new(limits: Limits, sink: S) -> Self {
+        Self { inner: Mutex::default(), owner: AtomicWaker::new(), limits, sink }
+    }
+}
+
+impl<S: Sink + ?Sized> SendQueue<S> {
+    pub fn sink(&self) -> &S {
+        &self.sink
     }
 
     /// Pushes publications; `before` is the position of a reader who has everything up to them, `None` for ephemeral ones.
     pub fn push_log(&self, bytes: &Bytes, before: Option<Position>) -> Pushed {
         let mut inner = self.inner.lock();
-        if inner.closed || inner.close.is_some() {
+        if inner.is_closed() {
             return Pushed::Closed;
         }
-        let left = match self.write_now(&mut inner, bytes) {
+        let written = match self.write_now(&mut inner, bytes) {
             Some(written) if written == bytes.len() => return Pushed::Taken,
             Some(written) => written,
             None => return Pushed::Closed,
         };
+        let waiting = inner.log_bytes();
         // A frame that is partly on the wire must be finished, so it is queued whatever its size.
-        if left == 0 && inner.log_bytes + bytes.len() > self.limits.bytes_max && inner.log_bytes > 0 {
+        if written == 0 && waiting > 0 && waiting + bytes.len() > self.limits.bytes_max {
             return match (before, inner.drop_log()) {
                 (_, Some(dropped)) => Pushed::Overflowed(dropped),
                 (Some(before), None) => Pushed::Overflowed(before),
                 (None, None) => Pushed::Taken,
             };
         }
-        inner.enqueue(bytes.clone(), left, Kind::Log(before));
+        inner.enqueue(bytes.clone(), written, Kind::Log(before));
         drop(inner);
-        self.wake.notify_one();
+        self.owner.wake();
         Pushed::Taken
     }
 
     /// Pushes a reply or a control frame behind whatever waits.
     pub fn push_reply(&self, bytes: Bytes) {
         let mut inner = self.inner.lock();
-        if inner.closed || inner.close.is_some() {
+        if inner.is_closed() {
             return;
         }
         match self.write_now(&mut inner, &bytes) {
@@ -117,15 +142,13 @@ impl SendQueue {
             _ => return,
         }
         drop(inner);
-        self.wake.notify_one();
+        self.owner.wake();
     }
 
     /// Asks for the connection's end; what waits is written first, within the close timeout of the session.
     pub fn close(&self, close: Close) {
-        let mut inner = self.inner.lock();
-        inner.close.get_or_insert(close);
-        drop(inner);
-        self.wake.notify_one();
+        self.inner.lock().close.get_or_insert(Box::new(close));
+        self.owner.wake();
     }
 
     /// Puts the connection's last bytes behind what waits; nothing more is taken.
@@ -143,55 +166,54 @@ impl SendQueue {
 
     /// The close that somebody asked for.
     pub fn close_asked(&self) -> Option<Close> {
-        self.inner.lock().close.clone()
+        self.inner.lock().close.as_deref().cloned()
     }
 
     pub fn is_closed(&self) -> bool {
-        let inner = self.inner.lock();
-        inner.closed || inner.close.is_some()
+        self.inner.lock().is_closed()
     }
 
-    /// Waits until a push left something to write, or a close was asked for.
-    pub async fn woken(&self) {
-        self.wake.notified().await;
+    /// Has the task of this waker woken when a push leaves something to write, or a close is asked for. Whoever calls looks at the queue
+    /// afterwards, so that nothing falls between.
+    pub fn wake_when_pushed(&self, owner: &Waker) {
+        self.owner.register(owner);
     }
 
     pub fn is_empty(&self) -> bool {
-        self.inner.lock().chunks.is_empty()
+        self.inner.lock().backlog.is_none()
     }
 
     /// Bytes waiting, for metrics and limits.
     pub fn bytes(&self) -> usize {
-        let inner = self.inner.lock();
-        inner.log_bytes + inner.reply_bytes
+        self.inner.lock().backlog.as_ref().map_or(0, |backlog| backlog.log_bytes + backlog.reply_bytes)
     }
 
     /// Whether publications wait, which an overflow would drop.
     pub fn holds_log(&self) -> bool {
-        self.inner.lock().log_bytes > 0
+        self.inner.lock().log_bytes() > 0
     }
 
     /// Whether replies pile up so that no further command should be read.
     pub fn replies_full(&self) -> bool {
-        self.inner.lock().reply_bytes > self.limits.replies_bytes_max
+        self.inner.lock().backlog.as_ref().is_some_and(|backlog| backlog.reply_bytes > self.limits.replies_bytes_max)
     }
 
     /// Room for publications before the queue counts as full enough for catch-up, in bytes.
     pub fn log_room(&self) -> usize {
-        (self.limits.bytes_max / 2).saturating_sub(self.inner.lock().log_bytes)
+        (self.limits.bytes_max / 2).saturating_sub(self.inner.lock().log_bytes())
     }
 
     /// Wants a notice when nothing waits; `false` when that is so already.
     pub fn want_drain(&self) -> bool {
         let mut inner = self.inner.lock();
-        inner.drain_wanted = !inner.chunks.is_empty();
+        inner.drain_wanted = inner.backlog.is_some();
         inner.drain_wanted
     }
 
     /// Whether the notice is due now; asks once.
     pub fn take_drained(&self) -> bool {
         let mut inner = self.inner.lock();
-        let due = inner.drain_wanted && inner.chunks.is_empty();
+        let due = inner.drain_wanted && inner.backlog.is_none();
         inner.drain_wanted &= !due;
         due
     }
@@ -204,35 +226,29 @@ impl SendQueue {
     /// What `write` reports, `WouldBlock` aside.
     pub fn flush(&self, mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>) -> io::Result<bool> {
         let mut inner = self.inner.lock();
-        while !inner.chunks.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let mut count = 0;
-            for (slice, chunk) in slices.iter_mut().zip(&inner.chunks) {
-                *slice = IoSlice::new(if count == 0 { &chunk.bytes[inner.written..] } else { &chunk.bytes });
-                count += 1;
-            }
-            match write(&slices[..count]) {
+        while let Some(backlog) = &mut inner.backlog {
+            match backlog.write(&mut write) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => inner.advance(written),
+                Ok(written) => backlog.advance(written),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
             }
+            inner.forget_if_empty();
         }
         Ok(true)
     }
 
     /// Tries the socket while nothing waits. `None`: the connection is broken.
     fn write_now(&self, inner: &mut Inner, bytes: &Bytes) -> Option<usize> {
-        let Some(sink) = &self.sink else { return Some(0) };
-        if !inner.chunks.is_empty() {
+        if inner.backlog.is_some() {
             return Some(0);
         }
-        match sink.try_write(bytes) {
+        match self.sink.try_write(bytes) {
             Ok(written) => Some(written),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(0),
             Err(_) => {
                 inner.closed = true;
-                self.wake.notify_one();
+                self.owner.wake();
                 None
             }
         }
@@ -240,15 +256,47 @@ impl SendQueue {
 }
 
 impl Inner {
+    fn is_closed(&self) -> bool {
+        self.closed || self.close.is_some()
+    }
+
+    fn log_bytes(&self) -> usize {
+        self.backlog.as_ref().map_or(0, |backlog| backlog.log_bytes)
+    }
+
+    /// `written` bytes of the piece are on the wire already; only the first one may have any.
     fn enqueue(&mut self, bytes: Bytes, written: usize, kind: Kind) {
-        if self.chunks.is_empty() {
-            self.written = written;
-        }
+        let backlog = self.backlog.get_or_insert_with(|| Box::new(Backlog { written, ..Backlog::default() }));
         match kind {
-            Kind::Reply => self.reply_bytes += bytes.len(),
-            Kind::Log(_) => self.log_bytes += bytes.len(),
+            Kind::Reply => backlog.reply_bytes += bytes.len(),
+            Kind::Log(_) => backlog.log_bytes += bytes.len(),
         }
-        self.chunks.push_back(Chunk { bytes, kind });
+        backlog.chunks.push_back(Chunk { bytes, kind });
+    }
+
+    fn drop_log(&mut self) -> Option<Position> {
+        let first = self.backlog.as_mut().and_then(|backlog| backlog.drop_log());
+        self.forget_if_empty();
+        first
+    }
+
+    /// An idle session keeps no buffer.
+    fn forget_if_empty(&mut self) {
+        if self.backlog.as_ref().is_some_and(|backlog| backlog.chunks.is_empty()) {
+            self.backlog = None;
+        }
+    }
+}
+
+impl Backlog {
+    fn write(&self, write: &mut impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let mut count = 0;
+        for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
+            *slice = IoSlice::new(if count == 0 { &chunk.bytes[self.written..] } else { &chunk.bytes });
+            count += 1;
+        }
+        write(&slices[..count])
     }
 
     fn advance(&mut self, mut count: usize) {
@@ -272,10 +320,6 @@ impl Inner {
             }
         }
         self.written = 0;
-        if self.chunks.is_empty() {
-            // An idle session keeps no buffer.
-            self.chunks = VecDeque::new();
-        }
     }
 
     /// Drops every publication that is not partly on the wire; the position before the first logged one of them.

@@ -3,14 +3,14 @@
 //! Commands are carried out one after another between deliveries, so that an answer stands in the send queue before anything
 //! that the command brings.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 use tokio::sync::oneshot;
 
 use super::command::{OrgCommand, Subscribe, Unsubscribe};
 use super::config::Limits;
 use super::frames;
-use super::member::{CatchUp, Delivery, Member, Subscription};
+use super::member::{CatchUp, Member, Subscription};
 use super::org::Org;
 use super::router::{Router, Slot};
 use crate::auth::{Grant, Principal};
@@ -22,15 +22,7 @@ impl Org {
     pub(super) fn handle(&mut self, command: OrgCommand) {
         match command {
             OrgCommand::Attach { session, queue, wire, slot } => {
-                let member = Member {
-                    session,
-                    queue,
-                    wire,
-                    subscriptions: Vec::new(),
-                    delivery: Delivery::Live,
-                    told_seq: 0,
-                    waiting: VecDeque::new(),
-                };
+                let member = Member::new(session, queue, wire);
                 self.attach(member, slot);
             }
             OrgCommand::Subscribe(subscribe) => self.subscribe(subscribe),
@@ -81,10 +73,10 @@ impl Org {
             // starts from an empty queue.
             member.start_catch_up(CatchUp::lagging(tail.last()));
         }
-        if !member.is_live() && (command.since.is_some() || !member.waiting.is_empty()) {
-            if member.waiting.len() < self.limits.subscriptions_max {
+        if !member.is_live() && (command.since.is_some() || member.has_waiting()) {
+            if member.waiting().len() < self.limits.subscriptions_max {
                 command.handled = None;
-                member.waiting.push_back(command);
+                member.waiting().push_back(command);
             } else {
                 let fault = Fault::new(Code::RateLimitExceeded, "too many subscribe commands wait for the replay under way");
                 answer(member, &Answer::error(command.answer.id, fault));
@@ -109,10 +101,12 @@ impl Org {
         // Whoever already has everything up to the end needs no replay.
         let replay = command.since.filter(|since| *since != last || !member.is_live());
         let since_seq = replay.map(|since| if since.epoch == last.epoch { since.seq } else { 0 });
+        // Sessions keep their subscriptions for long and seldom add to them, so they get the room they need and no more.
+        member.subscriptions.reserve_exact(command.grants.len());
         for grant in command.grants {
-            if self.router.subscribe(grant.pattern(), command.slot) {
+            if let Some(pattern) = self.router.subscribe(grant.pattern(), command.slot) {
                 let from_seq = since_seq.unwrap_or(last.seq);
-                member.subscriptions.push(Subscription { pattern: grant.pattern().clone(), from_seq, fresh: replay.is_some() });
+                member.subscriptions.push(Subscription { pattern, from_seq, fresh: replay.is_some() });
             }
         }
         // A position may only be told to a session that has everything up to it: what still waits in the queue could be dropped
@@ -136,7 +130,7 @@ impl Org {
             !ends
         });
         let mut ended = member.subscriptions.len() != before;
-        for waiting in &mut member.waiting {
+        for waiting in member.each_waiting() {
             let before = waiting.grants.len();
             waiting.grants.retain(|grant| !command.patterns.contains(grant.pattern()));
             ended |= waiting.grants.len() != before;
@@ -151,8 +145,7 @@ impl Org {
     /// Ends the subscriptions that a renewed token no longer grants.
     fn narrow(&mut self, slot: Slot, principal: &Principal) {
         let Some(member) = self.members.get(slot as usize) else { return };
-        let waiting = member.waiting.iter().flat_map(|command| command.grants.iter().map(Grant::pattern));
-        let held = member.subscriptions.iter().map(|subscription| &subscription.pattern).chain(waiting);
+        let held = member.patterns();
         let ended: Vec<Pattern> = held.filter(|pattern| principal.grant_subscribe((*pattern).clone()).is_err()).cloned().collect();
         if ended.is_empty() {
             return;

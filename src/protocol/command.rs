@@ -3,6 +3,8 @@
 //! Parsing is strict where a mistake would pass unnoticed (types, unknown commands, sizes) and lenient where protocols grow
 //! (unknown fields of `data` are ignored).
 
+use std::fmt;
+
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -10,7 +12,7 @@ use serde_json::value::RawValue;
 use super::code::{Code, Fault};
 use super::pattern::Pattern;
 use super::position::Position;
-use super::publication::{DEPTH_MAX, Priority, depth, is_paired};
+use super::publication::{DEPTH_MAX, Priority, is_deeper_than, is_paired};
 use super::room::{OrgId, RoomName, RoomSyntax};
 
 /// Longest command id, in bytes of its JSON text.
@@ -66,26 +68,41 @@ pub enum Action {
 }
 
 /// First command, or renewal on the open connection. May subscribe at the same stroke, so that one replay covers it all.
-#[derive(Deserialize)]
 pub struct Authenticate {
     pub token: String,
-    #[serde(flatten)]
     pub subscribe: Subscribe,
 }
 
-impl std::fmt::Debug for Authenticate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Authenticate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authenticate").field("token", &"…").field("subscribe", &self.subscribe).finish()
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 pub struct Subscribe {
-    #[serde(flatten)]
     pub selector: Selector,
     /// Replay what came after this position first.
-    #[serde(default)]
     pub since: Option<Position>,
+}
+
+/// The data of both, as it is spelled. Written out, because fields of fields (`flatten`) are read by way of copies of everything.
+#[derive(Deserialize)]
+struct Entering {
+    #[serde(default)]
+    token: Option<String>,
+    #[serde(default)]
+    rooms: Vec<String>,
+    #[serde(default)]
+    channels: Vec<String>,
+    #[serde(default)]
+    organization_id: Option<String>,
+    #[serde(default)]
+    department_id: Option<String>,
+    #[serde(default)]
+    queue_name: Option<String>,
+    #[serde(default)]
+    since: Option<Position>,
     /// Not part of this version: refused, because whoever sends one does not expect to get everything.
     #[serde(default)]
     filter: Option<IgnoredAny>,
@@ -166,13 +183,13 @@ impl Command {
         let unreadable = |fault| Unreadable { id: None, fault };
         let text = str::from_utf8(json).map_err(|_| unreadable(Fault::new(Code::InvalidMessage, "the message is not UTF-8")))?;
         // The data of a publication is passed on unread, so its nesting is measured here.
-        if depth(json) > DEPTH_MAX {
+        if is_deeper_than(DEPTH_MAX, json) {
             return Err(unreadable(Fault::new(Code::InvalidMessage, "the message is nested deeper than 64 levels")));
         }
         if !is_paired(json) {
             return Err(unreadable(Fault::new(Code::InvalidMessage, "the message holds half a surrogate pair")));
         }
-        let message: Message<'_> = object("message", text).map_err(unreadable)?;
+        let message: Message<'_> = object(&"message", text).map_err(unreadable)?;
         let id = message.id.map_or(Ok(None), CommandId::read).map_err(unreadable)?;
         match Action::parse(&message.event, message.data) {
             Ok(action) => Ok(Self { id, action }),
@@ -185,10 +202,12 @@ impl Action {
     fn parse(event: &str, data: Option<&RawValue>) -> Result<Self, Fault> {
         match event {
             "authenticate" | "client:authenticate" => {
-                let Authenticate { token, subscribe } = read(event, data)?;
-                Ok(Self::Authenticate(Authenticate { token, subscribe: subscribe.checked()? }))
+                let mut entering: Entering = read(event, data)?;
+                let token = entering.token.take();
+                let token = token.ok_or_else(|| Fault::new(Code::InvalidMessage, "data of authenticate: missing field `token`"))?;
+                Ok(Self::Authenticate(Authenticate { token, subscribe: entering.subscribe()? }))
             }
-            "subscribe" | "client:subscribe" => read::<Subscribe>(event, data)?.checked().map(Self::Subscribe),
+            "subscribe" | "client:subscribe" => read::<Entering>(event, data)?.subscribe().map(Self::Subscribe),
             "unsubscribe" | "client:unsubscribe" => read(event, data).map(Self::Unsubscribe),
             "publish" | "client:publish" => read(event, data).map(Box::new).map(Self::Publish),
             "ping" | "client:ping" => Ok(Self::Ping),
@@ -202,11 +221,11 @@ impl Action {
 
 fn read<'a, T: Deserialize<'a>>(event: &str, data: Option<&'a RawValue>) -> Result<T, Fault> {
     let raw = data.map_or("{}", RawValue::get);
-    object(&format!("data of {event}"), raw)
+    object(&format_args!("data of {event}"), raw)
 }
 
 /// Reads a JSON object. Left to itself the library would also take an array, whose elements it reads as fields in their order.
-fn object<'a, T: Deserialize<'a>>(what: &str, json: &'a str) -> Result<T, Fault> {
+fn object<'a, T: Deserialize<'a>>(what: &dyn fmt::Display, json: &'a str) -> Result<T, Fault> {
     let is_object = json.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{');
     match serde_json::from_str(json) {
         Ok(value) if is_object => Ok(value),
@@ -216,17 +235,18 @@ fn object<'a, T: Deserialize<'a>>(what: &str, json: &'a str) -> Result<T, Fault>
 }
 
 /// What the library says can quote the client's own value, however long, so it is cut.
-fn malformed(what: &str, error: &serde_json::Error) -> Fault {
+fn malformed(what: &dyn fmt::Display, error: &serde_json::Error) -> Fault {
     let why: String = error.to_string().chars().take(MALFORMED_CHARS_MAX).collect();
     Fault::new(Code::InvalidMessage, format!("{what}: {why}"))
 }
 
-impl Subscribe {
-    fn checked(self) -> Result<Self, Fault> {
+impl Entering {
+    fn subscribe(self) -> Result<Subscribe, Fault> {
         if self.filter.is_some() {
             return Err(Fault::new(Code::InvalidMessage, "filters on subscriptions are not part of this version"));
         }
-        Ok(self)
+        let Self { rooms, channels, organization_id, department_id, queue_name, since, .. } = self;
+        Ok(Subscribe { selector: Selector { rooms, channels, organization_id, department_id, queue_name }, since })
     }
 }
 
@@ -248,12 +268,12 @@ impl Selector {
         }
         let mut patterns = Vec::with_capacity(self.rooms.len() + self.channels.len());
         for room in &self.rooms {
-            patterns.push(syntax.pattern(room)?);
+            patterns.push(syntax.pattern_for(own, room)?);
         }
         let org = self.organization_id.as_deref().unwrap_or(own.as_str());
         for channel in &self.channels {
             let address = address(channel, org, self.department_id.as_deref(), self.queue_name.as_deref(), "*")?;
-            patterns.push(syntax.pattern(&address)?);
+            patterns.push(syntax.pattern_for(own, &address)?);
         }
         let mut seen = std::collections::HashSet::new();
         patterns.retain(|pattern| seen.insert(pattern.clone()));

@@ -13,10 +13,13 @@ use super::room::{OrgId, REST, RoomName, RoomSyntax, SYSTEM_CHANNELS, check_segm
 
 const ONE: &str = "*";
 
-/// A checked pattern in canonical text: `kpi:acme`, `kpi:acme:*:support`, `*:acme:**`.
+/// A checked pattern in canonical text: `kpi:acme`, `kpi:acme:*:support`, `*:acme:**`. One pointer wide, because sessions keep theirs.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Pattern {
-    text: Arc<str>,
+pub struct Pattern(Arc<Checked>);
+
+#[derive(PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Checked {
+    text: Box<str>,
     org: OrgId,
     rest: bool,
 }
@@ -29,33 +32,37 @@ pub enum Step<'a> {
 }
 
 impl Pattern {
+    fn new(text: String, org: OrgId, rest: bool) -> Self {
+        Self(Arc::new(Checked { text: text.into_boxed_str(), org, rest }))
+    }
+
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.0.text
     }
 
     pub fn org(&self) -> &OrgId {
-        &self.org
+        &self.0.org
     }
 
     /// Whether everything below the last step is meant too.
     pub fn reaches_below(&self) -> bool {
-        self.rest
+        self.0.rest
     }
 
     /// The steps from the channel down, without a final `**`.
     pub fn steps(&self) -> impl Iterator<Item = Step<'_>> + Clone {
-        let named = self.text.strip_suffix(":**").unwrap_or(&self.text);
+        let named = self.as_str().strip_suffix(":**").unwrap_or(self.as_str());
         named.split(':').map(|segment| if segment == ONE { Step::Any } else { Step::Name(segment) })
     }
 
     /// The room itself and everything below it.
     pub fn of_room(room: &RoomName) -> Self {
-        Self { text: Arc::from(room.as_str()), org: room.org().clone(), rest: true }
+        Self::new(room.as_str().to_owned(), room.org().clone(), true)
     }
 
     /// Everything that any channel of `org` carries: the widest grant there is.
     pub fn of_org(org: &OrgId) -> Self {
-        Self { text: format!("*:{org}:**").into(), org: org.clone(), rest: true }
+        Self::new(format!("*:{org}:**"), org.clone(), true)
     }
 
     /// Whether a publication into `room` reaches a subscription on this pattern, cascade aside.
@@ -67,7 +74,7 @@ impl Pattern {
                 _ => return false,
             }
         }
-        self.rest || segments.next().is_none()
+        self.0.rest || segments.next().is_none()
     }
 
     /// Whether some room at or below `room` would match: who is reached by a publication with `cascade`.
@@ -77,7 +84,7 @@ impl Pattern {
             match steps.next() {
                 Some((depth, step)) if step_takes(depth, step, segment) => {}
                 Some(_) => return false,
-                None => return self.rest,
+                None => return self.0.rest,
             }
         }
         true
@@ -85,7 +92,7 @@ impl Pattern {
 
     /// Whether every room that `other` can match is matched by this one too: a grant covers a subscription.
     pub fn covers(&self, other: &Pattern) -> bool {
-        if self.org != other.org {
+        if self.org() != other.org() {
             return false;
         }
         let mut theirs = other.steps();
@@ -99,7 +106,7 @@ impl Pattern {
                 return false;
             }
         }
-        self.rest || (theirs.next().is_none() && !other.rest)
+        self.0.rest || (theirs.next().is_none() && !other.0.rest)
     }
 }
 
@@ -113,19 +120,19 @@ pub(crate) fn step_takes(depth: usize, step: Step<'_>, segment: &str) -> bool {
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Pattern({})", self.text)
+        write!(f, "Pattern({})", self.as_str())
     }
 }
 
 impl Serialize for Pattern {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text)
+        serializer.serialize_str(self.as_str())
     }
 }
 
@@ -135,6 +142,18 @@ impl RoomSyntax {
     /// # Errors
     /// `INVALID_ROOM`, naming the offending segment.
     pub fn pattern(&self, text: &str) -> Result<Pattern, Fault> {
+        self.read_pattern(text, OrgId::parse)
+    }
+
+    /// As [`RoomSyntax::pattern`], for whoever most likely means their own org: its name is then kept once.
+    ///
+    /// # Errors
+    /// As there; another org is no error here.
+    pub fn pattern_for(&self, own: &OrgId, text: &str) -> Result<Pattern, Fault> {
+        self.read_pattern(text, |org| if org == own.as_str() { Ok(own.clone()) } else { OrgId::parse(org) })
+    }
+
+    fn read_pattern(&self, text: &str, org: impl FnOnce(&str) -> Result<OrgId, Fault>) -> Result<Pattern, Fault> {
         let mut segments = self.expand(text, ONE)?;
         let mut rest = segments.last() == Some(&REST);
         if rest {
@@ -163,7 +182,7 @@ impl RoomSyntax {
                 check_segment(segment)?;
             }
         }
-        let org = OrgId::parse(segments[1])?;
+        let org = org(segments[1])?;
         let plain = !segments.contains(&ONE);
         rest |= every_channel && !segments[1..].contains(&ONE);
         let mut canonical = segments.join(":");
@@ -171,7 +190,7 @@ impl RoomSyntax {
             canonical.push_str(":**");
         }
         rest |= plain;
-        Ok(Pattern { text: canonical.into(), org, rest })
+        Ok(Pattern::new(canonical, org, rest))
     }
 }
 

@@ -166,7 +166,7 @@ pub fn headers(headers: Option<&BTreeMap<String, String>>) -> Result<Option<Box<
 /// refuse the whole message for it (RFC 8259 section 8.2).
 pub fn is_paired(json: &[u8]) -> bool {
     let mut rest = json;
-    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
+    while let Some(at) = memchr::memchr(b'\\', rest) {
         rest = match rest.get(at + 1) {
             Some(b'u') => match surrogate(&rest[at..]) {
                 Some(Half::High) if surrogate(rest.get(at + 6..).unwrap_or_default()) == Some(Half::Low) => &rest[at + 12..],
@@ -196,8 +196,14 @@ fn surrogate(json: &[u8]) -> Option<Half> {
     }
 }
 
-/// How deep brackets are nested outside of strings. For text that is no JSON the number means nothing, and parsing tells.
-pub fn depth(json: &[u8]) -> usize {
+/// Whether brackets are nested deeper than `max` outside of strings. For text that is no JSON the answer means nothing, and parsing tells.
+pub fn is_deeper_than(max: usize, json: &[u8]) -> bool {
+    // Most messages do not even have so many brackets, and counting is many times faster than following.
+    let opening = json.iter().filter(|byte| matches!(byte, b'{' | b'[')).count();
+    opening > max && depth(json) > max
+}
+
+fn depth(json: &[u8]) -> usize {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
     for byte in json {
         match byte {

@@ -1,27 +1,30 @@
 //! Carries out what a session's machine decides: checks tokens, enters the org, publishes, answers.
 //!
-//! A transport owns one [`Session`] per connection, hands it messages and awaits [`Session::progress`]; the session fills its
+//! A transport owns one [`Session`] per connection, hands it messages and polls [`Session::poll_progress`]; the session fills its
 //! send queue, which the transport writes out. One command is carried out at a time, so answers come in the order of commands
-//! and a slow broker holds back only those who publish.
+//! and a slow broker holds back only those who publish. What takes time is boxed for as long as it takes: an idle session is a few
+//! hundred bytes.
 
 use std::collections::VecDeque;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::time::Instant;
 
+use super::alarm::Alarm;
 use super::config::Settings;
 use super::machine::{Action, Machine, Now, Rules, Terms};
 use super::registry::{Entry, Registry};
 use crate::auth::{Grant, Principal, Verifier};
 use crate::broker::{AckLevel, Broker, LeaseOutcome, PublishError, Published, submit};
-use crate::hub::{Hub, OrgGone, OrgLink, SendQueue, Sink, send_queue};
+use crate::hub::{Hub, OrgGone, OrgLink, SendQueue, send_queue};
 use crate::protocol::command::{CommandId, Subscribe, Unreadable};
 use crate::protocol::push::{Answer, Reply};
-use crate::protocol::{Close, CloseCode, Code, Command, Fault, OrgId, Position, Push, SessionId, Wire};
+use crate::protocol::{Close, CloseCode, Code, Command, Fault, Position, Push, SessionId, Wire};
 use crate::telemetry::counters::Counters;
 
 /// What every session of a node shares.
@@ -45,6 +48,12 @@ impl Parts {
     pub fn now(&self) -> Now {
         Now { mono_ms: millis(self.started.elapsed()), unix_ms: crate::clock::unix_ms() }
     }
+
+    /// The bounds of a session's send queue.
+    pub fn queue_limits(&self) -> send_queue::Limits {
+        let hub = self.hub.config();
+        send_queue::Limits { bytes_max: hub.queue_bytes_max, replies_bytes_max: hub.replies_bytes_max }
+    }
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -58,18 +67,29 @@ pub struct Session {
     entry: Arc<Entry>,
     wire: Arc<dyn Wire>,
     link: Option<OrgLink>,
-    /// The org on which a connection lease is held.
-    lease: Option<OrgId>,
+    /// Whether a connection of the principal's org is leased.
+    is_leased: bool,
     /// Commands that came with the one at hand, in one read.
-    inbox: VecDeque<Result<Command, Unreadable>>,
-    pending: Option<Pin<Box<dyn Future<Output = Done> + Send>>>,
+    /// `None` mostly: an idle session keeps no buffer.
+    inbox: Option<Box<VecDeque<Result<Command, Unreadable>>>>,
+    pending: Option<Pending>,
+    /// The org has to be told that the queue ran empty.
+    drained: bool,
+    alarm: Alarm,
 }
+
+type Pending = Pin<Box<dyn Future<Output = Done> + Send>>;
 
 /// The outcome of something that took time.
 enum Done {
     Verified(Box<Verified>),
-    Opened { org: OrgId, outcome: Result<OrgLink, Refusal> },
-    Published { id: Option<CommandId>, outcome: Result<Published, PublishError> },
+    Opened(Result<OrgLink, Refusal>),
+    Published {
+        id: Option<CommandId>,
+        outcome: Result<Published, PublishError>,
+    },
+    /// The org has carried out a command, or is gone.
+    Settled(Result<(), OrgGone>),
 }
 
 struct Verified {
@@ -86,17 +106,16 @@ enum Refusal {
 }
 
 impl Session {
-    /// Registers a new session. `sink` is its socket where it can be written without waiting.
-    pub fn new(parts: Arc<Parts>, wire: Arc<dyn Wire>, sink: Option<Arc<dyn Sink>>) -> Self {
+    /// Registers a new session, which speaks through `queue`.
+    pub fn new(parts: Arc<Parts>, wire: Arc<dyn Wire>, queue: Arc<SendQueue>) -> Self {
         let now = parts.now();
-        let id = SessionId(uuid::Uuid::now_v7());
-        let hub = parts.hub.config();
-        let limits = send_queue::Limits { bytes_max: hub.queue_bytes_max, replies_bytes_max: hub.replies_bytes_max };
-        let entry = Arc::new(Entry::new(id, Arc::new(SendQueue::new(limits, sink)), now.unix_ms));
+        let id = SessionId(uuid::Builder::from_unix_timestamp_millis(now.unix_ms, &rand::random()).into_uuid());
+        let entry = Arc::new(Entry::new(id, queue, now.unix_ms));
         parts.registry.enter(Arc::clone(&entry));
         let jitter_ms = rand::random_range(0..=parts.settings.ping_interval_ms / 2);
         let machine = Machine::new(id, &parts.settings, now, jitter_ms);
-        Self { parts, machine, entry, wire, link: None, lease: None, inbox: VecDeque::new(), pending: None }
+        let alarm = Alarm::default();
+        Self { parts, machine, entry, wire, link: None, is_leased: false, inbox: None, pending: None, drained: false, alarm }
     }
 
     pub fn id(&self) -> SessionId {
@@ -114,7 +133,7 @@ impl Session {
 
     /// Whether more should be read from the client now.
     pub fn wants_input(&self) -> bool {
-        self.pending.is_none() && self.inbox.is_empty() && !self.entry.queue.replies_full()
+        self.pending.is_none() && self.inbox.is_none() && !self.entry.queue.replies_full()
     }
 
     /// Anything came from the client, a pong for instance.
@@ -126,49 +145,70 @@ impl Session {
 
     /// One message in JSON. It is carried out by [`Session::progress`].
     pub fn on_message(&mut self, json: &[u8]) {
-        self.inbox.push_back(Command::parse(json));
+        self.inbox.get_or_insert_default().push_back(Command::parse(json));
     }
 
     /// The queue ran empty; tells the hub if it wants to know.
-    pub async fn on_flushed(&mut self) {
-        if self.entry.queue.take_drained()
+    pub fn on_flushed(&mut self) {
+        self.drained |= self.entry.queue.take_drained();
+        if self.drained
             && let Some(link) = &self.link
         {
-            let outcome = link.drained().await;
-            self.check(&outcome);
+            self.drained = !link.try_drained();
         }
     }
 
-    /// Does the next thing that is due: a command, the end of a pending step, or a timeout. Cancel-safe; returns after each.
+    /// Does the next thing that is due: a command, the end of a pending step, or a timeout. Cancel-safe.
     pub async fn progress(&mut self) {
+        poll_fn(|context| self.poll_progress(context)).await;
+    }
+
+    /// As [`Session::progress`]; `Pending` when nothing is due.
+    pub fn poll_progress(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if let Some(pending) = &mut self.pending {
-            let wake = self.machine.timeout_ms(&self.parts.settings).map(|at_ms| self.parts.started + Duration::from_millis(at_ms));
-            tokio::select! {
-                done = pending => {
-                    self.pending = None;
-                    self.finish(done).await;
-                }
-                () = sleep_until(wake) => self.on_timeout().await,
+            if let Poll::Ready(done) = pending.as_mut().poll(context) {
+                self.pending = None;
+                self.finish(done);
+                return Poll::Ready(());
             }
-        } else if let Some(command) = self.inbox.pop_front() {
-            if self.inbox.is_empty() {
-                // An idle session keeps no buffer.
-                self.inbox = VecDeque::new();
-            }
+        } else if self.drained {
+            self.settle(|link| async move { link.drained().await });
+            self.drained = false;
+            return Poll::Ready(());
+        } else if let Some(command) = self.next_command() {
             let mut actions = Vec::new();
             let parts = Arc::clone(&self.parts);
             self.machine.on_command(command, &parts.terms(), parts.now(), &mut actions);
-            self.perform(actions).await;
-        } else {
-            let wake = self.machine.timeout_ms(&self.parts.settings).map(|at_ms| self.parts.started + Duration::from_millis(at_ms));
-            sleep_until(wake).await;
-            self.on_timeout().await;
+            self.perform(actions);
+            return Poll::Ready(());
         }
+        self.poll_timeout(context)
+    }
+
+    fn next_command(&mut self) -> Option<Result<Command, Unreadable>> {
+        let inbox = self.inbox.as_mut()?;
+        let command = inbox.pop_front();
+        if inbox.is_empty() {
+            self.inbox = None;
+        }
+        command
+    }
+
+    fn poll_timeout(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let due_ms = self.machine.timeout_ms(&self.parts.settings);
+        let due = due_ms.map(|due_ms| self.parts.started + Duration::from_millis(due_ms));
+        if self.alarm.poll(due, context).is_pending() {
+            return Poll::Pending;
+        }
+        let mut actions = Vec::new();
+        self.machine.on_timeout(&self.parts.settings, self.parts.now(), &mut actions);
+        self.perform(actions);
+        Poll::Ready(())
     }
 
     /// Whether commands that have been read are not carried out yet.
     pub fn is_busy(&self) -> bool {
-        self.pending.is_some() || !self.inbox.is_empty()
+        self.pending.is_some() || self.inbox.is_some()
     }
 
     /// Whether nobody knows who the client is, and no credentials of it are being looked at.
@@ -177,46 +217,36 @@ impl Session {
     }
 
     /// Leaves the hub, the registry and the org's count; what waits in the send queue stays the transport's to write.
-    pub async fn end(mut self) {
+    pub async fn end(mut self: Box<Self>) {
         self.parts.registry.leave(self.machine.id());
         // A step that is under way may still take the lease or a place in the hub, so it is seen to its end.
         if let Some(pending) = self.pending.take()
-            && let Done::Opened { org, outcome } = pending.await
+            && let Done::Opened(outcome) = pending.await
         {
-            self.opened(org, outcome);
+            self.opened(outcome);
         }
         if let Some(link) = self.link.take() {
             link.detach().await;
         }
-        if let Some(org) = self.lease.take() {
-            self.parts.broker.release_connection(&org).await;
+        if self.is_leased
+            && let Some(principal) = self.entry.principal()
+        {
+            self.parts.broker.release_connection(principal.org()).await;
         }
     }
 
-    async fn on_timeout(&mut self) {
-        let mut actions = Vec::new();
-        self.machine.on_timeout(&self.parts.settings, self.parts.now(), &mut actions);
-        self.perform(actions).await;
-    }
-
-    async fn perform(&mut self, actions: Vec<Action>) {
+    fn perform(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
                 Action::Answer(answer) => self.answer(&answer),
                 Action::Verify { id, authenticate } => self.verify(id, authenticate.token, authenticate.subscribe),
                 Action::Open { principal, grants, since, answer } => self.open(&principal, grants, since, answer),
-                Action::Renew { principal, grants, since, answer } => self.renew(principal, grants, since, answer).await,
+                Action::Renew { principal, grants, since, answer } => self.renew(principal, grants, since, answer),
                 Action::Subscribe { grants, since, answer } => {
-                    if let Some(link) = &self.link {
-                        let outcome = link.subscribe(grants, since, answer).await;
-                        self.check(&outcome);
-                    }
+                    self.settle(|link| async move { link.subscribe(grants, since, answer).await });
                 }
                 Action::Unsubscribe { patterns, answer } => {
-                    if let Some(link) = &self.link {
-                        let outcome = link.unsubscribe(patterns, Some(answer)).await;
-                        self.check(&outcome);
-                    }
+                    self.settle(|link| async move { link.unsubscribe(patterns, Some(answer)).await });
                 }
                 Action::Publish { id, publication } => {
                     let broker = Arc::clone(&self.parts.broker);
@@ -225,10 +255,21 @@ impl Session {
                         Done::Published { id, outcome }
                     }));
                 }
-                Action::Heartbeat => self.heartbeat().await,
+                Action::Heartbeat => self.heartbeat(),
                 Action::WarnOfExpiry { expires_at_s } => self.push(&Push::TokenExpiring { expires_at: expires_at_s }),
                 Action::Close(close) => self.entry.queue.close(close),
             }
+        }
+    }
+
+    /// Asks something of the org; the next command waits until it is done.
+    fn settle<F>(&mut self, ask: impl FnOnce(OrgLink) -> F)
+    where
+        F: Future<Output = Result<(), OrgGone>> + Send + 'static,
+    {
+        if let Some(link) = &self.link {
+            let asked = ask(link.clone());
+            self.pending = Some(Box::pin(async move { Done::Settled(asked.await) }));
         }
     }
 
@@ -249,27 +290,23 @@ impl Session {
         let (queue, wire) = (Arc::clone(&self.entry.queue), Arc::clone(&self.wire));
         self.pending = Some(Box::pin(async move {
             if parts.broker.lease_connection(&org, parts.settings.org_connections_max).await == LeaseOutcome::Full {
-                return Done::Opened { org, outcome: Err(Refusal::Full(answer.id)) };
+                return Done::Opened(Err(Refusal::Full(answer.id)));
             }
             let entered = async {
                 let link = parts.hub.attach(&org, session, &queue, &wire).await?;
                 link.subscribe(grants, since, answer).await.map(|()| link)
             };
-            let outcome = entered.await.map_err(|OrgGone| Refusal::Gone);
-            Done::Opened { org, outcome }
+            Done::Opened(entered.await.map_err(|OrgGone| Refusal::Gone))
         }));
     }
 
-    async fn renew(&mut self, principal: Arc<Principal>, grants: Vec<Grant>, since: Option<Position>, answer: Answer) {
-        let Some(link) = &self.link else { return };
-        if !self.is_welcome(&principal, &answer) {
-            return;
+    fn renew(&mut self, principal: Arc<Principal>, grants: Vec<Grant>, since: Option<Position>, answer: Answer) {
+        if self.link.is_some() && self.is_welcome(&principal, &answer) {
+            self.settle(|link| async move {
+                link.narrow(principal).await?;
+                link.subscribe(grants, since, answer).await
+            });
         }
-        let outcome = match link.narrow(principal).await {
-            Ok(()) => link.subscribe(grants, since, answer).await,
-            gone => gone,
-        };
-        self.check(&outcome);
     }
 
     /// Notes who the session is; answers and closes when that was revoked.
@@ -280,7 +317,7 @@ impl Session {
         false
     }
 
-    async fn finish(&mut self, done: Done) {
+    fn finish(&mut self, done: Done) {
         match done {
             Done::Verified(verified) => {
                 let Verified { id, subscribe, verdict } = *verified;
@@ -288,9 +325,9 @@ impl Session {
                 let mut actions = Vec::new();
                 let parts = Arc::clone(&self.parts);
                 self.machine.on_verified(id, &subscribe, verdict, &parts.terms(), parts.now(), &mut actions);
-                self.perform(actions).await;
+                self.perform(actions);
             }
-            Done::Opened { org, outcome } => self.opened(org, outcome),
+            Done::Opened(outcome) => self.opened(outcome),
             Done::Published { id, outcome } => {
                 let reply = match outcome {
                     Ok(published) => Reply::Published { id: published.position, duplicate: published.duplicate },
@@ -298,6 +335,7 @@ impl Session {
                 };
                 self.answer(&Answer::new(id, reply));
             }
+            Done::Settled(outcome) => self.check(&outcome),
         }
     }
 
@@ -310,10 +348,10 @@ impl Session {
         }
     }
 
-    fn opened(&mut self, org: OrgId, outcome: Result<OrgLink, Refusal>) {
+    fn opened(&mut self, outcome: Result<OrgLink, Refusal>) {
         let refusal = match outcome {
             Ok(link) => {
-                (self.lease, self.link) = (Some(org), Some(link));
+                (self.is_leased, self.link) = (true, Some(link));
                 return;
             }
             Err(refusal) => refusal,
@@ -326,22 +364,21 @@ impl Session {
                 Close::because(CloseCode::ConnectionLimit, Code::ConnectionLimit)
             }
             Refusal::Gone => {
-                self.lease = Some(org);
+                self.is_leased = true;
                 Close::because(CloseCode::InternalError, Code::InternalError)
             }
         };
         self.entry.queue.close(close.retry_after_ms(wait_ms));
     }
 
-    async fn heartbeat(&mut self) {
+    fn heartbeat(&self) {
         let mut ping = BytesMut::new();
         self.wire.ping(&mut ping);
         if !ping.is_empty() {
             self.entry.queue.push_reply(ping.freeze());
         }
         if let Some(link) = &self.link {
-            let outcome = link.heartbeat().await;
-            self.check(&outcome);
+            link.heartbeat();
         }
     }
 
@@ -364,13 +401,6 @@ impl Session {
         let mut out = BytesMut::new();
         self.wire.push(push, &mut out);
         self.entry.queue.push_reply(out.freeze());
-    }
-}
-
-async fn sleep_until(wake: Option<Instant>) {
-    match wake {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }
 

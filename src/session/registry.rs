@@ -212,7 +212,7 @@ mod tests {
     use crate::protocol::OrgId;
 
     fn entry(registry: &Registry) -> Arc<Entry> {
-        let queue = Arc::new(SendQueue::new(Limits { bytes_max: 1, replies_bytes_max: 1 }, None));
+        let queue = Arc::new(SendQueue::new(Limits { bytes_max: 1, replies_bytes_max: 1 }, crate::hub::NoSink));
         let entry = Arc::new(Entry::new(SessionId(uuid::Uuid::now_v7()), queue, 0));
         registry.enter(Arc::clone(&entry));
         entry

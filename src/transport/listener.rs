@@ -4,6 +4,7 @@
 //! the request's extensions. How long a handler and a request's *body* may take is the router's to bound.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use hyper::body::Incoming;
@@ -27,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::admission::{Admission, Permit};
-use super::stream::{Io, Stream};
+use super::stream::{Io, Rewound, Stream};
 use super::tls::{self, Certificate, CertificateError};
 
 /// The answer to a socket for which there is no place.
@@ -104,11 +106,15 @@ pub enum BindError {
     Certificate(#[from] CertificateError),
 }
 
+/// Who may take a fresh connection before HTTP sees it: gives it back, with what was read of it, when it is HTTP's after all. Encrypted
+/// connections are not offered.
+pub type Shortcut = Box<dyn Fn(Stream, Peer, &Config) -> Option<(Stream, Bytes)> + Send + Sync>;
+
 /// A bound address. Connections wait in the backlog until [`serve`](Self::serve) is called.
 pub struct Listener {
     tcp: TcpListener,
     address: SocketAddr,
-    door: Arc<Door>,
+    door: Door,
 }
 
 /// What every connection of a listener shares.
@@ -117,6 +123,7 @@ struct Door {
     certificate: Option<Certificate>,
     admission: Arc<Admission>,
     refusals: Arc<Semaphore>,
+    shortcut: Option<Shortcut>,
 }
 
 impl Listener {
@@ -130,8 +137,15 @@ impl Listener {
         let tcp = listen(&config).map_err(|source| BindError::Address { address, source })?;
         let address = tcp.local_addr().map_err(|source| BindError::Address { address, source })?;
         let admission = Admission::new(config.connections_max, config.connections_per_address_max);
-        let door = Door { config, certificate, admission, refusals: Arc::new(Semaphore::new(REFUSALS_MAX)) };
-        Ok(Self { tcp, address, door: Arc::new(door) })
+        let door = Door { config, certificate, admission, refusals: Arc::new(Semaphore::new(REFUSALS_MAX)), shortcut: None };
+        Ok(Self { tcp, address, door })
+    }
+
+    /// Offers every fresh connection to `shortcut` first.
+    #[must_use]
+    pub fn with_shortcut(mut self, shortcut: Shortcut) -> Self {
+        self.door.shortcut = Some(shortcut);
+        self
     }
 
     /// The address as bound, with the port that the system chose.
@@ -147,16 +161,18 @@ impl Listener {
     /// Serves until `stop` is cancelled: then it accepts nothing more, lets requests at hand end within the stop timeout, and
     /// returns. Upgraded connections live on with whoever took them.
     pub async fn serve(self, router: Router, stop: CancellationToken) {
+        let Self { tcp, address, door } = self;
+        let door = Arc::new(door);
         let mut connections = JoinSet::new();
         tokio::select! {
-            () = accept_connections(&self, &router, &stop, &mut connections) => {}
-            () = follow_certificate(&self.door) => {}
+            () = accept_connections(&tcp, &door, &router, &stop, &mut connections) => {}
+            () = follow_certificate(&door) => {}
             () = stop.cancelled() => {}
         }
-        drop(self.tcp);
+        drop(tcp);
         let ended = async { while connections.join_next().await.is_some() {} };
-        if tokio::time::timeout(Duration::from_millis(self.door.config.stop_timeout_ms), ended).await.is_err() {
-            tracing::warn!(address = %self.address, cut_off = connections.len(), "requests did not end within the stop timeout");
+        if tokio::time::timeout(Duration::from_millis(door.config.stop_timeout_ms), ended).await.is_err() {
+            tracing::warn!(%address, cut_off = connections.len(), "requests did not end within the stop timeout");
         }
     }
 }
@@ -165,6 +181,8 @@ fn listen(config: &Config) -> io::Result<TcpListener> {
     let socket = if config.address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // A restarted node must not wait for its predecessor's sockets to leave TIME_WAIT.
     socket.set_reuseaddr(true)?;
+    // Accepted sockets have it from here (tcp(7)), which saves a call for each.
+    socket.set_nodelay(true)?;
     socket.bind(config.address)?;
     socket.listen(config.backlog)
 }
@@ -176,23 +194,23 @@ async fn follow_certificate(door: &Door) {
     }
 }
 
-async fn accept_connections(listener: &Listener, router: &Router, stop: &CancellationToken, connections: &mut JoinSet<()>) {
+async fn accept_connections(tcp: &TcpListener, door: &Arc<Door>, router: &Router, stop: &CancellationToken, connections: &mut JoinSet<()>) {
     let mut backoff = BACKOFF_MIN;
     loop {
         let accepted = tokio::select! {
-            accepted = listener.tcp.accept() => accepted,
+            accepted = tcp.accept() => accepted,
             Some(_) = connections.join_next() => continue,
         };
         match accepted {
             Ok((tcp, address)) => {
                 backoff = BACKOFF_MIN;
-                admit(&listener.door, tcp, address, router, stop, connections);
+                admit(door, tcp, address, router, stop, connections);
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 // Out of descriptors or memory: asking again at once would spin, and what is open must get the time to end.
                 if backoff == BACKOFF_MIN {
-                    tracing::error!(%error, address = %listener.address, "cannot accept connections");
+                    tracing::error!(%error, address = %door.config.address, "cannot accept connections");
                 }
                 tokio::time::sleep(backoff).await;
                 backoff = (backoff * 2).min(BACKOFF_MAX);
@@ -219,16 +237,28 @@ fn admit(door: &Arc<Door>, tcp: TcpStream, address: SocketAddr, router: &Router,
     };
     let (door, router, stop) = (Arc::clone(door), router.clone(), stop.clone());
     connections.spawn(async move {
-        if let Err(error) = tcp.set_nodelay(true) {
-            tracing::debug!(%error, peer = %address, "the socket was gone before it was served");
-            return;
-        }
-        let tls = door.certificate.is_some();
-        match encrypt(&door, tcp, permit, &stop).await {
-            Ok(stream) => serve_connection(&door, stream, Peer { address, tls }, router, &stop).await,
-            Err(error) => tracing::debug!(%error, peer = %address, "no TLS handshake"),
+        let peer = Peer { address, tls: door.certificate.is_some() };
+        let begun = match encrypt(&door, tcp, permit, &stop).await {
+            Ok(stream) => begin(&door, stream, peer, &stop).await,
+            Err(error) => return tracing::debug!(%error, peer = %address, "no TLS handshake"),
+        };
+        if let Some(stream) = begun {
+            // Boxed, because most connections never come here.
+            Box::pin(serve_connection(&door, stream, peer, router, &stop)).await;
         }
     });
+}
+
+/// Waits for a plain connection's first bytes and offers it to the shortcut; what HTTP has to serve, if it does.
+async fn begin(door: &Door, stream: Stream, peer: Peer, stop: &CancellationToken) -> Option<Rewound> {
+    let Some(shortcut) = door.shortcut.as_ref().filter(|_| !peer.tls) else { return Some(Rewound::new(stream, Bytes::new())) };
+    let readable = poll_fn(|context| stream.poll_readable(context));
+    let readable = tokio::time::timeout(Duration::from_millis(door.config.header_timeout_ms), readable);
+    match stop.run_until_cancelled(readable).await {
+        Some(Ok(Ok(()))) => shortcut(stream, peer, &door.config).map(|(stream, early)| Rewound::new(stream, early)),
+        // Silent for too long, gone, or too late.
+        _ => None,
+    }
 }
 
 /// Tells a client that there is no place. Reads on until it hangs up: closing with unread bytes would destroy the answer.
@@ -249,7 +279,7 @@ async fn encrypt(door: &Door, tcp: TcpStream, permit: Permit, stop: &Cancellatio
     Ok(Stream::new(Io::Tls(Box::new(tls?)), permit))
 }
 
-async fn serve_connection(door: &Door, stream: Stream, peer: Peer, router: Router, stop: &CancellationToken) {
+async fn serve_connection(door: &Door, stream: Rewound, peer: Peer, router: Router, stop: &CancellationToken) {
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer);
         let router = router.clone();

@@ -3,15 +3,18 @@
 //! Made by the listener, carried through the HTTP upgrade, read and written by the driver. The readiness calls work alike
 //! for both kinds, so that an idle session waits without holding a buffer.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::Bytes;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::admission::Permit;
+use crate::hub::Sink;
 
 /// An open socket. Dropping it closes the socket and frees its place.
 #[derive(Debug)]
@@ -37,29 +40,34 @@ impl Stream {
         &self.io
     }
 
-    /// Waits until [`try_read`](Self::try_read) is worth a call; false alarms happen. Cancel-safe, holds no buffer.
+    /// Ready when [`try_read`](Self::try_read) is worth a call; false alarms happen. One task at a time may wait.
     ///
     /// # Errors
     /// What the operating system reports for the socket.
-    pub async fn readable(&self) -> io::Result<()> {
+    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.io {
-            Io::Plain(tcp) => tcp.readable().await,
+            Io::Plain(tcp) => tcp.poll_read_ready(context),
             Io::Tls(tls) => {
                 let (tcp, state) = tls.get_ref();
                 // Decrypted bytes may wait inside while the socket itself has nothing more to say.
-                if state.wants_read() { tcp.readable().await } else { Ok(()) }
+                if state.wants_read() { tcp.poll_read_ready(context) } else { Poll::Ready(Ok(())) }
             }
         }
     }
 
-    /// Waits until writing or flushing is worth a call; false alarms happen. Cancel-safe.
+    /// Ready when writing or flushing is worth a call; false alarms happen. One task at a time may wait.
     ///
     /// # Errors
     /// What the operating system reports for the socket.
-    pub async fn writable(&self) -> io::Result<()> {
+    pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.tcp().poll_write_ready(context)
+    }
+
+    /// The socket itself, under whatever encryption.
+    pub fn tcp(&self) -> &TcpStream {
         match &self.io {
-            Io::Plain(tcp) => tcp.writable().await,
-            Io::Tls(tls) => tls.get_ref().0.writable().await,
+            Io::Plain(tcp) => tcp,
+            Io::Tls(tls) => tls.get_ref().0,
         }
     }
 
@@ -69,7 +77,7 @@ impl Stream {
     /// `WouldBlock` when there is nothing yet, `UnexpectedEof` when TLS was cut off without its closing alert.
     pub fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.io {
-            Io::Plain(tcp) => tcp.try_read(buffer),
+            Io::Plain(tcp) => read_plain(tcp, buffer),
             Io::Tls(tls) => {
                 let mut buffer = ReadBuf::new(buffer);
                 ready(Pin::new(tls).poll_read(&mut unwoken(), &mut buffer))?;
@@ -112,7 +120,36 @@ impl Stream {
     }
 }
 
-/// Whoever calls waits by `readable` or `writable`, so the poll itself need wake nobody.
+impl Sink for Stream {
+    /// Goes straight to the socket, past the runtime's note of whether it takes anything: with thousands of sessions that note is one more
+    /// look at cold memory. When nothing fits, the session's own task tries once more through the runtime, which then notes it.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match &self.io {
+            Io::Plain(tcp) => SockRef::from(tcp).send(bytes),
+            Io::Tls(_) => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+}
+
+/// Reads from a plain socket. A read that does not fill the buffer has emptied it (epoll(7), on edge-triggered notification), and telling
+/// the runtime so saves the read that would find nothing.
+///
+/// # Errors
+/// As [`Stream::try_read`].
+pub fn read_plain(tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut emptied = None;
+    let outcome = tcp.try_io(Interest::READABLE, || {
+        let count = (&*SockRef::from(tcp)).read(buffer)?;
+        if count == 0 || count == buffer.len() {
+            return Ok(count);
+        }
+        emptied = Some(count);
+        Err(io::ErrorKind::WouldBlock.into())
+    });
+    emptied.map_or(outcome, Ok)
+}
+
+/// Whoever calls waits by `poll_readable` or `poll_writable`, so the poll itself need wake nobody.
 fn unwoken() -> Context<'static> {
     Context::from_waker(Waker::noop())
 }
@@ -121,6 +158,57 @@ fn ready<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {
     match poll {
         Poll::Ready(result) => result,
         Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+    }
+}
+
+/// A stream of which something was read already, for whoever reads it from its beginning.
+#[derive(Debug)]
+pub struct Rewound {
+    early: Bytes,
+    stream: Stream,
+}
+
+impl Rewound {
+    pub fn new(stream: Stream, early: Bytes) -> Self {
+        Self { early, stream }
+    }
+
+    /// The stream, and what of its beginning nobody has read.
+    pub fn into_parts(self) -> (Stream, Bytes) {
+        (self.stream, self.early)
+    }
+}
+
+impl AsyncRead for Rewound {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.early.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+        }
+        let count = self.early.len().min(buffer.remaining());
+        buffer.put_slice(&self.early.split_to(count));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Rewound {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffers: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, buffers)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

@@ -1,6 +1,6 @@
 //! WebSocket (RFC 6455) with permessage-deflate (RFC 7692): the handshake, and frames in both directions.
 //!
-//! [`door`] answers the HTTP request, [`connection`] runs the socket afterwards: it reads a [`Stream`](super::Stream) into a
+//! [`door`] answers the HTTP request (or, when that came in one piece, the bytes themselves: [`head`]), [`connection`] runs the socket afterwards: it reads a [`Stream`](super::Stream) into a
 //! scratch buffer, feeds an [`Assembler`], and writes what [`frame`] and [`wire`] made. All but these two and [`upgrade`] is
 //! pure.
 
@@ -11,6 +11,7 @@ pub mod door;
 pub mod extension;
 pub mod frame;
 pub mod handshake;
+mod head;
 pub mod origin;
 pub mod upgrade;
 pub mod wire;

@@ -11,7 +11,7 @@ use roomcast::api::{self, Cluster, Parts, Phase};
 use roomcast::auth::{self, Authenticator, MintRequest, Scope, SigningKey, Verifier, mint};
 use roomcast::broker::redis::{Config, RedisBroker};
 use roomcast::broker::{Broker, NodeInfo};
-use roomcast::hub::{self, Hub, SendQueue};
+use roomcast::hub::{self, Hub, NoSink, SendQueue};
 use roomcast::limit::Rate;
 use roomcast::protocol::{CloseCode, EventRules, SessionId};
 use roomcast::session::machine::Rules;
@@ -99,7 +99,8 @@ impl Node {
     }
 
     async fn connect(&self, user: &str, rooms: &[&str]) -> (SessionId, Arc<SendQueue>) {
-        let mut session = Session::new(Arc::clone(&self.sessions), wire::json(), None);
+        let queue = Arc::new(SendQueue::new(self.sessions.queue_limits(), NoSink));
+        let mut session = Session::new(Arc::clone(&self.sessions), wire::json(), queue);
         let (id, queue) = (session.id(), Arc::clone(session.queue()));
         session.present(self.token(user, Some(ACME), &[]));
         session.on_message(json!({"event": "subscribe", "data": {"rooms": rooms}}).to_string().as_bytes());

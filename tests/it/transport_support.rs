@@ -1,5 +1,6 @@
 //! A listener on loopback with an echo route on the real reader and writer, and clients for it.
 
+use std::future::poll_fn;
 use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -100,7 +101,7 @@ async fn drive(on_upgrade: OnUpgrade, deflate: bool) {
 
 async fn read(stream: &mut Stream, scratch: &mut [u8]) -> std::io::Result<usize> {
     loop {
-        stream.readable().await?;
+        poll_fn(|context| stream.poll_readable(context)).await?;
         match stream.try_read(scratch) {
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             done => return done,
@@ -119,7 +120,7 @@ async fn write(stream: &mut Stream, mut bytes: &[u8]) -> std::io::Result<()> {
         match done {
             Ok(_) if bytes.is_empty() => return Ok(()),
             Ok(count) => bytes = &bytes[count..],
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => stream.writable().await?,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => poll_fn(|context| stream.poll_writable(context)).await?,
             Err(error) => return Err(error),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use roomcast::auth::Principal;
 use roomcast::hub::send_queue::Limits;
-use roomcast::hub::{Hub, OrgLink, SendQueue};
+use roomcast::hub::{Hub, NoSink, OrgLink, SendQueue};
 use roomcast::protocol::codec::Wire;
 use roomcast::protocol::push::{Answer, Reply};
 use roomcast::protocol::{CommandId, OrgId, Pattern, Position, SessionId};
@@ -107,7 +107,7 @@ impl Client {
         self.refused = false;
         let session = SessionId(uuid::Uuid::from_u128(id));
         let limits = Limits { bytes_max: QUEUE_BYTES_MAX, replies_bytes_max: REPLIES_BYTES_MAX };
-        let queue = Arc::new(SendQueue::new(limits, None));
+        let queue: Arc<SendQueue> = Arc::new(SendQueue::new(limits, NoSink));
         let wire: Arc<dyn Wire> = Arc::new(Lines);
         let Ok(link) = hub.attach(&self.org, session, &queue, &wire).await else { return };
         self.seen.push(Seen::Connected { session, since: self.position });
@@ -170,7 +170,7 @@ impl Client {
 
     pub async fn heartbeat(&self) {
         if let Some(connection) = &self.connection {
-            let _ = connection.link.heartbeat().await;
+            connection.link.heartbeat();
         }
     }
 

@@ -142,7 +142,8 @@ impl Link {
         let mut connection = match known {
             Some(connection) => connection,
             None => {
-                let connection = self.endpoint.connect(self.timeout + wait, None).await?;
+                // Boxed, as is all that seldom happens: each publication has a future of this on the heap.
+                let connection = Box::pin(self.endpoint.connect(self.timeout + wait, None)).await?;
                 self.waiting.lock().insert(connection).clone()
             }
         };
@@ -173,7 +174,7 @@ impl Link {
         metrics::redis_round_trip_seconds().record(begun.elapsed().as_secs_f64());
         let missing = answer.as_ref().is_err_and(is_missing);
         let answer = if missing {
-            self.load(connection).await?;
+            Box::pin(self.load(connection)).await?;
             self.attempt(connection, function, key, args, then).await
         } else {
             answer

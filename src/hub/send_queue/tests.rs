@@ -18,12 +18,12 @@ pub(super) fn at(seq: u64) -> Option<Position> {
     Some(Position { epoch: 1, seq, check: seq })
 }
 
-fn queue(room: usize) -> SendQueue {
-    SendQueue::new(Limits { bytes_max: 100, replies_bytes_max: 50 }, Some(Arc::new(Narrow(Mutex::new(room)))))
+fn queue(room: usize) -> SendQueue<Narrow> {
+    SendQueue::new(Limits { bytes_max: 100, replies_bytes_max: 50 }, Narrow(Mutex::new(room)))
 }
 
 /// Takes up to `room` of the waiting bytes.
-pub(super) fn take(queue: &SendQueue, mut room: usize) -> Vec<u8> {
+pub(super) fn take(queue: &SendQueue<Narrow>, mut room: usize) -> Vec<u8> {
     let mut taken = Vec::new();
     let outcome = queue.flush(|slices| {
         let before = taken.len();

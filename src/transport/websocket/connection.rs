@@ -5,84 +5,76 @@
 //! by itself; this loop writes what the socket did not take at once.
 
 use std::cell::RefCell;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
+use socket2::SockRef;
 
 use super::assembler::{Assembler, Incoming};
 use super::frame::{self, Opcode, Violation};
 use super::{Config, deflate};
-use crate::hub::{SendQueue, Sink};
+use crate::hub::send_queue::Limits;
+use crate::hub::{NoSink, SendQueue};
 use crate::protocol::{Close, CloseCode, Code, SessionId};
 use crate::session::Session;
 use crate::telemetry::metrics;
 use crate::transport::Stream;
-use crate::transport::stream::Io;
+use crate::transport::stream::{Io, read_plain};
 
 /// Bytes read at once. One buffer per thread, not per connection.
 const SCRATCH_BYTES: usize = 32 << 10;
+/// Things done for one connection before other tasks get their turn.
+const TURNS_AT_ONCE: usize = 256;
 
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
 }
 
-/// A socket that the hub may write to as well, where its kind allows that.
+/// Lends the thread's buffer for reading.
+pub(super) fn with_scratch<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
+    SCRATCH.with_borrow_mut(|scratch| read(scratch))
+}
+
+/// The way to a connection's socket.
 pub enum Socket {
-    Shared(Arc<Stream>),
+    /// It is part of the send queue, so that the hub can write to it as well.
+    Queued(Arc<SendQueue<Stream>>),
+    /// An encrypted stream: whoever writes to it must own it.
     Own(Box<Stream>),
 }
 
-struct Direct(Arc<Stream>);
-
-impl Sink for Direct {
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self.0.io() {
-            Io::Plain(tcp) => tcp.try_write(bytes),
-            Io::Tls(_) => Err(io::ErrorKind::WouldBlock.into()),
-        }
-    }
-}
-
 impl Socket {
-    pub fn new(stream: Stream) -> Self {
+    /// The socket, and the queue of all that is sent over it.
+    pub fn new(stream: Stream, limits: Limits) -> (Self, Arc<SendQueue>) {
         match stream.io() {
-            Io::Plain(_) => Self::Shared(Arc::new(stream)),
-            Io::Tls(_) => Self::Own(Box::new(stream)),
-        }
-    }
-
-    /// The way for the hub to write without waiting; encrypted streams have none.
-    pub fn sink(&self) -> Option<Arc<dyn Sink>> {
-        match self {
-            Self::Shared(stream) => Some(Arc::new(Direct(Arc::clone(stream)))),
-            Self::Own(_) => None,
+            Io::Plain(_) => {
+                let queue = Arc::new(SendQueue::new(limits, stream));
+                (Self::Queued(Arc::clone(&queue)), queue)
+            }
+            Io::Tls(_) => (Self::Own(Box::new(stream)), Arc::new(SendQueue::new(limits, NoSink))),
         }
     }
 
     fn stream(&self) -> &Stream {
         match self {
-            Self::Shared(stream) => stream,
+            Self::Queued(queue) => queue.sink(),
             Self::Own(stream) => stream,
         }
     }
 
     /// Ends our direction of the connection; the client still may say what it has to say.
     fn stop_writing(&self) -> io::Result<()> {
-        let tcp = match self.stream().io() {
-            Io::Plain(tcp) => tcp,
-            Io::Tls(tls) => tls.get_ref().0,
-        };
-        socket2::SockRef::from(tcp).shutdown(std::net::Shutdown::Write)
+        SockRef::from(self.stream().tcp()).shutdown(std::net::Shutdown::Write)
     }
 
     fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Shared(stream) => match stream.io() {
-                Io::Plain(tcp) => tcp.try_read(buffer),
-                Io::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
-            },
+            Self::Queued(queue) => read_plain(queue.sink().tcp(), buffer),
             Self::Own(stream) => stream.try_read(buffer),
         }
     }
@@ -90,10 +82,7 @@ impl Socket {
     /// Writes what waits in `queue`; whether all of it is on its way.
     fn flush(&mut self, queue: &SendQueue) -> io::Result<bool> {
         match self {
-            Self::Shared(stream) => queue.flush(|slices| match stream.io() {
-                Io::Plain(tcp) => tcp.try_write_vectored(slices),
-                Io::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
-            }),
+            Self::Queued(queue) => queue.flush(|slices| queue.sink().tcp().try_write_vectored(slices)),
             Self::Own(stream) => {
                 let written = queue.flush(|slices| stream.try_write_vectored(slices))?;
                 match stream.try_flush() {
@@ -159,10 +148,10 @@ impl Peer {
         Ok(())
     }
 
-    async fn progress(&mut self) {
+    fn poll_progress(&mut self, context: &mut Context<'_>) -> Poll<()> {
         match self {
-            Self::Session(session) => session.progress().await,
-            Self::Echo { .. } => std::future::pending().await,
+            Self::Session(session) => session.poll_progress(context),
+            Self::Echo { .. } => Poll::Pending,
         }
     }
 
@@ -178,9 +167,9 @@ impl Peer {
         }
     }
 
-    async fn on_flushed(&mut self) {
+    fn on_flushed(&mut self) {
         if let Self::Session(session) = self {
-            session.on_flushed().await;
+            session.on_flushed();
         }
     }
 
@@ -228,12 +217,14 @@ impl Connection {
     }
 
     /// Runs the connection; `early` came right behind the handshake.
-    pub async fn run(mut self, early: Bytes) {
-        let mut early = BytesMut::from(early);
-        let end = match self.take_in(&mut early) {
-            Some(end) => end,
-            None => self.serve().await,
-        };
+    pub fn run(mut self, early: &[u8]) -> impl Future<Output = ()> + Send + use<> {
+        match self.take_in(&mut BytesMut::from(early)) {
+            Some(end) => Life::Ending(Box::pin(self.finish(end))),
+            None => Life::Open(self),
+        }
+    }
+
+    async fn finish(mut self, end: End) {
         // A goodbye takes time, and half a message is not worth memory for so long.
         self.assembler.end();
         let queue = Arc::clone(self.peer.queue());
@@ -261,43 +252,48 @@ impl Connection {
         queue.shut();
     }
 
-    async fn serve(&mut self) -> End {
-        let queue = Arc::clone(self.peer.queue());
-        loop {
-            match self.socket.flush(&queue) {
-                Ok(true) => self.peer.on_flushed().await,
-                Ok(false) => {}
-                Err(_) => return End::Broken,
-            }
-            if let Some(close) = queue.close_asked() {
-                return End::Closing(close);
-            }
-            if queue.is_closed() {
-                return End::Broken;
-            }
-            let (reading, writing) = (self.peer.wants_input(), !queue.is_empty());
-            tokio::select! {
-                ready = self.socket.stream().readable(), if reading => {
-                    if ready.is_err() {
-                        return End::Broken;
-                    }
-                    if let Some(end) = self.read() {
-                        return end;
-                    }
-                }
-                ready = self.socket.stream().writable(), if writing => {
-                    if ready.is_err() {
-                        return End::Broken;
-                    }
-                }
-                () = queue.woken() => {}
-                () = self.peer.progress() => {}
+    /// Does whatever can be done, and has the task woken when there is more.
+    fn poll_serve(&mut self, context: &mut Context<'_>) -> Poll<End> {
+        self.peer.queue().wake_when_pushed(context.waker());
+        for _ in 0..TURNS_AT_ONCE {
+            if let Some(end) = std::task::ready!(self.poll_turn(context)) {
+                return Poll::Ready(end);
             }
         }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// One thing that can be done now; `Pending` when there is none.
+    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<Option<End>> {
+        let queue = self.peer.queue();
+        let flushed = self.socket.flush(queue);
+        if let Some(close) = queue.close_asked() {
+            return Poll::Ready(Some(if flushed.is_ok() { End::Closing(close) } else { End::Broken }));
+        }
+        let Ok(flushed) = flushed else { return Poll::Ready(Some(End::Broken)) };
+        if queue.is_closed() {
+            return Poll::Ready(Some(End::Broken));
+        }
+        if flushed {
+            self.peer.on_flushed();
+        }
+        if self.peer.poll_progress(context).is_ready() {
+            return Poll::Ready(None);
+        }
+        if self.peer.wants_input()
+            && let Poll::Ready(readable) = self.socket.stream().poll_readable(context)
+        {
+            return Poll::Ready(if readable.is_ok() { self.read() } else { Some(End::Broken) });
+        }
+        if !flushed && let Poll::Ready(writable) = self.socket.stream().poll_writable(context) {
+            return Poll::Ready(writable.err().map(|_| End::Broken));
+        }
+        Poll::Pending
     }
 
     fn read(&mut self) -> Option<End> {
-        SCRATCH.with_borrow_mut(|scratch| match self.socket.try_read(scratch) {
+        with_scratch(|scratch| match self.socket.try_read(scratch) {
             Ok(0) => Some(End::Broken),
             Ok(count) => self.take_in(&mut scratch[..count]),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
@@ -344,12 +340,36 @@ impl Connection {
     }
 }
 
+/// A connection's task. What only its end needs is made then, because most connections are open most of the time.
+enum Life {
+    Open(Connection),
+    Ending(Pin<Box<dyn Future<Output = ()> + Send>>),
+    Over,
+}
+
+impl Future for Life {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if let Self::Open(connection) = &mut *self {
+            let end = std::task::ready!(connection.poll_serve(context));
+            if let Self::Open(connection) = std::mem::replace(&mut *self, Self::Over) {
+                *self = Self::Ending(Box::pin(connection.finish(end)));
+            }
+        }
+        match &mut *self {
+            Self::Ending(ending) => ending.as_mut().poll(context),
+            Self::Open(_) | Self::Over => Poll::Ready(()),
+        }
+    }
+}
+
 /// Writes what waits in the queue, the close frame last, as far as the client takes it in time, and waits for its end of the
 /// connection, so that no reset overtakes the last bytes.
 async fn say_goodbye(socket: &mut Socket, queue: &SendQueue, close_timeout: Duration) {
     let goodbye = async {
         while !socket.flush(queue)? {
-            socket.stream().writable().await?;
+            poll_fn(|context| socket.stream().poll_writable(context)).await?;
         }
         socket.stop_writing()?;
         discard_input(socket).await
@@ -362,8 +382,8 @@ async fn say_goodbye(socket: &mut Socket, queue: &SendQueue, close_timeout: Dura
 
 async fn discard_input(socket: &mut Socket) -> io::Result<()> {
     loop {
-        socket.stream().readable().await?;
-        let count = SCRATCH.with_borrow_mut(|scratch| socket.try_read(scratch));
+        poll_fn(|context| socket.stream().poll_readable(context)).await?;
+        let count = with_scratch(|scratch| socket.try_read(scratch));
         match count {
             Ok(0) => return Ok(()),
             Ok(_) => {}

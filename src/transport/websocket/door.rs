@@ -1,5 +1,8 @@
 //! The WebSocket routes: judges the handshake, answers it, and starts the connection.
 
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,6 +11,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use bytes::Bytes;
 use http::header::{COOKIE, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, StatusCode, Uri};
 use tokio_util::task::TaskTracker;
@@ -15,13 +19,12 @@ use tokio_util::task::TaskTracker;
 use super::connection::{Connection, Peer, Socket};
 use super::handshake::{self, Accepted};
 use super::origin::NotAnOrigin;
-use super::{Config, upgrade, wire};
-use crate::hub::SendQueue;
+use super::{Config, connection, head, upgrade, wire};
 use crate::hub::send_queue::Limits;
 use crate::protocol::Wire;
 use crate::session::{Parts, Session};
 use crate::telemetry::metrics;
-use crate::transport;
+use crate::transport::{self, Stream, listener};
 
 /// Bytes of echoed messages that wait for one client before no more is read from it.
 const ECHO_BYTES_MAX: usize = 4 << 20;
@@ -87,6 +90,62 @@ impl Door {
             || (!with_token && unauthenticated >= self.bounds.unauthenticated_max)
     }
 
+    /// Reads a handshake for the native path off a fresh plain stream, answers it and spawns the connection. Whatever is anything else, be it
+    /// only to be refused, is given back with what was read of it, for HTTP to answer.
+    pub fn shortcut(self: &Arc<Self>, mut stream: Stream, peer: transport::Peer, limits: &listener::Config) -> Option<(Stream, Bytes)> {
+        connection::with_scratch(|scratch| {
+            let count = match stream.try_read(scratch) {
+                Ok(0) => return None,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Some((stream, Bytes::new())),
+                Err(_) => return None,
+            };
+            let bytes = &scratch[..count];
+            let Some((request, length)) = head::read(bytes, limits.headers_max)
+                .filter(|(request, length)| *length <= limits.header_bytes_max && request.uri.path() == self.config.path)
+            else {
+                return Some((stream, Bytes::copy_from_slice(bytes)));
+            };
+            let token = elsewhere(&self.config, &request.uri, &request.headers);
+            match handshake::accept(&request, &self.rules) {
+                Ok(accepted) if !self.is_full(token.is_some() || accepted.token.is_some()) => {
+                    let response = head::switch(&request, &accepted);
+                    // A fresh socket takes so little at once, or is of no use.
+                    if stream.try_write(response.as_bytes()).is_ok_and(|written| written == response.len()) {
+                        let begin = |door: &Self, stream: Stream, accepted: Accepted| door.session(stream, accepted, token);
+                        let connection = self.connection(stream, accepted, Some(peer.address), begin);
+                        self.connections.spawn(Box::pin(counted(connection.run(&bytes[length..]))));
+                    }
+                    None
+                }
+                _ => Some((stream, Bytes::copy_from_slice(bytes))),
+            }
+        })
+    }
+
+    fn session(&self, stream: Stream, accepted: Accepted, token: Option<String>) -> (Socket, Peer) {
+        let wire = if accepted.deflate.is_some() { &self.deflated } else { &self.plain };
+        let (socket, queue) = Socket::new(stream, self.parts.queue_limits());
+        let mut session = Box::new(Session::new(Arc::clone(&self.parts), Arc::clone(wire), queue));
+        if let Some(token) = accepted.token.map(|token| token.expose().to_owned()).or(token) {
+            session.present(token);
+        }
+        (socket, Peer::Session(session))
+    }
+
+    fn connection(
+        &self,
+        stream: Stream,
+        accepted: Accepted,
+        address: Option<SocketAddr>,
+        begin: impl FnOnce(&Self, Stream, Accepted) -> (Socket, Peer),
+    ) -> Connection {
+        let deflated = accepted.deflate.is_some();
+        let (socket, peer) = begin(self, stream, accepted);
+        tracing::debug!(peer = address.map(display), session = peer.session().map(display), "a connection begins");
+        Connection::new(socket, &self.config, deflated, peer, self.close_timeout())
+    }
+
     fn close_timeout(&self) -> Duration {
         Duration::from_millis(self.parts.settings.config.close_timeout_ms)
     }
@@ -94,21 +153,13 @@ impl Door {
 
 async fn open_session(State(door): State<Arc<Door>>, request: Request) -> Response {
     let token = elsewhere(&door.config, request.uri(), request.headers());
-    start(&door, request, token.is_some(), move |door, socket, accepted| {
-        let wire = if accepted.deflate.is_some() { &door.deflated } else { &door.plain };
-        let mut session = Session::new(Arc::clone(&door.parts), Arc::clone(wire), socket.sink());
-        if let Some(token) = accepted.token.map(|token| token.expose().to_owned()).or(token) {
-            session.present(token);
-        }
-        Peer::Session(Box::new(session))
-    })
+    start(&door, request, token.is_some(), move |door, stream, accepted| door.session(stream, accepted, token))
 }
 
 async fn open_echo(State(door): State<Arc<Door>>, request: Request) -> Response {
-    start(&door, request, false, |door, socket, accepted| {
-        let limits = Limits { bytes_max: 0, replies_bytes_max: ECHO_BYTES_MAX };
-        let queue = Arc::new(SendQueue::new(limits, socket.sink()));
-        Peer::Echo { queue, deflated: accepted.deflate.map(|_| door.config.compression_threshold_bytes) }
+    start(&door, request, false, |door, stream, accepted| {
+        let (socket, queue) = Socket::new(stream, Limits { bytes_max: 0, replies_bytes_max: ECHO_BYTES_MAX });
+        (socket, Peer::Echo { queue, deflated: accepted.deflate.map(|_| door.config.compression_threshold_bytes) })
     })
 }
 
@@ -117,7 +168,7 @@ fn start(
     door: &Arc<Door>,
     request: Request,
     with_token: bool,
-    peer: impl FnOnce(&Door, &Socket, Accepted) -> Peer + Send + 'static,
+    begin: impl FnOnce(&Door, Stream, Accepted) -> (Socket, Peer) + Send + 'static,
 ) -> Response {
     let (parts, body) = request.into_parts();
     let address = parts.extensions.get::<transport::Peer>().map(|peer| peer.address);
@@ -140,23 +191,30 @@ fn start(
         Err(refused) => return refused.into_response(),
     };
     let keeper = Arc::clone(door);
+    // Boxed, so that the task is no larger than an open connection needs.
+    let beginning = Box::pin(async move {
+        match upgrade::into_stream(on_upgrade).await {
+            Ok((stream, early)) => Some((keeper.connection(stream, accepted, address, begin), early)),
+            Err(error) => {
+                tracing::debug!(%error, "a WebSocket ended before it began");
+                None
+            }
+        }
+    });
     door.connections.spawn(async move {
-        let (stream, early) = match upgrade::into_stream(on_upgrade).await {
-            Ok(opened) => opened,
-            Err(error) => return tracing::debug!(%error, "a WebSocket ended before it began"),
-        };
-        let socket = Socket::new(stream);
-        let deflated = accepted.deflate.is_some();
-        let peer = peer(&keeper, &socket, accepted);
-        tracing::debug!(peer = address.map(display), session = peer.session().map(display), "a connection begins");
-        let connection = Connection::new(socket, &keeper.config, deflated, peer, keeper.close_timeout());
-        drop(keeper);
-        metrics::sessions_opened().increment(1);
-        metrics::sessions().increment(1.0);
-        connection.run(early).await;
-        metrics::sessions().decrement(1.0);
+        if let Some((connection, early)) = beginning.await {
+            counted(connection.run(&early)).await;
+        }
     });
     response
+}
+
+/// Runs a connection in the node's count.
+async fn counted(life: impl Future<Output = ()>) {
+    metrics::sessions_opened().increment(1);
+    metrics::sessions().increment(1.0);
+    life.await;
+    metrics::sessions().decrement(1.0);
 }
 
 /// A token from the cookie or the query, where the configuration allows that. Tokens are URL-safe as they are, so nothing is

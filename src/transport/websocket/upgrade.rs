@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 
 use super::handshake::{Accepted, Refused};
 use crate::transport::Stream;
+use crate::transport::stream::Rewound;
 
 /// Why there is no socket after the 101 response.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,8 @@ pub fn upgrade<B>(request: &mut Request<B>, accepted: &Accepted) -> Result<(Resp
 /// # Errors
 /// The connection ended before the response was out, or was served by something else than [`Listener`](crate::transport::Listener).
 pub async fn into_stream(on_upgrade: OnUpgrade) -> Result<(Stream, Bytes), UpgradeError> {
-    let parts = on_upgrade.await?.downcast::<TokioIo<Stream>>().map_err(|_| UpgradeError::Foreign)?;
-    Ok((parts.io.into_inner(), parts.read_buf))
+    let parts = on_upgrade.await?.downcast::<TokioIo<Rewound>>().map_err(|_| UpgradeError::Foreign)?;
+    let (stream, unread) = parts.io.into_inner().into_parts();
+    let early = if unread.is_empty() { parts.read_buf } else { Bytes::from([parts.read_buf, unread].concat()) };
+    Ok((stream, early))
 }

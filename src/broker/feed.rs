@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 
 use super::OrgEvent;
+
+/// How long a publisher waits for a hub that is behind.
+const READY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The broker's end. When the hub is slower than the carrier, events are dropped and the receiver reads "interrupted" instead,
 /// which makes it repair from the log.
@@ -48,6 +52,17 @@ impl Feed {
         if event == OrgEvent::Interrupted || self.sender.try_send(event).is_err() {
             self.interrupted.flag.store(true, Ordering::Release);
             self.interrupted.notify.notify_one();
+        }
+    }
+}
+
+impl Feed {
+    /// Waits while the hub is far behind, so that whoever brings about events, where that is the node itself, does not outrun it. Not for
+    /// ever: a hub that repairs takes no events.
+    pub async fn ready(&self) {
+        let crowded = self.sender.max_capacity() / 4;
+        if self.sender.capacity() < crowded {
+            let _ = tokio::time::timeout(READY_TIMEOUT, self.sender.reserve_many(crowded * 2)).await;
         }
     }
 }
@@ -112,5 +127,28 @@ mod tests {
         drop(feed);
         events.clear();
         assert!(!receiver.recv_many(&mut events, 8).await || events.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_it_does_not_outrun_the_receiver() {
+        let (feed, mut receiver) = channel(16);
+        let sent = 200;
+        let publisher = tokio::spawn(async move {
+            for seq in 1..=sent {
+                feed.ready().await;
+                let position = crate::protocol::Position { epoch: 1, seq, check: 1 };
+                feed.send(OrgEvent::Entry(crate::broker::Entry { position, body: crate::broker::Body::Malformed }));
+            }
+            // Nobody receives any more, and yet it ends.
+            for _ in 0..16 {
+                feed.ready().await;
+            }
+        });
+        let mut events = Vec::new();
+        while events.len() < sent as usize && receiver.recv_many(&mut events, 8).await {
+            tokio::task::yield_now().await;
+        }
+        assert!(!events.contains(&OrgEvent::Interrupted));
+        publisher.await.unwrap();
     }
 }

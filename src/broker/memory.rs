@@ -153,8 +153,12 @@ impl State {
 #[async_trait]
 impl Broker for MemoryBroker {
     async fn publish(&self, publication: &NewPublication, _ack: AckLevel) -> Result<Published, PublishError> {
-        let now_us = unix_us();
         let org = publication.room.org();
+        let feed = self.state.lock().feeds.get(org).cloned();
+        if let Some(feed) = feed {
+            feed.ready().await;
+        }
+        let now_us = unix_us();
         let mut state = self.state.lock();
         if !publication.log {
             state.feed(org, OrgEvent::Ephemeral(Arc::new(publication.placed(None, now_us))));

@@ -19,7 +19,8 @@ pub struct Pattern(Arc<Checked>);
 
 #[derive(PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Checked {
-    text: Box<str>,
+    /// A room's own text where it is one.
+    text: Arc<str>,
     org: OrgId,
     rest: bool,
 }
@@ -32,8 +33,8 @@ pub enum Step<'a> {
 }
 
 impl Pattern {
-    fn new(text: String, org: OrgId, rest: bool) -> Self {
-        Self(Arc::new(Checked { text: text.into_boxed_str(), org, rest }))
+    fn new(text: impl Into<Arc<str>>, org: OrgId, rest: bool) -> Self {
+        Self(Arc::new(Checked { text: text.into(), org, rest }))
     }
 
     pub fn as_str(&self) -> &str {
@@ -57,7 +58,7 @@ impl Pattern {
 
     /// The room itself and everything below it.
     pub fn of_room(room: &RoomName) -> Self {
-        Self::new(room.as_str().to_owned(), room.org().clone(), true)
+        Self::new(room.shared_text(), room.org().clone(), true)
     }
 
     /// Everything that any channel of `org` carries: the widest grant there is.

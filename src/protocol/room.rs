@@ -89,6 +89,10 @@ impl RoomName {
         &self.text
     }
 
+    pub(super) fn shared_text(&self) -> Arc<str> {
+        Arc::clone(&self.text)
+    }
+
     pub fn org(&self) -> &OrgId {
         &self.org
     }

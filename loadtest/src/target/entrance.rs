@@ -31,7 +31,7 @@ impl Target {
     /// When it is not let in.
     pub fn publisher(&self, org: &str, entrance: Entrance) -> anyhow::Result<Publisher> {
         let node = self.nodes[self.publishers_door()];
-        let token = self.tokens.of(org, "publisher");
+        let token = self.tokens.of_publisher(org, "publisher");
         match entrance {
             Entrance::Websocket => {
                 let introduction = json!({ "event": "authenticate", "id": 1, "data": { "token": token } }).to_string();

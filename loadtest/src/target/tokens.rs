@@ -45,21 +45,28 @@ impl Tokens {
         }
     }
 
-    /// A token for `user` of `org`, who may do everything there, over REST too.
+    /// A token for `user` of `org` as most are: without grants, which is to subscribe to everything of the org.
     pub fn of(&self, org: &str, user: &str) -> String {
+        self.signed(json!({ "sub": user, ORG: org }))
+    }
+
+    /// A token for somebody who may do everything in `org`, over REST too.
+    pub fn of_publisher(&self, org: &str, name: &str) -> String {
+        let rights = ["subscribe", "publish", "presence", "history"].map(|right| format!("{right}:*:{org}:**"));
+        self.signed(json!({ "sub": name, ORG: org, "grants": rights, "scope": "roomcast:publish" }))
+    }
+
+    fn signed(&self, claims: Value) -> String {
         match self {
             Self::Given { token, .. } => token.clone(),
-            Self::Signed { secret } => sign(secret, org, user),
+            Self::Signed { secret } => sign(secret, claims),
         }
     }
 }
 
-fn sign(secret: &str, org: &str, user: &str) -> String {
+fn sign(secret: &str, mut claims: Value) -> String {
     let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let rights = ["subscribe", "publish", "presence", "history"].map(|right| format!("{right}:*:{org}:**"));
-    let claims = json!({
-        "sub": user, ORG: org, "iat": now_s, "exp": now_s + LIFETIME_S, "grants": rights, "scope": "roomcast:publish",
-    });
+    (claims["iat"], claims["exp"]) = (now_s.into(), (now_s + LIFETIME_S).into());
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let signed = format!("{}.{}", part(&json!({ "alg": "HS256", "typ": "JWT" })), part(&claims));
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");

@@ -129,9 +129,8 @@ impl Consumer {
                 claim = self.take_over(&mut connection, &from).await?;
                 continue;
             }
-            for entry in self.read(&mut connection).await? {
-                self.handle(&mut connection, &entry).await?;
-            }
+            let entries = self.read(&mut connection).await?;
+            self.handle(&mut connection, &entries).await?;
         }
         Ok(())
     }
@@ -162,9 +161,7 @@ impl Consumer {
         let mut command = cmd("XAUTOCLAIM");
         command.arg(&self.stream).arg(GROUP).arg(&*self.broker.node_id).arg(0).arg(from).arg("COUNT").arg(self.config.batch.max(1));
         let claimed: StreamAutoClaimReply = connection.query(&command).await?;
-        for entry in &claimed.claimed {
-            self.handle(connection, entry).await?;
-        }
+        self.handle(connection, &claimed.claimed).await?;
         Ok((claimed.next_stream_id != FIRST_ID).then_some(claimed.next_stream_id))
     }
 
@@ -177,8 +174,24 @@ impl Consumer {
         Ok(reply.unwrap_or_default().keys.into_iter().flat_map(|key| key.ids).collect())
     }
 
-    /// Publishes one entry, deletes and acknowledges it. An error leaves it pending; it is claimed again before anything later is read.
-    async fn handle(&self, connection: &mut Connection, entry: &StreamId) -> RedisResult<()> {
+    /// Publishes entries one after another, so that order holds, then deletes and acknowledges them all. An error leaves them pending; they
+    /// are claimed again before anything later is read, and those that were published already are known by their keys.
+    async fn handle(&self, connection: &mut Connection, entries: &[StreamId]) -> RedisResult<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        for entry in entries {
+            self.publish(connection, entry).await?;
+        }
+        let ids: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+        // Deleted first: an entry that was acknowledged and then not deleted would stay for ever, the reverse is cleaned up by a claim.
+        connection.query::<u64>(cmd("XDEL").arg(&self.stream).arg(&ids)).await?;
+        connection.query::<u64>(cmd("XACK").arg(&self.stream).arg(GROUP).arg(&ids)).await?;
+        Ok(())
+    }
+
+    /// Publishes one entry, or buries what is unfit.
+    async fn publish(&self, connection: &mut Connection, entry: &StreamId) -> RedisResult<()> {
         let refused = match ingest_entry::read(&fields(entry), &self.broker.syntax, self.broker.config.data_bytes_max) {
             Ok(mut publication) => {
                 publication.idempotency_key.get_or_insert_with(|| format!("ingest:{}:{}", self.shard, entry.id).into());
@@ -196,13 +209,10 @@ impl Consumer {
             }
             Err(why) => Some(why),
         };
-        if let Some(why) = refused {
-            self.bury(connection, entry, &why).await?;
+        match refused {
+            Some(why) => self.bury(connection, entry, &why).await,
+            None => Ok(()),
         }
-        // Deleted first: an entry that was acknowledged and then not deleted would stay for ever, the reverse is cleaned up by a claim.
-        connection.query::<u64>(cmd("XDEL").arg(&self.stream).arg(&entry.id)).await?;
-        connection.query::<u64>(cmd("XACK").arg(&self.stream).arg(GROUP).arg(&entry.id)).await?;
-        Ok(())
     }
 
     /// Keeps a refused entry for people to look at: why, where it came from, and the beginnings of its first fields. Whatever made it

@@ -198,6 +198,24 @@ pub struct Connection {
     peer: Peer,
     unauthenticated_bytes_max: usize,
     close_timeout: Duration,
+    _counted: Counted,
+}
+
+/// A connection's place in the metrics.
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        metrics::sessions_opened().increment(1);
+        metrics::sessions().increment(1.0);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        metrics::sessions().decrement(1.0);
+    }
 }
 
 /// Why the loop ended.
@@ -213,7 +231,8 @@ enum End {
 impl Connection {
     pub fn new(socket: Socket, config: &Config, deflated: bool, peer: Peer, close_timeout: Duration) -> Self {
         let unauthenticated_bytes_max = config.unauthenticated_bytes_max;
-        Self { socket, assembler: Assembler::new(config.limits(deflated)), peer, unauthenticated_bytes_max, close_timeout }
+        let assembler = Assembler::new(config.limits(deflated));
+        Self { socket, assembler, peer, unauthenticated_bytes_max, close_timeout, _counted: Counted::new() }
     }
 
     /// Runs the connection; `early` came right behind the handshake.

@@ -1,6 +1,5 @@
 //! The WebSocket routes: judges the handshake, answers it, and starts the connection.
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,7 +22,6 @@ use super::{Config, connection, head, upgrade, wire};
 use crate::hub::send_queue::Limits;
 use crate::protocol::Wire;
 use crate::session::{Parts, Session};
-use crate::telemetry::metrics;
 use crate::transport::{self, Stream, listener};
 
 /// Bytes of echoed messages that wait for one client before no more is read from it.
@@ -114,7 +112,7 @@ impl Door {
                     if stream.try_write(response.as_bytes()).is_ok_and(|written| written == response.len()) {
                         let begin = |door: &Self, stream: Stream, accepted: Accepted| door.session(stream, accepted, token);
                         let connection = self.connection(stream, accepted, Some(peer.address), begin);
-                        self.connections.spawn(Box::pin(counted(connection.run(&bytes[length..]))));
+                        self.connections.spawn(Box::pin(connection.run(&bytes[length..])));
                     }
                     None
                 }
@@ -203,18 +201,10 @@ fn start(
     });
     door.connections.spawn(async move {
         if let Some((connection, early)) = beginning.await {
-            counted(connection.run(&early)).await;
+            connection.run(&early).await;
         }
     });
     response
-}
-
-/// Runs a connection in the node's count.
-async fn counted(life: impl Future<Output = ()>) {
-    metrics::sessions_opened().increment(1);
-    metrics::sessions().increment(1.0);
-    life.await;
-    metrics::sessions().decrement(1.0);
 }
 
 /// A token from the cookie or the query, where the configuration allows that. Tokens are URL-safe as they are, so nothing is

@@ -66,8 +66,35 @@ local function recent_lineage(at_us)
   return known_lineage
 end
 
--- Puts the log's expiry off once a tenth of the idle time has passed, so that most publishes write nothing for it.
-local function keep_alive(base)
+-- What a server of functions remembers between calls, so that it need not look it up for every publication: at most so many names, then
+-- it begins anew. Scripts begin anew each time.
+local REMEMBERED_MAX = 10000
+
+local function memory()
+  local values, count = {}, 0
+  return function(name)
+    return values[name]
+  end, function(name, value)
+    if values[name] == nil then
+      if count == REMEMBERED_MAX then
+        values, count = {}, 0
+      end
+      count = count + 1
+    end
+    values[name] = value
+  end
+end
+
+-- When each log's expiry was last looked at.
+local looked_at, note_look = memory()
+
+-- Puts the log's expiry off once a tenth of the idle time has passed, so that most publishes write nothing for it, nor look.
+local function keep_alive(base, at_us)
+  local last_us = looked_at(base)
+  if last_us and at_us >= last_us and at_us < last_us + IDLE_MS * 50 then
+    return
+  end
+  note_look(base, at_us)
   if redis.call('PTTL', base .. ':log') > IDLE_MS * 0.9 then
     return
   end
@@ -91,6 +118,7 @@ local function begin(base, at_us)
   redis.call('XDEL', base .. ':log', epoch .. '-0')
   redis.call('SET', base .. ':epoch', epoch)
   redis.call('SET', base .. ':lineage', history)
+  note_look(base, false)
   return epoch
 end
 
@@ -99,8 +127,7 @@ local function add(base, epoch, header, data)
 end
 
 -- Appends and fans out. A missing log is begun; so is one whose numbers an XADD past this script has used up.
-local function append(base, rest, data)
-  local at_us = now_us()
+local function append(base, rest, data, at_us)
   local header = string.format('%x', at_us) .. ' ' .. rest
   local epoch = redis.call('GET', base .. ':epoch')
   local id = epoch and add(base, epoch, header, data)
@@ -115,12 +142,18 @@ local function append(base, rest, data)
     end
   end
   local place = string.format('%x-%x', tonumber(epoch), tonumber(string.match(id, '%-(%d+)$')))
-  keep_alive(base)
+  keep_alive(base, at_us)
   redis.call(PUBLISH, base .. ':bus', place .. ' ' .. header .. '\n' .. data)
   return place .. '-' .. string.format('%x', at_us)
 end
 
+-- The org of each room that was found well-formed.
+local org_of, note_org = memory()
+
 local function check_room(room, org)
+  if org_of(room) == org then
+    return
+  end
   local count, channel, owner = 0, '', ''
   if #room > 8 * 65 then
     return 'the room name is too long'
@@ -147,6 +180,7 @@ local function check_room(room, org)
   if (channel == 'org' and count ~= 2) or (channel == 'user' and count ~= 3) then
     return 'the forms are org:<org> and user:<org>:<user>'
   end
+  note_org(room, org)
 end
 
 local function flag(name)
@@ -234,14 +268,14 @@ local function header_of(room, event, options)
 end
 
 -- Puts a fence into a log that has entries and whose history is not `current`, once (docs/adr/0003-fence-after-promotion.md).
-local function fence(base, current)
+local function fence(base, current, at_us)
   local stored = redis.call('GET', base .. ':lineage')
   if stored == current then
     return
   end
   redis.call('SET', base .. ':lineage', current)
   if current ~= 'none' and redis.call('XLEN', base .. ':log') > 0 then
-    local _, failure = append(base, '! fork', '')
+    local _, failure = append(base, '! fork', '', at_us)
     return failure
   end
 end
@@ -309,30 +343,33 @@ local function publish(keys, args)
     end
   end
   local rest = header_of(args[1], args[2], options)
+  local at_us = now_us()
   if options.log == '0' then
-    redis.call(PUBLISH, base .. ':bus', '- ' .. string.format('%x', now_us()) .. ' ' .. rest .. '\n' .. args[3])
+    redis.call(PUBLISH, base .. ':bus', '- ' .. string.format('%x', at_us) .. ' ' .. rest .. '\n' .. args[3])
     return { '', 0 }
   end
-  local memory = options.idempotency_key and base .. ':idem:' .. options.idempotency_key
-  local earlier = memory and redis.call('GET', memory)
+  local key = options.idempotency_key and base .. ':idem:' .. options.idempotency_key
+  local earlier = key and redis.call('GET', key)
   if earlier then
     -- The write gives WAIT something to wait for that comes after the first publish.
     redis.call('PEXPIRE', base .. ':epoch', IDLE_MS)
     return { earlier, 1 }
   end
-  if FUNCTIONS and redis.call('EXISTS', base .. ':log') == 1 then
+  local history = FUNCTIONS and recent_lineage(at_us)
+  if history and redis.call('GET', base .. ':lineage') ~= history and redis.call('EXISTS', base .. ':log') == 1 then
     -- Nothing may come between the parting of two histories and the fence that admits it.
-    local failure = fence(base, recent_lineage(now_us()))
+    local failure = fence(base, history, at_us)
     if failure then
       return failure
     end
+    at_us = now_us()
   end
-  local position, failure = append(base, rest, args[3])
+  local position, failure = append(base, rest, args[3], at_us)
   if not position then
     return failure
   end
-  if memory then
-    redis.call('SET', memory, position, 'PX', IDEMPOTENCY_MS)
+  if key then
+    redis.call('SET', key, position, 'PX', IDEMPOTENCY_MS)
   end
   return { position, 0 }
 end
@@ -366,15 +403,16 @@ end
 -- Begins a missing log; puts a fence into one whose history was replaced, once (docs/adr/0003-fence-after-promotion.md).
 local function open(keys)
   local base = keys[1]
+  local at_us = now_us()
   if not state(keys) then
-    begin(base, now_us())
+    begin(base, at_us)
   else
-    local failure = fence(base, lineage())
+    local failure = fence(base, lineage(), at_us)
     if failure then
       return failure
     end
   end
-  keep_alive(base)
+  keep_alive(base, at_us)
   return state(keys)
 end
 

@@ -22,6 +22,7 @@ mod option;
 pub mod order;
 pub mod output;
 mod pace;
+mod phase;
 pub mod position;
 pub mod progress;
 pub mod render;

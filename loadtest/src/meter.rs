@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
+use crate::phase::Phase;
+use crate::progress::Progress;
 use crate::report::{NodeUse, RedisUse, Report, Series};
 use crate::resp::{self, Connection};
 use crate::stop;
@@ -28,6 +30,8 @@ struct NodeSeries {
 
 /// Counts while the run goes on.
 pub struct Meter {
+    pub progress: Progress,
+    phase: Phase,
     usages: Vec<Usage>,
     addresses: Vec<String>,
     nodes: Vec<NodeSeries>,
@@ -48,7 +52,7 @@ fn series(title: &str, unit: &str, node: &str) -> Series {
 impl Meter {
     /// # Errors
     /// When the nodes' Redis is known and does not answer.
-    pub fn start(target: &Target) -> anyhow::Result<Self> {
+    pub fn start(target: &Target, progress: Progress) -> anyhow::Result<Self> {
         let usages = target.usages();
         let addresses: Vec<String> = target.nodes.iter().map(ToString::to_string).collect();
         let node = |(usage, address): (&Usage, &String)| NodeSeries {
@@ -64,6 +68,8 @@ impl Meter {
             anyhow::Ok((connection, usage))
         });
         Ok(Self {
+            progress,
+            phase: Phase::Connecting { members: 0 },
             usages,
             addresses,
             nodes,
@@ -112,12 +118,26 @@ impl Meter {
         &self.p99.points
     }
 
+    /// What the run does from now on.
+    pub fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+    }
+
+    /// To be called in every turn, by itself while a swarm of the floor is at work: tells how far the run is when that is due.
+    ///
+    /// # Errors
+    /// When the run is to end now.
+    pub fn watch(&mut self, swarm: &Swarm) -> anyhow::Result<()> {
+        stop::check()?;
+        Ok(self.progress.tell(|| self.phase.status(swarm))?)
+    }
+
     /// To be called in every turn: takes a sample when it is time.
     ///
     /// # Errors
     /// When the run is to end now.
     pub fn sample(&mut self, swarm: &mut Swarm) -> anyhow::Result<()> {
-        stop::check()?;
+        self.watch(swarm)?;
         let elapsed = self.sampled.elapsed();
         if elapsed < self.interval {
             return Ok(());
@@ -131,7 +151,7 @@ impl Meter {
             node.memory.points.push((at_s, memory_bytes as f64 / f64::from(1 << 20)));
             (node.cpu_ns, node.memory_bytes_max) = (cpu_ns, node.memory_bytes_max.max(memory_bytes));
         }
-        let received: u64 = swarm.received_by_door().iter().sum();
+        let received = swarm.received();
         self.deliveries.points.push((at_s, received.saturating_sub(self.received) as f64 / elapsed.as_secs_f64()));
         self.received = received;
         self.connections.points.push((at_s, swarm.live as f64));

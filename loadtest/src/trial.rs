@@ -10,9 +10,15 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::choice::Choice;
+use crate::clock::Clock;
+use crate::drive::Drive;
 use crate::figures::{Figures, Kind};
 use crate::meter::Meter;
 use crate::option::positive;
+use crate::pace::Pace;
+use crate::phase::{Phase, Stretch};
+use crate::progress::Progress;
 use crate::report::{Machine, Report};
 use crate::swarm::{Invitation, Register, Span, Swarm, Tally};
 use crate::target::{Target, TargetArgs};
@@ -42,6 +48,7 @@ pub struct Common {
 pub struct Trial {
     pub target: Target,
     pub meter: Meter,
+    pub clock: Clock,
     pub figures: Figures,
     /// Of all runs so far.
     pub total: Tally,
@@ -58,10 +65,11 @@ impl Trial {
     ///
     /// # Errors
     /// When the target does not start, or there are too few files for the sockets.
-    pub fn begin(scenario: &str, options: &impl Serialize, common: &Common, sockets: usize) -> anyhow::Result<Self> {
+    pub fn begin(scenario: &str, options: &impl Serialize, common: &Common, sockets: usize, progress: Progress) -> anyhow::Result<Self> {
         raise_files(sockets)?;
         let target = common.target.start()?;
-        let meter = Meter::start(&target)?;
+        let clock = Clock::start(progress.clock_offset_us());
+        let meter = Meter::start(&target, progress)?;
         let report = Report {
             scenario: scenario.to_owned(),
             started_at: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
@@ -70,7 +78,8 @@ impl Trial {
             ..Report::default()
         };
         let (figures, total, floors) = Default::default();
-        Ok(Self { target, meter, figures, total, floors, report, begun: Instant::now(), patience: Duration::from_secs(common.deadline_s) })
+        let patience = Duration::from_secs(common.deadline_s);
+        Ok(Self { target, meter, clock, figures, total, floors, report, begun: Instant::now(), patience })
     }
 
     /// When what begins now must be over.
@@ -83,7 +92,7 @@ impl Trial {
     /// # Errors
     /// When the operating system has no poll to give.
     pub fn swarm(&self, register: Register, deflate: bool) -> anyhow::Result<Swarm> {
-        Ok(Swarm::new(self.target.doors(deflate), register)?)
+        Ok(Swarm::new(self.target.doors(deflate), register, self.clock)?)
     }
 
     /// How member `number` comes in: as a user of its own, who wants `patterns` of `org` and so gets `strands`, from `since` on.
@@ -103,7 +112,33 @@ impl Trial {
     /// When one is not let in, or not all are within the deadline.
     pub fn admit(&mut self, swarm: &mut Swarm, at_once: usize, invitations: Vec<Invitation>) -> anyhow::Result<()> {
         let deadline = self.deadline();
+        self.meter.enter(Phase::Connecting { members: swarm.live + invitations.len() });
         swarm.admit(at_once, deadline, invitations, |swarm| self.meter.sample(swarm))
+    }
+
+    /// Says that all members of this process are in, and waits until those of all other agents are too.
+    ///
+    /// # Errors
+    /// When the run is to end now.
+    pub fn ready(&mut self, swarm: &mut Swarm) -> anyhow::Result<()> {
+        self.meter.enter(Phase::Ready);
+        while !self.meter.progress.ready()? {
+            swarm.turn(Duration::from_millis(1))?;
+            self.meter.sample(swarm)?;
+        }
+        Ok(())
+    }
+
+    /// Traffic that begins now: `count` publications at this pace, of strands of this choice.
+    pub fn drive(&mut self, swarm: &Swarm, pace: Pace, choice: Choice, count: u64) -> Drive {
+        self.meter.enter(Phase::Measuring(Stretch::of(count, swarm)));
+        Drive::new(pace, choice, count, self.patience, swarm)
+    }
+
+    /// The same for a swarm of the floor, which publishes for `time` at the most.
+    pub fn drive_floor(&mut self, swarm: &Swarm, pace: Pace, choice: Choice, count: u64, time: Duration) -> Drive {
+        self.meter.enter(Phase::Floor(Stretch::of(count, swarm)));
+        Drive::new(pace, choice, count, self.patience, swarm).publishing_for(time)
     }
 
     /// Waits until everybody has everything, and books as lost what they have not by the deadline.
@@ -191,6 +226,11 @@ pub fn files_max() -> usize {
 /// A quantile of a span in milliseconds.
 pub fn quantile_ms(tally: &Tally, span: Span, quantile: f64) -> f64 {
     tally.time(span).value_at_quantile(quantile) as f64 / 1_000.0
+}
+
+/// Figures that are quantiles of a span, in milliseconds.
+pub fn quantiles_ms<const N: usize>(tally: &Tally, span: Span, figures: [(Kind, f64); N]) -> [(Kind, f64); N] {
+    figures.map(|(kind, quantile)| (kind, quantile_ms(tally, span, quantile)))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The load test's scenarios against real nodes, each small, so that none can rot: its ledger is clean and its figures are there.
 
+use roomcast_loadtest::progress::Progress;
 use roomcast_loadtest::report::Report;
 use roomcast_loadtest::scenario::Scenario;
 
@@ -13,14 +14,30 @@ fn run(words: &str) -> Report {
     run_words(&words.split_whitespace().chain(gateway).collect::<Vec<_>>())
 }
 
+/// The same, where the run has all that its scenario can tell.
+fn run_whole(words: &str) -> Report {
+    let report = run(words);
+    let known = Scenario::of_words(&words.split_whitespace().collect::<Vec<_>>()).unwrap().figures();
+    assert!(known.iter().all(|name| report.figure(name).is_some()), "{known:?}: {:?}", report.figures);
+    report
+}
+
 fn run_words(words: &[&str]) -> Report {
-    Scenario::of_words(words).unwrap().run().unwrap()
+    run_scenario(&Scenario::of_words(words).unwrap())
 }
 
 /// The same on a thread of its own, beside what runs here.
 async fn run_beside(words: &[&str]) -> Report {
     let scenario = Scenario::of_words(words).unwrap();
-    tokio::task::spawn_blocking(move || scenario.run()).await.unwrap().unwrap()
+    tokio::task::spawn_blocking(move || run_scenario(&scenario)).await.unwrap()
+}
+
+/// Its figures are those that thresholds may name.
+fn run_scenario(scenario: &Scenario) -> Report {
+    let report = scenario.run(Progress::new(true)).unwrap();
+    let known = scenario.figures();
+    assert!(report.figures.iter().all(|figure| known.contains(&figure.name.as_str())), "{known:?}: {:?}", report.figures);
+    report
 }
 
 /// Nothing is wrong, and these figures are above 0.
@@ -40,14 +57,14 @@ fn has_floors(report: &Report, figures: &[&str]) {
 
 #[test]
 fn idle_sessions_cost_memory() {
-    let report = run("idle --sessions 50 --seconds 1 --settle-s 0");
+    let report = run_whole("idle --sessions 50 --seconds 1 --settle-s 0");
     is_clean_with(&report, &["memory_bytes_per_session", "join_p99_ms"]);
     assert_eq!((report.nodes.len(), report.nodes[0].connections), (1, 50));
 }
 
 #[test]
 fn connecting_costs_more_than_its_floor() {
-    let report = run("connect --connections 40 --at-once 4 --floor --runs 2");
+    let report = run_whole("connect --connections 40 --at-once 4 --floor --runs 2");
     is_clean_with(&report, &["cpu_us_per_connection", "connections_per_s", "p50_ms", "p99_ms"]);
     has_floors(&report, &["cpu_us_per_connection", "connections_per_s", "p50_ms"]);
     assert_eq!(report.figure("p50_ms").unwrap().runs.len(), 2);
@@ -55,7 +72,7 @@ fn connecting_costs_more_than_its_floor() {
 
 #[test]
 fn a_burst_stands_beside_both_floors() {
-    let report = run("burst --subscribers 20 --size 8 --bursts 10 --floor --runs 2");
+    let report = run_whole("burst --subscribers 20 --size 8 --bursts 10 --floor --runs 2");
     is_clean_with(&report, &["cpu_us_per_delivery", "deliveries_per_s", "p50_ms"]);
     has_floors(&report, &["cpu_us_per_delivery", "cpu_us_per_delivery_concatenated"]);
     assert_eq!(report.ledger.received, 2 * 20 * 8 * 10);
@@ -63,7 +80,7 @@ fn a_burst_stands_beside_both_floors() {
 
 #[test]
 fn everybody_is_whole_after_a_resume_storm() {
-    let report = run("resume-storm --clients 30 --missed 50 --redis --gateways 2 --elsewhere");
+    let report = run_whole("resume-storm --clients 30 --missed 50 --redis --gateways 2 --elsewhere");
     is_clean_with(&report, &["whole_p50_ms", "whole_max_ms", "cpu_us_per_client"]);
     assert_eq!(report.ledger.received, 30 * (50 + 4));
     assert!(report.redis.is_some_and(|redis| redis.commands.contains_key("fcall")));
@@ -100,7 +117,7 @@ fn every_door_takes_publications_and_all_arrive() {
 
 #[test]
 fn calls_of_the_function_stand_beside_redis_alone() {
-    let report = run("publish --through fcall --redis --reference --publications 500 --runs 2");
+    let report = run_whole("publish --through fcall --redis --reference --publications 500 --runs 2");
     is_clean_with(&report, &["publications_per_s", "redis_cpu_us_per_publication"]);
     has_floors(&report, &["publications_per_s", "publications_per_s_bare", "redis_cpu_us_per_publication_bare"]);
     assert_eq!((report.ledger.published, report.ledger.received), (1_000, 1_000));
@@ -117,14 +134,14 @@ fn everybody_gets_what_reaches_them_in_many_rooms_of_several_orgs() {
 #[test]
 fn those_who_come_and_go_get_what_is_theirs_meanwhile() {
     let words = "churn --seconds 2 --subscribers 30 --guests 20 --comings 30 --changes 60 --returns 10 --redis --gateways 2";
-    let report = run(words);
+    let report = run_whole(words);
     is_clean_with(&report, &["comings_per_s", "changes_per_s", "p99_ms", "whole_p99_ms", "cpu_percent"]);
     assert!(report.series.iter().any(|series| series.title == "connections" && !series.points.is_empty()));
 }
 
 #[test]
 fn readers_that_stop_are_whole_afterwards() {
-    let report = run("slow --seconds 2 --subscribers 10 --slow 3 --bytes 30000 --rate 200");
+    let report = run_whole("slow --seconds 2 --subscribers 10 --slow 3 --bytes 30000 --rate 200");
     is_clean_with(&report, &["others_p99_ms", "catch_up_max_ms", "overflows"]);
     has_floors(&report, &["others_p99_ms"]);
     assert_eq!(report.ledger.received, 10 * 3 * 2 * 200);
@@ -132,7 +149,7 @@ fn readers_that_stop_are_whole_afterwards() {
 
 #[test]
 fn a_soak_tells_whether_memory_grows_and_times_do() {
-    let report = run("soak --seconds 4 --subscribers 30 --guests 5");
+    let report = run_whole("soak --seconds 4 --subscribers 30 --guests 5");
     is_clean_with(&report, &["p50_ms", "p99_last_third_ms"]);
     assert!(report.figure("memory_kib_per_minute").is_some() && report.nodes[0].memory_bytes_max.is_some());
 }

@@ -6,6 +6,7 @@ use super::fan::Fan;
 use crate::filling::filling;
 use crate::option::positive;
 use crate::pace::Pace;
+use crate::progress::Progress;
 use crate::report::Report;
 use crate::town::Town;
 use crate::trial::{Common, Trial};
@@ -35,16 +36,16 @@ pub struct Burst {
 impl Burst {
     /// # Errors
     /// When somebody is not let in, or the way to the server is lost.
-    pub fn run(&self) -> anyhow::Result<Report> {
+    pub fn run(&self, progress: Progress) -> anyhow::Result<Report> {
         let fan = Fan {
             common: &self.common,
             publications: self.size * self.bursts,
             filling: filling(self.bytes, false),
-            pace: Pace::Burst(self.size.max(1)),
+            pace: Pace::Burst(self.size),
             floor: self.floor,
             deflate: false,
         };
-        let trial = Trial::begin("burst", self, &self.common, fan.sockets(self.subscribers))?;
+        let trial = Trial::begin("burst", self, &self.common, fan.sockets(self.subscribers), progress)?;
         let org = trial.target.tokens.orgs(1)?.remove(0);
         let room = format!("kpi:{org}:load");
         fan.run(trial, &Town::of_one_room(org, room, self.subscribers))

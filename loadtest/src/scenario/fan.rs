@@ -3,24 +3,28 @@
 use std::time::{Duration, Instant};
 
 use super::below::Below;
-use crate::drive::{Drive, Publishers};
+use crate::drive::Publishers;
 use crate::figures::{Kind, higher, lower};
 use crate::pace::Pace;
 use crate::report::Report;
 use crate::swarm::{Span, Swarm, Tally};
 use crate::town::Town;
-use crate::trial::{Common, Trial, files_max, quantile_ms};
+use crate::trial::{Common, Trial, files_max, quantiles_ms};
 use crate::usage::Usage;
 
 pub(super) const CPU: Kind = lower("cpu_us_per_delivery", "server CPU per delivery", "µs");
 pub(super) const CPU_CONCATENATED: Kind = lower("cpu_us_per_delivery_concatenated", "server CPU per delivery, beside larger writes", "µs");
 pub(super) const RATE: Kind = higher("deliveries_per_s", "deliveries", "1/s");
 pub(super) const RATE_CONCATENATED: Kind = higher("deliveries_per_s_concatenated", "deliveries, beside larger writes", "1/s");
-const P50: Kind = lower("p50_ms", "publish → socket, p50", "ms");
-const P99: Kind = lower("p99_ms", "publish → socket, p99", "ms");
-const MAX: Kind = lower("max_ms", "publish → socket, longest", "ms");
+pub(super) const TIMES: [(Kind, f64); 3] = [
+    (lower("p50_ms", "publish → socket, p50", "ms"), 0.5),
+    (lower("p99_ms", "publish → socket, p99", "ms"), 0.99),
+    (lower("max_ms", "publish → socket, longest", "ms"), 1.0),
+];
 const BYTES: Kind = lower("bytes_per_delivery", "bytes on the wire per delivery", "B");
 const TOOL: Kind = lower("tool_cpu_us_per_delivery", "CPU of this tool per delivery", "µs");
+
+pub(super) const FIGURES: [Kind; 9] = [CPU, CPU_CONCATENATED, RATE, RATE_CONCATENATED, TIMES[0].0, TIMES[1].0, TIMES[2].0, BYTES, TOOL];
 
 /// What to publish, and to how many.
 pub(super) struct Fan<'a> {
@@ -57,7 +61,7 @@ impl Fan<'_> {
         let in_turn = self.floor && subscribers * 3 <= files_max();
         let mut below = None;
         let mut wire_bytes = 0.0;
-        for _ in 0..self.common.runs.max(1) {
+        for _ in 0..self.common.runs {
             let run = self.measure(&mut trial, &mut swarm, town)?;
             wire_bytes = run.tally.bytes as f64 / run.tally.counts.received.max(1) as f64;
             trial.note(BYTES, wire_bytes);
@@ -87,7 +91,7 @@ impl Fan<'_> {
             swarm.cut(number);
         }
         let mut below = Below::start(self, &trial, town, wire_bytes)?;
-        for _ in 0..self.common.runs.max(1) {
+        for _ in 0..self.common.runs {
             below.measure(self, &mut trial, town, &mut swarm)?;
         }
         Ok(trial.end(&mut swarm))
@@ -104,7 +108,7 @@ impl Fan<'_> {
     fn measure(&self, trial: &mut Trial, swarm: &mut Swarm, town: &Town) -> anyhow::Result<Run> {
         let tool = Usage::of_this_thread()?;
         let (before, tool_ns) = (trial.meter.cpu_ns(), tool.cpu_ns());
-        let drive = Drive::new(self.pace, town.choice(), self.publications, trial.deadline(), swarm);
+        let drive = trial.drive(swarm, self.pace, town.choice(), self.publications);
         let begun = Instant::now();
         drive.run(swarm, &mut Publishers { filling: &self.filling }, |swarm| trial.meter.sample(swarm))?;
         let elapsed = begun.elapsed();
@@ -122,6 +126,6 @@ impl Run {
     }
 
     pub fn times(&self) -> [(Kind, f64); 3] {
-        [(P50, 0.5), (P99, 0.99), (MAX, 1.0)].map(|(kind, quantile)| (kind, quantile_ms(&self.tally, Span::Delivery, quantile)))
+        quantiles_ms(&self.tally, Span::Delivery, TIMES)
     }
 }

@@ -50,7 +50,11 @@ impl Agent {
         }
     }
 
-    fn bind(&self) -> anyhow::Result<TcpListener> {
+    /// Listens.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on, or lies beyond loopback though there is no secret.
+    pub fn bind(&self) -> anyhow::Result<TcpListener> {
         let has_secret = self.secret.as_ref().is_some_and(|secret| !secret.is_empty());
         if !self.listen.ip().is_loopback() && !has_secret {
             bail!(
@@ -62,7 +66,10 @@ impl Agent {
     }
 
     /// One coordinator, from its first word to its last. The next ones wait in the operating system's queue, and give up by themselves.
-    pub(crate) fn serve_one(
+    ///
+    /// # Errors
+    /// When the coordinator is none or goes away, or the scenario fails.
+    pub fn serve_one(
         &self,
         listener: &TcpListener,
         run: &(impl Fn(&[String], Progress) -> anyhow::Result<Report> + Sync),

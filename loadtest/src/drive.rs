@@ -91,8 +91,16 @@ impl Drive {
             each_turn(swarm)?;
         }
         let elapsed = self.begun.elapsed();
-        swarm.settle(self.deadline, each_turn)?;
+        self.settle(swarm, each_turn)?;
         Ok(elapsed)
+    }
+
+    /// Waits until everybody has everything that is owed, or the deadline has passed.
+    ///
+    /// # Errors
+    /// When the way to the server is lost, and what `each_turn` reports.
+    pub fn settle(&self, swarm: &mut Swarm, each_turn: impl FnMut(&mut Swarm) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        swarm.settle(self.deadline, each_turn)
     }
 
     /// How long it has been going on.

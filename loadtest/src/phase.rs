@@ -16,6 +16,8 @@ pub enum Phase {
     Ready,
     Measuring(Stretch),
     Floor(Stretch),
+    /// Somebody else publishes.
+    Listening,
     /// Nothing is done until the time is over.
     Quiet {
         since: Instant,
@@ -49,6 +51,7 @@ impl Phase {
             Self::Connecting { members } => ("connecting", swarm.live as f64 / members.max(1) as f64),
             Self::Ready => ("ready", 0.0),
             Self::Measuring(stretch) => ("measuring", stretch.share(swarm)),
+            Self::Listening => ("measuring", swarm.received() as f64 / swarm.judge.register.owed.max(1) as f64),
             Self::Floor(stretch) => ("floor", stretch.share(swarm)),
             Self::Quiet { since, lasts } => ("quiet", since.elapsed().as_secs_f64() / lasts.as_secs_f64().max(1e-3)),
         };

@@ -144,6 +144,11 @@ impl Target {
         self.nodes.iter().map(|address| Door::new(*address, deflate)).collect()
     }
 
+    /// Whether the nodes' clock is this machine's.
+    pub fn is_here(&self) -> bool {
+        self.nodes.iter().all(|node| node.ip().is_loopback())
+    }
+
     /// The cost of each node, in the order of `nodes`; empty for nodes that run somewhere.
     pub fn usages(&self) -> Vec<Usage> {
         self.gateways.iter().map(Gateway::usage).collect()

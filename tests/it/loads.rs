@@ -1,5 +1,10 @@
 //! The load test's scenarios against real nodes, each small, so that none can rot: its ledger is clean and its figures are there.
 
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use roomcast_loadtest::agent::Agent;
+use roomcast_loadtest::cli;
 use roomcast_loadtest::progress::Progress;
 use roomcast_loadtest::report::Report;
 use roomcast_loadtest::scenario::Scenario;
@@ -8,25 +13,25 @@ use crate::faults::saboteur::{Sabotage, Saboteur};
 use crate::support::gateway::Token;
 use crate::support::world::World;
 
-/// What the words come to, against a gateway that the tool starts for them.
-fn run(words: &str) -> Report {
+/// What the words mean, against a gateway that the tool starts for them.
+fn scenario(words: &str) -> Scenario {
     let gateway = ["--gateway", env!("CARGO_BIN_EXE_roomcast"), "--deadline-s", "30"];
-    run_words(&words.split_whitespace().chain(gateway).collect::<Vec<_>>())
+    Scenario::of_words(&words.split_whitespace().chain(gateway).collect::<Vec<_>>()).unwrap()
+}
+
+fn run(words: &str) -> Report {
+    run_scenario(&scenario(words))
 }
 
 /// The same, where the run has all that its scenario can tell.
 fn run_whole(words: &str) -> Report {
-    let report = run(words);
-    let known = Scenario::of_words(&words.split_whitespace().collect::<Vec<_>>()).unwrap().figures();
+    let scenario = scenario(words);
+    let (report, known) = (run_scenario(&scenario), scenario.figures());
     assert!(known.iter().all(|name| report.figure(name).is_some()), "{known:?}: {:?}", report.figures);
     report
 }
 
-fn run_words(words: &[&str]) -> Report {
-    run_scenario(&Scenario::of_words(words).unwrap())
-}
-
-/// The same on a thread of its own, beside what runs here.
+/// Against nodes that run, on a thread of its own, beside what runs here.
 async fn run_beside(words: &[&str]) -> Report {
     let scenario = Scenario::of_words(words).unwrap();
     tokio::task::spawn_blocking(move || run_scenario(&scenario)).await.unwrap()
@@ -164,6 +169,52 @@ async fn two_running_nodes_are_loaded_with_a_token() {
     is_clean_with(&report, &["deliveries_per_s"]);
     assert_eq!(report.nodes.iter().map(|node| node.deliveries).collect::<Vec<_>>(), [2_000, 2_000]);
     assert!(!report.options.values().any(|value| *value == token));
+}
+
+/// The words' run, shared by two agents of this process.
+fn run_shared(words: &[String]) -> Report {
+    let agents = [(); 2].map(|()| {
+        let agent = Agent { listen: "127.0.0.1:0".parse().unwrap(), secret: None };
+        let listener = agent.bind().unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        std::thread::spawn(move || agent.serve_one(&listener, &|words, progress| Scenario::of_words(words)?.run(progress)));
+        address
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("report.json");
+    let further = ["--agents".to_owned(), agents.join(","), "--json".to_owned(), file.display().to_string(), "--quiet".to_owned()];
+    let line = ["roomcast-loadtest".to_owned()].into_iter().chain(words.iter().cloned()).chain(further).map(OsString::from);
+    let code = cli::execute(line, Scenario::figures, |_: &Scenario, _| panic!("it ran here"));
+    assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::SUCCESS));
+    Report::read(&file).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_agents_share_a_fan_out_to_two_nodes() {
+    let world = World::of(2).await;
+    let nodes = world.addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let token = Token::of("acme", "load").mint();
+    for (shape, publications) in [("fanout --publications 100 --rate 500", 100), ("burst --size 8 --bursts 10", 80)] {
+        let further = ["--subscribers", "21", "--deadline-s", "30", "--nodes", &nodes, "--token", &token];
+        let words: Vec<String> = shape.split(' ').chain(further).map(str::to_owned).collect();
+        let report = tokio::task::spawn_blocking(move || run_shared(&words)).await.unwrap();
+        is_clean_with(&report, &["deliveries_per_s", "p99_ms"]);
+        assert_eq!((report.ledger.published, report.ledger.received), (publications, 21 * publications), "{shape}");
+        let shares: Vec<u64> = report.agents.iter().map(|agent| agent.ledger.received / publications).collect();
+        assert_eq!(shares, [11, 10], "{shape}");
+        assert_eq!(report.latencies[0].count, 21 * publications, "one distribution of all agents");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_agents_share_quiet_sessions() {
+    let world = World::of(1).await;
+    let (node, token) = (world.addresses()[0].to_string(), Token::of("acme", "load").mint());
+    let words: Vec<String> =
+        ["idle", "--sessions", "9", "--seconds", "1", "--settle-s", "0", "--nodes", &node, "--token", &token].map(str::to_owned).into();
+    let report = tokio::task::spawn_blocking(move || run_shared(&words)).await.unwrap();
+    is_clean_with(&report, &["join_p99_ms"]);
+    assert_eq!((report.nodes.len(), report.nodes[0].connections), (1, 9));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

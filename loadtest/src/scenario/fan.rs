@@ -2,11 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
+use serde::Serialize;
+
 use super::below::Below;
 use crate::drive::Publishers;
 use crate::figures::{Kind, higher, lower};
 use crate::pace::Pace;
+use crate::phase::Phase;
+use crate::progress::Progress;
 use crate::report::Report;
+use crate::role::Role;
 use crate::swarm::{Span, Swarm, Tally};
 use crate::town::Town;
 use crate::trial::{Common, Trial, files_max, quantiles_ms};
@@ -35,6 +41,7 @@ pub(super) struct Fan<'a> {
     pub pace: Pace,
     pub floor: bool,
     pub deflate: bool,
+    pub role: Role,
 }
 
 /// One measurement.
@@ -49,13 +56,23 @@ pub(super) struct Run {
 }
 
 impl Fan<'_> {
-    /// The floor's own ends of its sockets are the tool's too.
-    pub fn sockets(&self, subscribers: usize) -> usize {
-        subscribers * if self.floor { 2 } else { 1 }
+    /// Begins the scenario of this name, for so many subscribers.
+    ///
+    /// # Errors
+    /// When the target does not start, there are too few files, or options do not go together.
+    pub fn begin(&self, scenario: &str, options: &impl Serialize, subscribers: usize, progress: Progress) -> anyhow::Result<Trial> {
+        let (role, is_whole) = (self.role.name(), self.role == Role::Both);
+        ensure!(is_whole || self.common.target.gateway.is_none(), "--role {role} needs nodes that others reach too: give --nodes");
+        ensure!(is_whole || (self.common.runs == 1 && !self.floor), "--role {role} is a part of one run: leave out --runs and --floor");
+        // The floor's own ends of its sockets are the tool's too.
+        Trial::begin(scenario, options, self.common, subscribers * if self.floor { 2 } else { 1 }, progress)
     }
 
     pub fn run(&self, mut trial: Trial, town: &Town) -> anyhow::Result<Report> {
-        let mut swarm = town.settle(&mut trial, self.deflate)?;
+        let mut swarm = match self.role {
+            Role::Subscribe => town.settle_without_publishers(&mut trial, self.deflate)?,
+            Role::Publish | Role::Both => town.settle(&mut trial, self.deflate)?,
+        };
         let subscribers = town.residents.len();
         // The floor has its own end of as many sockets, and both ends are the tool's.
         let in_turn = self.floor && subscribers * 3 <= files_max();
@@ -63,6 +80,9 @@ impl Fan<'_> {
         let mut wire_bytes = 0.0;
         for _ in 0..self.common.runs {
             let run = self.measure(&mut trial, &mut swarm, town)?;
+            if !self.role.subscribes() {
+                break;
+            }
             wire_bytes = run.tally.bytes as f64 / run.tally.counts.received.max(1) as f64;
             trial.note(BYTES, wire_bytes);
             trial.note(TOOL, run.tool_ns as f64 / 1_000.0 / run.tally.counts.received.max(1) as f64);
@@ -108,12 +128,47 @@ impl Fan<'_> {
     fn measure(&self, trial: &mut Trial, swarm: &mut Swarm, town: &Town) -> anyhow::Result<Run> {
         let tool = Usage::of_this_thread()?;
         let (before, tool_ns) = (trial.meter.cpu_ns(), tool.cpu_ns());
-        let drive = trial.drive(swarm, self.pace, town.choice(), self.publications);
         let begun = Instant::now();
-        drive.run(swarm, &mut Publishers { filling: &self.filling }, |swarm| trial.meter.sample(swarm))?;
+        if self.role.publishes() {
+            self.publish(trial, swarm, town)?
+        } else {
+            self.listen(trial, swarm)?
+        }
         let elapsed = begun.elapsed();
         let cpu_ns = before.zip(trial.meter.cpu_ns()).map(|(before, now)| now - before);
         Ok(Run { elapsed, tally: trial.take(swarm), cpu_ns, tool_ns: tool.cpu_ns() - tool_ns })
+    }
+
+    fn publish(&self, trial: &mut Trial, swarm: &mut Swarm, town: &Town) -> anyhow::Result<()> {
+        let given = swarm.judge.register.given;
+        let pace = if self.role.subscribes() { self.pace } else { self.pace.unheard() };
+        let mut drive = trial.drive(swarm, pace, town.choice(), self.publications);
+        while drive.turn(swarm, &mut Publishers { filling: &self.filling })? {
+            trial.meter.sample(swarm)?;
+        }
+        let published = swarm.judge.register.given;
+        trial.meter.progress.published(published);
+        if published - given < self.publications {
+            let (count, deadline_s) = (published - given, self.common.deadline_s);
+            trial.remark(format!("{count} of {} were published within {deadline_s} s (--deadline-s).", self.publications));
+        }
+        drive.settle(swarm, |swarm| trial.meter.sample(swarm))
+    }
+
+    /// Takes in what is published elsewhere, into the one room that there is.
+    fn listen(&self, trial: &mut Trial, swarm: &mut Swarm) -> anyhow::Result<()> {
+        const STRAND: u32 = 0;
+        swarm.judge.register.expect(STRAND, self.publications);
+        trial.meter.enter(Phase::Listening);
+        // The publisher may take until its own deadline, and what it has published last takes its way from there.
+        let patience = 2 * Duration::from_secs(self.common.deadline_s);
+        let deadline = Instant::now() + self.pace.due(self.publications).unwrap_or_default() + patience;
+        swarm.settle(deadline, |swarm| {
+            if let Some(count) = trial.meter.progress.published_elsewhere() {
+                swarm.judge.register.expect(STRAND, count);
+            }
+            trial.meter.sample(swarm)
+        })
     }
 }
 

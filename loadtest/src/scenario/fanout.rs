@@ -8,8 +8,9 @@ use crate::option::positive;
 use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::report::Report;
+use crate::role::Role;
 use crate::town::Town;
-use crate::trial::{Common, Trial};
+use crate::trial::Common;
 
 /// What to run.
 #[derive(Clone, Debug, clap::Args, Serialize)]
@@ -37,6 +38,10 @@ pub struct Fanout {
     /// Measures the floor too, with the same frames on as many sockets, at the same pace.
     #[arg(long)]
     pub floor: bool,
+    /// Which part of the run is this process's. Another process subscribes or publishes then, with the same --publications; whoever
+    /// publishes is started when all subscribers are there. With --agents it is seen to.
+    #[arg(long, value_enum, default_value_t)]
+    pub role: Role,
     #[command(flatten)]
     #[serde(flatten)]
     pub common: Common,
@@ -53,10 +58,11 @@ impl Fanout {
             pace: self.rate.map_or(Pace::Window(self.outstanding), Pace::Rate),
             floor: self.floor,
             deflate: self.deflate,
+            role: self.role,
         };
-        let trial = Trial::begin("fanout", self, &self.common, fan.sockets(self.subscribers), progress)?;
+        let trial = fan.begin("fanout", self, self.subscribers, progress)?;
         let org = trial.target.tokens.orgs(1)?.remove(0);
         let room = self.room.clone().unwrap_or_else(|| format!("kpi:{org}:load"));
-        fan.run(trial, &Town::of_one_room(org, room, self.subscribers))
+        fan.run(trial, &Town::of_one_room(org, room, self.role.members(self.subscribers)))
     }
 }

@@ -8,8 +8,9 @@ use crate::option::positive;
 use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::report::Report;
+use crate::role::Role;
 use crate::town::{Town, TownArgs};
-use crate::trial::{Common, Trial};
+use crate::trial::Common;
 
 /// What to run. What each subscriber is entitled to is known, and whatever else it gets is misrouted.
 #[derive(Clone, Debug, clap::Args, Serialize)]
@@ -45,8 +46,9 @@ impl Rooms {
             pace: Pace::Rate(self.rate),
             floor: self.floor,
             deflate: false,
+            role: Role::Both,
         };
-        let trial = Trial::begin("rooms", self, &self.common, fan.sockets(self.town.subscribers), progress)?;
+        let trial = fan.begin("rooms", self, self.town.subscribers, progress)?;
         let orgs = trial.target.tokens.orgs(self.town.orgs)?;
         fan.run(trial, &Town::new(&self.town, orgs))
     }

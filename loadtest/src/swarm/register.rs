@@ -71,6 +71,14 @@ impl Register {
         let _ = write!(out, r#"{{"s":{strand},"n":{n},"t":{due_us},"fill":{filling}}}"#);
     }
 
+    /// Says that somebody else publishes `count` of a strand, all told; it may be said again when more is known.
+    pub fn expect(&mut self, strand: u32, count: u64) {
+        if let Some(known) = self.strands.get_mut(strand as usize) {
+            self.owed = self.owed - known.given * known.audience + count * known.audience;
+            known.given = count;
+        }
+    }
+
     pub(super) fn entitle(&mut self, strands: impl IntoIterator<Item = u32>) {
         for strand in strands {
             if let Some(known) = self.strand_mut(strand) {
@@ -104,6 +112,17 @@ mod tests {
         }
         assert_eq!(out, r#"{"s":0,"n":1,"t":7,"fill":0}"#);
         assert_eq!((register.given, register.owed), (3, 5));
+    }
+
+    #[test]
+    fn what_somebody_else_publishes_is_owed_and_was_not_given_here() {
+        let mut register = Register::default();
+        let sales = register.open("kpi:acme:sales", 0);
+        register.entitle([sales, sales]);
+        register.expect(sales, 10);
+        assert_eq!(register.owed, 20);
+        register.expect(sales, 3);
+        assert_eq!((register.owed, register.given, register.strand(sales).unwrap().given), (6, 0, 3));
     }
 
     #[test]

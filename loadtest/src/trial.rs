@@ -176,27 +176,41 @@ impl Trial {
             self.total.forget(Span::ToLog);
             self.total.forget(Span::FromLog);
         }
+        let stages = self.target.stages();
         let Self { meter, figures, total, floors, mut report, begun, .. } = self;
         meter.write(swarm, &mut report);
         report.elapsed_s = begun.elapsed().as_secs_f64();
         report.ledger = total.counts;
         report.figures = figures.into_figures();
         report.latencies = total.latencies("");
+        if !total.time(Span::Delivery).is_empty() {
+            report.latencies.extend(stages);
+        }
         report.latencies.extend(floors.latencies(", floor"));
         report.remarks.extend(total.evidence);
         report
     }
 }
 
-/// The options by name, as they were given or are by default; credentials are not among them.
+/// The options by name, as they were given or are by default; neither credentials nor what is switched off, nor what has no meaning here.
 fn told(options: &impl Serialize) -> BTreeMap<String, String> {
-    let Ok(Value::Object(options)) = serde_json::to_value(options) else { return BTreeMap::new() };
-    let text = |value: Value| match value {
-        Value::Null => None,
-        Value::String(text) => Some(text),
-        value => Some(value.to_string()),
-    };
+    let Ok(Value::Object(mut options)) = serde_json::to_value(options) else { return BTreeMap::new() };
+    let is_started = options.get("gateway").is_some_and(|binary| !binary.is_null());
+    (if is_started { &["nodes"][..] } else { &["gateways"] }).iter().for_each(|meaningless| drop(options.remove(*meaningless)));
     options.into_iter().filter_map(|(name, value)| Some((name, text(value)?))).collect()
+}
+
+/// As people write it on the command line.
+fn text(value: Value) -> Option<String> {
+    match value {
+        Value::Null | Value::Bool(false) => None,
+        Value::String(text) => Some(text),
+        Value::Array(values) => {
+            let texts: Vec<String> = values.into_iter().filter_map(text).collect();
+            (!texts.is_empty()).then(|| texts.join(","))
+        }
+        value => Some(value.to_string()),
+    }
 }
 
 fn machine() -> Machine {
@@ -255,6 +269,11 @@ mod tests {
         let options = told(&Cli::parse_from(["tool", "--token", "very-secret", "--runs", "3"]).common);
         assert_eq!(options.get("runs").map(String::as_str), Some("3"));
         assert!(!options.values().any(|value| value.contains("very-secret")), "{options:?}");
+        assert_eq!(options.get("nodes").map(String::as_str), Some("127.0.0.1:8080"));
+        assert!(["gateways", "redis", "settings"].iter().all(|name| !options.contains_key(*name)), "{options:?}");
+        let options = told(&Cli::parse_from(["tool", "--gateway", "roomcast", "--set", "A=1", "--set", "B=x,y"]).common);
+        assert_eq!(options.get("settings").map(String::as_str), Some("A=1,B=x,y"));
+        assert!(options.contains_key("gateways") && !options.contains_key("nodes"));
     }
 
     #[test]

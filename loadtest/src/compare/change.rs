@@ -101,7 +101,7 @@ pub(super) fn changes(before: &Side, after: &Side) -> Vec<Change> {
         add(name, title, unit, value(&then).zip(value(&now)));
         add(&format!("{name}.ratio"), "  × its floor", "", ratio(&then).zip(ratio(&now)));
     }
-    for latency in first.latencies.iter().filter(|latency| !latency.is_of_the_tool()) {
+    for latency in first.latencies.iter().filter(|latency| !latency.is_of_the_tool() && !latency.is_coarse()) {
         for (quantile, at) in QUANTILES {
             if first.figure(quantile).is_some() && plain(&latency.stage) == plain(STAGE) {
                 // It stands among the figures already, run by run.

@@ -130,9 +130,9 @@ impl Fan<'_> {
         let (before, tool_ns) = (trial.meter.cpu_ns(), tool.cpu_ns());
         let begun = Instant::now();
         if self.role.publishes() {
-            self.publish(trial, swarm, town)?
+            self.publish(trial, swarm, town)?;
         } else {
-            self.listen(trial, swarm)?
+            self.listen(trial, swarm)?;
         }
         let elapsed = begun.elapsed();
         let cpu_ns = before.zip(trial.meter.cpu_ns()).map(|(before, now)| now - before);
@@ -168,7 +168,10 @@ impl Fan<'_> {
                 swarm.judge.register.expect(STRAND, count);
             }
             trial.meter.sample(swarm)
-        })
+        })?;
+        // Told by the publishing process, once for each publication.
+        swarm.judge.tally.forget(Span::ToLog);
+        Ok(())
     }
 }
 

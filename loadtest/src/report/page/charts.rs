@@ -11,7 +11,8 @@ use crate::report::{Latency, Report, Series};
 /// Colours that can be told apart, and lines of one drawing.
 const COLOURS: usize = 6;
 const LINES_MAX: usize = 12;
-/// What is quicker than the first stage by so much is left to the table; and how many times the lowest median the longest may take before a linear axis would flatten everything else.
+/// What is quicker than the first stage by so much is left to the table; and how many times the lowest median the longest may take before a
+/// linear axis would flatten everything else.
 const LINEAR_MAX: f64 = 30.0;
 /// How many times the usual step is a pause.
 const PAUSE: f64 = 6.0;
@@ -34,7 +35,7 @@ impl fmt::Display for Percentiles<'_> {
         f.write_str("took longer. Each further nine takes as much room as the one before; a line ends at its longest value.</p>")?;
         let mut colours = Colours::default();
         let median = measured.first().map_or(0, |first| first.at(0.5)) as f64;
-        let comparable = measured.iter().filter(|latency| latency.at(0.5) as f64 * LINEAR_MAX >= median);
+        let comparable = measured.iter().filter(|latency| !latency.is_coarse() && latency.at(0.5) as f64 * LINEAR_MAX >= median);
         let classes = comparable.filter_map(|latency| Some((*latency, colours.class(&latency.stage)?))).take(LINES_MAX);
         let (drawn, classes): (Vec<&Latency>, Vec<String>) = classes.unzip();
         let most_count = drawn.iter().map(|latency| latency.count).max().unwrap_or(1).max(10) as f64;

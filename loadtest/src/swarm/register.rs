@@ -19,8 +19,6 @@ pub struct Strand {
     pub(super) head: Vec<u8>,
     /// Numbers below this have been given out.
     pub given: u64,
-    /// Numbers below this have been acknowledged.
-    pub acked: u64,
     /// Numbers below this have been received by somebody.
     pub(super) seen: u64,
     /// Members that are entitled to it.
@@ -40,7 +38,7 @@ impl Register {
     /// Opens a strand, and says by which number it is known.
     pub fn open(&mut self, room: &str, publisher: usize) -> u32 {
         let head = format!(r#"{{"event":"{EVENT}","room":"{room}","#).into_bytes();
-        self.strands.push(Strand { room: room.to_owned(), publisher, head, given: 0, acked: 0, seen: 0, audience: 0 });
+        self.strands.push(Strand { room: room.to_owned(), publisher, head, given: 0, seen: 0, audience: 0 });
         u32::try_from(self.strands.len() - 1).unwrap_or(u32::MAX)
     }
 

@@ -40,6 +40,8 @@ pub struct Meter {
     p99: Series,
     connections: Series,
     received: u64,
+    /// Connections by node, where they were cut in the end.
+    live: Option<Vec<u64>>,
     begun: Instant,
     sampled: Instant,
     interval: Duration,
@@ -78,6 +80,7 @@ impl Meter {
             p99: series("latency p99", "ms", ""),
             connections: series("connections", "", ""),
             received: 0,
+            live: None,
             begun: Instant::now(),
             sampled: Instant::now(),
             interval: INTERVAL,
@@ -121,6 +124,11 @@ impl Meter {
     /// What the run does from now on.
     pub fn enter(&mut self, phase: Phase) {
         self.phase = phase;
+    }
+
+    /// Keeps the connections as they are now, before they are cut.
+    pub fn count_connections(&mut self, swarm: &Swarm) {
+        self.live = Some(swarm.live_by_door());
     }
 
     /// To be called in every turn, by itself while a swarm of the floor is at work: tells how far the run is when that is due.
@@ -181,7 +189,7 @@ impl Meter {
 
     /// Writes all that was measured into the report.
     pub fn write(mut self, swarm: &Swarm, report: &mut Report) {
-        let (received, live) = (swarm.received_by_door(), swarm.live_by_door());
+        let (received, live) = (swarm.received_by_door(), self.live.take().unwrap_or_else(|| swarm.live_by_door()));
         for (index, address) in self.addresses.iter().enumerate() {
             let mut node =
                 NodeUse { address: address.clone(), connections: live[index], deliveries: received[index], ..NodeUse::default() };

@@ -19,6 +19,7 @@ use crate::option::positive;
 use crate::pace::Pace;
 use crate::phase::{Phase, Stretch};
 use crate::progress::Progress;
+use crate::report::number::count;
 use crate::report::{Machine, Report};
 use crate::swarm::{Invitation, Register, Span, Swarm, Tally};
 use crate::target::{Target, TargetArgs};
@@ -230,7 +231,11 @@ fn raise_files(sockets: usize) -> anyhow::Result<()> {
     let limit = getrlimit(Resource::Nofile);
     let (wanted, allowed) = (sockets as u64 + FILES_BESIDES, limit.maximum.unwrap_or(u64::MAX));
     if wanted > allowed {
-        bail!("{sockets} sockets need {wanted} open files and this user may have {allowed}: take fewer subscribers, or raise `ulimit -Hn`");
+        let [sockets, wanted, allowed] = [sockets as u64, wanted, allowed].map(count);
+        bail!(
+            "{sockets} sockets need {wanted} open files and this user may have {allowed}: take fewer subscribers (each needs two with \
+             --floor), or raise `ulimit -Hn`"
+        );
     }
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).context("the limit of open files cannot be raised")
 }

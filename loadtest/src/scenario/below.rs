@@ -9,6 +9,7 @@ use super::fan::{CPU, CPU_CONCATENATED, Fan, RATE, RATE_CONCATENATED, Run};
 use crate::filling::filling;
 use crate::floor::{FanOut, Writes};
 use crate::pace::Pace;
+use crate::report::number::count;
 use crate::swarm::Swarm;
 use crate::town::Town;
 use crate::trial::Trial;
@@ -54,11 +55,19 @@ impl Below {
     /// # Errors
     /// When it takes too long.
     pub fn measure(&mut self, fan: &Fan<'_>, trial: &mut Trial, town: &Town, beside: &mut Swarm) -> anyhow::Result<()> {
+        let given = self.swarm.judge.register.given;
         let run = self.measure_writes(fan, trial, town, beside, (Writes::Single, fan.pace))?;
         for (kind, value) in run.cost(CPU, RATE).chain(run.times()) {
             trial.figures.add_floor(kind, SINGLE, value);
         }
         trial.floors.add(&run.tally);
+        let (given, publications) = (self.swarm.judge.register.given - given, fan.publications);
+        if given < publications {
+            let (given, publications, seconds) = (count(given), count(publications), FLOOR_TIME_MAX.as_secs());
+            trial.remark(format!(
+                "The floor with one write each is of {given} of {publications} publications: as many as {seconds} s gave."
+            ));
+        }
         if fan.size() > 1 {
             // What is concatenated is whole windows, as a server can have them at best.
             let run = self.measure_writes(fan, trial, town, beside, (Writes::Concatenated, Pace::Burst(fan.size())))?;

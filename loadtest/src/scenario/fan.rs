@@ -12,6 +12,7 @@ use crate::pace::Pace;
 use crate::phase::Phase;
 use crate::progress::Progress;
 use crate::report::Report;
+use crate::report::number::count;
 use crate::role::Role;
 use crate::swarm::{Span, Swarm, Tally};
 use crate::town::Town;
@@ -106,7 +107,9 @@ impl Fan<'_> {
         if !self.floor || in_turn || !trial.total.counts.is_clean() {
             return Ok(trial.end(&mut swarm));
         }
+        let subscribers = count(subscribers as u64);
         trial.remark(format!("The floor was measured after the gateway: {subscribers} subscribers leave no files for both at a time."));
+        trial.meter.count_connections(&swarm);
         for number in 0..swarm.count() {
             swarm.cut(number);
         }
@@ -149,8 +152,8 @@ impl Fan<'_> {
         let published = swarm.judge.register.given;
         trial.meter.progress.published(published);
         if published - given < self.publications {
-            let (count, deadline_s) = (published - given, self.common.deadline_s);
-            trial.remark(format!("{count} of {} were published within {deadline_s} s (--deadline-s).", self.publications));
+            let (published, whole, seconds) = (count(published - given), count(self.publications), self.common.deadline_s);
+            trial.remark(format!("{published} of {whole} publications could be made within {seconds} s (--deadline-s)."));
         }
         drive.settle(swarm, |swarm| trial.meter.sample(swarm))
     }

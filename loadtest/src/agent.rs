@@ -14,10 +14,11 @@ use subtle::ConstantTimeEq;
 
 pub(crate) use lead::Lead;
 
+use crate::clock::unix_us;
 use crate::order;
 use crate::progress::Progress;
 use crate::report::Report;
-use crate::wire::message::{ToAgent, ToCoordinator, unix_us};
+use crate::wire::message::{ToAgent, ToCoordinator};
 use crate::wire::{HELLO_TIMEOUT, LINE_BYTES_MAX, PROTOCOL, TURN, Wire, WireError};
 
 /// A start that is told later than this is no start of the same run: clocks are wrong.

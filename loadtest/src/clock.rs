@@ -13,13 +13,17 @@ pub struct Clock {
 impl Clock {
     /// Begins, `offset_us` before or behind this machine's own time.
     pub fn start(offset_us: i64) -> Self {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { begun: Instant::now(), begun_us: micros(unix).saturating_add_signed(offset_us) }
+        Self { begun: Instant::now(), begun_us: unix_us().saturating_add_signed(offset_us) }
     }
 
     pub fn now_us(&self) -> u64 {
         self.begun_us + micros(self.begun.elapsed())
     }
+}
+
+/// Unix time in microseconds, by this machine's clock.
+pub fn unix_us() -> u64 {
+    micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 /// Whole microseconds.

@@ -25,6 +25,8 @@ pub use quantity::QuantityError;
 pub(crate) use quantity::{STAGE, latency_name, plain, unknown};
 pub(crate) use stages::NAMED;
 
+/// Quantiles that tables, pages and comparisons tell of a latency, and how they are called.
+pub(crate) const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
 /// Behind the names of stages that nodes have measured themselves.
 pub(crate) const BY_BUCKETS: &str = ", by buckets";
 

@@ -26,6 +26,16 @@
 
 use serde::Serialize;
 
+/// For scenarios whose parts several processes may play.
+#[derive(Clone, Copy, Debug, clap::Args, Serialize)]
+#[command(next_help_heading = "Distributed")]
+pub struct RoleArgs {
+    /// Which part of the run is this process's. Another process subscribes or publishes then, with the same --publications; whoever
+    /// publishes is started when all subscribers are there. With --agents it is seen to.
+    #[arg(long, value_enum, default_value_t)]
+    pub role: Role,
+}
+
 /// What a process of a run does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,10 +1,7 @@
 //! What every scenario is made of: the target is started, a swarm is let in and driven, the meter runs along, and a report comes out.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -14,18 +11,17 @@ use crate::choice::Choice;
 use crate::clock::Clock;
 use crate::drive::Drive;
 use crate::figures::{Figures, Kind};
+use crate::files;
 use crate::meter::Meter;
 use crate::option::positive;
 use crate::pace::Pace;
 use crate::phase::{Phase, Stretch};
 use crate::progress::Progress;
-use crate::report::number::count;
-use crate::report::{Machine, Report};
+use crate::report::Report;
+use crate::setting;
 use crate::swarm::{Invitation, Register, Span, Swarm, Tally};
 use crate::target::{Target, TargetArgs};
 
-/// Files that the tool has open besides members' sockets.
-const FILES_BESIDES: u64 = 128;
 /// Members that are let in at a time where the scenario is about something else.
 pub const AT_ONCE: usize = 64;
 
@@ -67,15 +63,15 @@ impl Trial {
     /// # Errors
     /// When the target does not start, or there are too few files for the sockets.
     pub fn begin(scenario: &str, options: &impl Serialize, common: &Common, sockets: usize, progress: Progress) -> anyhow::Result<Self> {
-        raise_files(sockets)?;
+        files::raise(sockets)?;
         let target = common.target.start()?;
         let clock = Clock::start(progress.clock_offset_us());
         let meter = Meter::start(&target, progress)?;
         let report = Report {
             scenario: scenario.to_owned(),
             started_at: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
-            options: told(options),
-            machine: machine(),
+            options: setting::options(options),
+            machine: setting::machine(),
             ..Report::default()
         };
         let (figures, total, floors) = Default::default();
@@ -193,60 +189,6 @@ impl Trial {
     }
 }
 
-/// The options by name, as they were given or are by default; neither credentials nor what is switched off, nor what has no meaning here.
-fn told(options: &impl Serialize) -> BTreeMap<String, String> {
-    let Ok(Value::Object(mut options)) = serde_json::to_value(options) else { return BTreeMap::new() };
-    let is_started = options.get("gateway").is_some_and(|binary| !binary.is_null());
-    (if is_started { &["nodes"][..] } else { &["gateways"] }).iter().for_each(|meaningless| drop(options.remove(*meaningless)));
-    options.into_iter().filter_map(|(name, value)| Some((name, text(value)?))).collect()
-}
-
-/// As people write it on the command line.
-fn text(value: Value) -> Option<String> {
-    match value {
-        Value::Null | Value::Bool(false) => None,
-        Value::String(text) => Some(text),
-        Value::Array(values) => {
-            let texts: Vec<String> = values.into_iter().filter_map(text).collect();
-            (!texts.is_empty()).then(|| texts.join(","))
-        }
-        value => Some(value.to_string()),
-    }
-}
-
-fn machine() -> Machine {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let processors = read("/proc/cpuinfo");
-    let processor = processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name.to_owned());
-    Machine {
-        processor: processor.unwrap_or_default(),
-        cores: std::thread::available_parallelism().map_or(0, usize::from),
-        kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-    }
-}
-
-/// Lets the tool have as many files open as it may, and makes sure that those are enough.
-fn raise_files(sockets: usize) -> anyhow::Result<()> {
-    let limit = getrlimit(Resource::Nofile);
-    let (wanted, allowed) = (sockets as u64 + FILES_BESIDES, limit.maximum.unwrap_or(u64::MAX));
-    if wanted > allowed {
-        let [sockets, wanted, allowed] = [sockets as u64, wanted, allowed].map(count);
-        bail!(
-            "{sockets} sockets need {wanted} open files and this user may have {allowed}: take fewer subscribers (each needs two with \
-             --floor), or raise `ulimit -Hn`"
-        );
-    }
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).context("the limit of open files cannot be raised")
-}
-
-/// How many open files this user may have.
-pub fn files_max() -> usize {
-    getrlimit(Resource::Nofile)
-        .maximum
-        .map_or(usize::MAX, |files| usize::try_from(files.saturating_sub(FILES_BESIDES)).unwrap_or(usize::MAX))
-}
-
 /// A quantile of a span in milliseconds.
 pub fn quantile_ms(tally: &Tally, span: Span, quantile: f64) -> f64 {
     tally.time(span).value_at_quantile(quantile) as f64 / 1_000.0
@@ -255,35 +197,4 @@ pub fn quantile_ms(tally: &Tally, span: Span, quantile: f64) -> f64 {
 /// Figures that are quantiles of a span, in milliseconds.
 pub fn quantiles_ms<const N: usize>(tally: &Tally, span: Span, figures: [(Kind, f64); N]) -> [(Kind, f64); N] {
     figures.map(|(kind, quantile)| (kind, quantile_ms(tally, span, quantile)))
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-
-    #[derive(Parser)]
-    struct Cli {
-        #[command(flatten)]
-        common: Common,
-    }
-
-    #[test]
-    fn options_are_told_without_credentials() {
-        let options = told(&Cli::parse_from(["tool", "--token", "very-secret", "--runs", "3"]).common);
-        assert_eq!(options.get("runs").map(String::as_str), Some("3"));
-        assert!(!options.values().any(|value| value.contains("very-secret")), "{options:?}");
-        assert_eq!(options.get("nodes").map(String::as_str), Some("127.0.0.1:8080"));
-        assert!(["gateways", "redis", "settings"].iter().all(|name| !options.contains_key(*name)), "{options:?}");
-        let options = told(&Cli::parse_from(["tool", "--gateway", "roomcast", "--set", "A=1", "--set", "B=x,y"]).common);
-        assert_eq!(options.get("settings").map(String::as_str), Some("A=1,B=x,y"));
-        assert!(options.contains_key("gateways") && !options.contains_key("nodes"));
-    }
-
-    #[test]
-    fn too_many_sockets_are_refused_with_what_to_do() {
-        let refusal = raise_files(usize::MAX / 2).unwrap_err().to_string();
-        assert!(getrlimit(Resource::Nofile).maximum.is_none() || refusal.contains("ulimit -Hn"), "{refusal}");
-    }
 }

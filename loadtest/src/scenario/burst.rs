@@ -8,7 +8,7 @@ use crate::option::positive;
 use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::report::Report;
-use crate::role::Role;
+use crate::role::RoleArgs;
 use crate::town::Town;
 use crate::trial::Common;
 
@@ -29,13 +29,12 @@ pub struct Burst {
     /// Measures the floor too, with the same frames on as many sockets: one write each, and one for the whole burst.
     #[arg(long)]
     pub floor: bool,
-    /// Which part of the run is this process's. Another process subscribes or publishes then, with the same --publications; whoever
-    /// publishes is started when all subscribers are there. With --agents it is seen to.
-    #[arg(long, value_enum, default_value_t)]
-    pub role: Role,
     #[command(flatten)]
     #[serde(flatten)]
     pub common: Common,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub part: RoleArgs,
 }
 
 impl Burst {
@@ -49,11 +48,11 @@ impl Burst {
             pace: Pace::Burst(self.size),
             floor: self.floor,
             deflate: false,
-            role: self.role,
+            role: self.part.role,
         };
         let trial = fan.begin("burst", self, self.subscribers, progress)?;
         let org = trial.target.tokens.orgs(1)?.remove(0);
         let room = format!("kpi:{org}:load");
-        fan.run(trial, &Town::of_one_room(org, room, self.role.members(self.subscribers)))
+        fan.run(trial, &Town::of_one_room(org, room, self.part.role.members(self.subscribers)))
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::below::Below;
 use crate::drive::Publishers;
 use crate::figures::{Kind, higher, lower};
+use crate::files;
 use crate::pace::Pace;
 use crate::phase::Phase;
 use crate::progress::Progress;
@@ -16,7 +17,7 @@ use crate::report::number::count;
 use crate::role::Role;
 use crate::swarm::{Span, Swarm, Tally};
 use crate::town::Town;
-use crate::trial::{Common, Trial, files_max, quantiles_ms};
+use crate::trial::{Common, Trial, quantiles_ms};
 use crate::usage::Usage;
 
 pub(super) const CPU: Kind = lower("cpu_us_per_delivery", "server CPU per delivery", "µs");
@@ -76,7 +77,7 @@ impl Fan<'_> {
         };
         let subscribers = town.residents.len();
         // The floor has its own end of as many sockets, and both ends are the tool's.
-        let in_turn = self.floor && subscribers * 3 <= files_max();
+        let in_turn = self.floor && subscribers * 3 <= files::sockets_max();
         let mut below = None;
         let mut wire_bytes = 0.0;
         for _ in 0..self.common.runs {

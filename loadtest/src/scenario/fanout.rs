@@ -8,7 +8,7 @@ use crate::option::positive;
 use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::report::Report;
-use crate::role::Role;
+use crate::role::RoleArgs;
 use crate::town::Town;
 use crate::trial::Common;
 
@@ -38,13 +38,12 @@ pub struct Fanout {
     /// Measures the floor too, with the same frames on as many sockets, at the same pace.
     #[arg(long)]
     pub floor: bool,
-    /// Which part of the run is this process's. Another process subscribes or publishes then, with the same --publications; whoever
-    /// publishes is started when all subscribers are there. With --agents it is seen to.
-    #[arg(long, value_enum, default_value_t)]
-    pub role: Role,
     #[command(flatten)]
     #[serde(flatten)]
     pub common: Common,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub part: RoleArgs,
 }
 
 impl Fanout {
@@ -58,11 +57,11 @@ impl Fanout {
             pace: self.rate.map_or(Pace::Window(self.outstanding), Pace::Rate),
             floor: self.floor,
             deflate: self.deflate,
-            role: self.role,
+            role: self.part.role,
         };
         let trial = fan.begin("fanout", self, self.subscribers, progress)?;
         let org = trial.target.tokens.orgs(1)?.remove(0);
         let room = self.room.clone().unwrap_or_else(|| format!("kpi:{org}:load"));
-        fan.run(trial, &Town::of_one_room(org, room, self.role.members(self.subscribers)))
+        fan.run(trial, &Town::of_one_room(org, room, self.part.role.members(self.subscribers)))
     }
 }

@@ -14,10 +14,11 @@ use subtle::ConstantTimeEq;
 
 pub(crate) use lead::Lead;
 
+use crate::clock::unix_us;
 use crate::order;
 use crate::progress::Progress;
 use crate::report::Report;
-use crate::wire::message::{ToAgent, ToCoordinator, unix_us};
+use crate::wire::message::{ToAgent, ToCoordinator};
 use crate::wire::{HELLO_TIMEOUT, LINE_BYTES_MAX, PROTOCOL, TURN, Wire, WireError};
 
 /// A start that is told later than this is no start of the same run: clocks are wrong.
@@ -50,7 +51,11 @@ impl Agent {
         }
     }
 
-    fn bind(&self) -> anyhow::Result<TcpListener> {
+    /// Listens.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on, or lies beyond loopback though there is no secret.
+    pub fn bind(&self) -> anyhow::Result<TcpListener> {
         let has_secret = self.secret.as_ref().is_some_and(|secret| !secret.is_empty());
         if !self.listen.ip().is_loopback() && !has_secret {
             bail!(
@@ -62,7 +67,10 @@ impl Agent {
     }
 
     /// One coordinator, from its first word to its last. The next ones wait in the operating system's queue, and give up by themselves.
-    pub(crate) fn serve_one(
+    ///
+    /// # Errors
+    /// When the coordinator is none or goes away, or the scenario fails.
+    pub fn serve_one(
         &self,
         listener: &TcpListener,
         run: &(impl Fn(&[String], Progress) -> anyhow::Result<Report> + Sync),

@@ -19,13 +19,14 @@ use crate::report::Report;
 /// A run that could not be made or judged; 1 is for runs that were judged, and failed.
 const UNSAID: u8 = 2;
 
-/// Takes the command line in and does what it says; `S` are the scenarios, and `run` runs one of them. What cannot be done is said on
-/// standard error and has exit code 2, as wrong options have.
+/// Takes the command line in and does what it says; `S` are the scenarios, `figures` names those that one of them may tell, and `run` runs
+/// it. What cannot be done is said on standard error and has exit code 2, as wrong options have.
 pub fn execute<S: Subcommand>(
     line: impl IntoIterator<Item = OsString>,
+    figures: fn(&S) -> Vec<&'static str>,
     run: impl Fn(&S, Progress) -> anyhow::Result<Report> + Sync,
 ) -> ExitCode {
-    obey(line, run).unwrap_or_else(|error| {
+    obey(line, figures, run).unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         ExitCode::from(UNSAID)
     })
@@ -33,6 +34,7 @@ pub fn execute<S: Subcommand>(
 
 fn obey<S: Subcommand>(
     line: impl IntoIterator<Item = OsString>,
+    figures: fn(&S) -> Vec<&'static str>,
     run: impl Fn(&S, Progress) -> anyhow::Result<Report> + Sync,
 ) -> anyhow::Result<ExitCode> {
     let matches = command::<S>().get_matches_from(line);
@@ -41,18 +43,20 @@ fn obey<S: Subcommand>(
         "compare" => Compare::from_arg_matches(of)?.run(),
         "render" => Render::from_arg_matches(of)?.run(),
         "agent" => Agent::from_arg_matches(of)?.run(|words, progress| shared::<S>(words, progress, &run)),
-        _ => scenario(&matches, of, name, &run),
+        _ => scenario(&matches, (name, of), figures, &run),
     }
 }
 
 fn scenario<S: Subcommand>(
     matches: &ArgMatches,
-    of: &ArgMatches,
-    name: &str,
+    (name, of): (&str, &ArgMatches),
+    figures: fn(&S) -> Vec<&'static str>,
     run: &impl Fn(&S, Progress) -> anyhow::Result<Report>,
 ) -> anyhow::Result<ExitCode> {
     let output = Output::from_arg_matches(of)?;
     output.check()?;
+    let scenario = S::from_arg_matches(matches)?;
+    output.check_figures(&figures(&scenario))?;
     let coordinator = Coordinator::from_arg_matches(of)?;
     let progress = Progress::new(output.quiet);
     let report = if coordinator.is_wanted() {
@@ -60,7 +64,7 @@ fn scenario<S: Subcommand>(
         let command = command.find_subcommand(name).ok_or_else(|| anyhow::anyhow!("there is no scenario {name}"))?;
         coordinator.run(&Order::of(command, of)?, progress)?
     } else {
-        run(&S::from_arg_matches(matches)?, progress)?
+        run(&scenario, progress)?
     };
     Ok(output::finish(&report, &output))
 }
@@ -108,7 +112,7 @@ mod tests {
 
     fn executed(line: &str, run: impl Fn(&Fake, Progress) -> anyhow::Result<Report> + Sync) -> String {
         let line = ["roomcast-loadtest"].into_iter().chain(line.split_whitespace()).map(OsString::from);
-        format!("{:?}", execute(line, run))
+        format!("{:?}", execute(line, |_| vec!["cpu_us_per_delivery"], run))
     }
 
     #[test]
@@ -131,6 +135,7 @@ mod tests {
         assert_eq!(executed("idle --sessions 7 --quiet --fail-if published>1", run), format!("{:?}", ExitCode::FAILURE));
         let cannot = format!("{:?}", ExitCode::from(2));
         assert_eq!(executed("idle --json /nonexistent/x.json", |_, _| panic!("it ran")), cannot);
+        assert_eq!(executed("idle --fail-if cpu_us_per_delivry>1", |_, _| panic!("it ran")), cannot);
         assert_eq!(executed("idle --quiet", |_, _| anyhow::bail!("nobody is there")), cannot);
     }
 

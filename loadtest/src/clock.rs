@@ -1,5 +1,5 @@
 //! The clock of a run: Unix microseconds that never step back, so that a publication's time can be compared with the time at which a
-//! gateway on the same machine logged it.
+//! gateway on the same machine logged it, and with that of other agents of the run.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -11,14 +11,19 @@ pub struct Clock {
 }
 
 impl Clock {
-    pub fn start() -> Self {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { begun: Instant::now(), begun_us: micros(unix) }
+    /// Begins, `offset_us` before or behind this machine's own time.
+    pub fn start(offset_us: i64) -> Self {
+        Self { begun: Instant::now(), begun_us: unix_us().saturating_add_signed(offset_us) }
     }
 
     pub fn now_us(&self) -> u64 {
         self.begun_us + micros(self.begun.elapsed())
     }
+}
+
+/// Unix time in microseconds, by this machine's clock.
+pub fn unix_us() -> u64 {
+    micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 /// Whole microseconds.

@@ -1,8 +1,8 @@
 //! `--agents`: one scenario on several agents at once, as one run. It gives each agent its share, lets all begin to publish at one moment,
 //! shows how far they are together, and makes one report of theirs. If one agent fails, the run fails and the others stop.
 
-mod clock;
 mod link;
+mod offset;
 mod round;
 
 use std::thread;

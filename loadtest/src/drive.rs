@@ -39,6 +39,7 @@ pub struct Drive {
     choice: Choice,
     count: u64,
     deadline: Instant,
+    publish_until: Option<Instant>,
     begun: Instant,
     begun_us: u64,
     published: u64,
@@ -50,14 +51,16 @@ pub struct Drive {
 }
 
 impl Drive {
-    /// `count` publications at this pace, of strands of this choice, to be over by `deadline`.
-    pub fn new(pace: Pace, choice: Choice, count: u64, deadline: Instant, swarm: &Swarm) -> Self {
+    /// `count` publications at this pace, of strands of this choice, to be over `patience` after the time that the pace itself takes.
+    pub fn new(pace: Pace, choice: Choice, count: u64, patience: Duration, swarm: &Swarm) -> Self {
+        let begun = Instant::now();
         Self {
             pace,
             choice,
             count,
-            deadline,
-            begun: Instant::now(),
+            deadline: begun + pace.due(count).unwrap_or_default() + patience,
+            publish_until: None,
+            begun,
             begun_us: swarm.clock.now_us(),
             published: 0,
             complete_at: VecDeque::new(),
@@ -65,6 +68,12 @@ impl Drive {
             settled_before: settled(swarm),
             owed_before: swarm.judge.register.owed,
         }
+    }
+
+    /// Publishes for so long at the most, however many there were to be; those that are under way then are waited for.
+    pub fn publishing_for(mut self, time: Duration) -> Self {
+        self.publish_until = Some(self.begun + time);
+        self
     }
 
     /// Publishes and waits until everybody has everything that is owed, or the deadline has passed; how long the pace took, before that
@@ -82,8 +91,16 @@ impl Drive {
             each_turn(swarm)?;
         }
         let elapsed = self.begun.elapsed();
-        swarm.settle(self.deadline, each_turn)?;
+        self.settle(swarm, each_turn)?;
         Ok(elapsed)
+    }
+
+    /// Waits until everybody has everything that is owed, or the deadline has passed.
+    ///
+    /// # Errors
+    /// When the way to the server is lost, and what `each_turn` reports.
+    pub fn settle(&self, swarm: &mut Swarm, each_turn: impl FnMut(&mut Swarm) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        swarm.settle(self.deadline, each_turn)
     }
 
     /// How long it has been going on.
@@ -99,6 +116,9 @@ impl Drive {
         let settled = settled(swarm) - self.settled_before;
         while self.complete_at.pop_front_if(|at| *at <= settled).is_some() {
             self.complete += 1;
+        }
+        if self.publish_until.is_some_and(|until| Instant::now() >= until) {
+            self.count = self.published;
         }
         let is_over = match self.pace {
             Pace::Unanswered(_) => swarm.unanswered() == 0,

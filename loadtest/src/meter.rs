@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
+use crate::phase::Phase;
+use crate::progress::Progress;
 use crate::report::{NodeUse, RedisUse, Report, Series};
 use crate::resp::{self, Connection};
 use crate::stop;
@@ -28,6 +30,8 @@ struct NodeSeries {
 
 /// Counts while the run goes on.
 pub struct Meter {
+    pub progress: Progress,
+    phase: Phase,
     usages: Vec<Usage>,
     addresses: Vec<String>,
     nodes: Vec<NodeSeries>,
@@ -36,6 +40,8 @@ pub struct Meter {
     p99: Series,
     connections: Series,
     received: u64,
+    /// Connections by node, where they were cut in the end.
+    live: Option<Vec<u64>>,
     begun: Instant,
     sampled: Instant,
     interval: Duration,
@@ -48,7 +54,7 @@ fn series(title: &str, unit: &str, node: &str) -> Series {
 impl Meter {
     /// # Errors
     /// When the nodes' Redis is known and does not answer.
-    pub fn start(target: &Target) -> anyhow::Result<Self> {
+    pub fn start(target: &Target, progress: Progress) -> anyhow::Result<Self> {
         let usages = target.usages();
         let addresses: Vec<String> = target.nodes.iter().map(ToString::to_string).collect();
         let node = |(usage, address): (&Usage, &String)| NodeSeries {
@@ -64,6 +70,8 @@ impl Meter {
             anyhow::Ok((connection, usage))
         });
         Ok(Self {
+            progress,
+            phase: Phase::Connecting { members: 0 },
             usages,
             addresses,
             nodes,
@@ -72,6 +80,7 @@ impl Meter {
             p99: series("latency p99", "ms", ""),
             connections: series("connections", "", ""),
             received: 0,
+            live: None,
             begun: Instant::now(),
             sampled: Instant::now(),
             interval: INTERVAL,
@@ -112,12 +121,31 @@ impl Meter {
         &self.p99.points
     }
 
+    /// What the run does from now on.
+    pub fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+    }
+
+    /// Keeps the connections as they are now, before they are cut.
+    pub fn count_connections(&mut self, swarm: &Swarm) {
+        self.live = Some(swarm.live_by_door());
+    }
+
+    /// To be called in every turn, by itself while a swarm of the floor is at work: tells how far the run is when that is due.
+    ///
+    /// # Errors
+    /// When the run is to end now.
+    pub fn watch(&mut self, swarm: &Swarm) -> anyhow::Result<()> {
+        stop::check()?;
+        Ok(self.progress.tell(|| self.phase.status(swarm))?)
+    }
+
     /// To be called in every turn: takes a sample when it is time.
     ///
     /// # Errors
     /// When the run is to end now.
     pub fn sample(&mut self, swarm: &mut Swarm) -> anyhow::Result<()> {
-        stop::check()?;
+        self.watch(swarm)?;
         let elapsed = self.sampled.elapsed();
         if elapsed < self.interval {
             return Ok(());
@@ -131,7 +159,7 @@ impl Meter {
             node.memory.points.push((at_s, memory_bytes as f64 / f64::from(1 << 20)));
             (node.cpu_ns, node.memory_bytes_max) = (cpu_ns, node.memory_bytes_max.max(memory_bytes));
         }
-        let received: u64 = swarm.received_by_door().iter().sum();
+        let received = swarm.received();
         self.deliveries.points.push((at_s, received.saturating_sub(self.received) as f64 / elapsed.as_secs_f64()));
         self.received = received;
         self.connections.points.push((at_s, swarm.live as f64));
@@ -161,7 +189,7 @@ impl Meter {
 
     /// Writes all that was measured into the report.
     pub fn write(mut self, swarm: &Swarm, report: &mut Report) {
-        let (received, live) = (swarm.received_by_door(), swarm.live_by_door());
+        let (received, live) = (swarm.received_by_door(), self.live.take().unwrap_or_else(|| swarm.live_by_door()));
         for (index, address) in self.addresses.iter().enumerate() {
             let mut node =
                 NodeUse { address: address.clone(), connections: live[index], deliveries: received[index], ..NodeUse::default() };

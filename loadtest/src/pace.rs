@@ -33,6 +33,14 @@ impl Pace {
         }
     }
 
+    /// The same where the publisher has no members of its own whose receipts could be waited for: acknowledgements are.
+    pub fn unheard(self) -> Self {
+        match self {
+            Self::Burst(size) | Self::Window(size) => Self::Unanswered(size),
+            Self::Unanswered(_) | Self::Rate(_) => self,
+        }
+    }
+
     /// How long after the first publication `number` is due; `None` where it is as soon as it may.
     pub fn due(self, number: u64) -> Option<Duration> {
         match self {

@@ -100,6 +100,11 @@ impl Progress {
         Ok(())
     }
 
+    /// Whether a coordinator leads this process.
+    pub fn is_led(&self) -> bool {
+        matches!(self.watcher, Watcher::Coordinator(_))
+    }
+
     /// Says that all subscribers are connected, and whether everybody else's are too, so that publishing may begin. To be asked again
     /// between turns until it is `true` (connected sockets must be read meanwhile); alone, it is so at once.
     ///

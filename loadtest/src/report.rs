@@ -23,6 +23,12 @@ pub use counts::Counts;
 pub use merge::Merge;
 pub use quantity::QuantityError;
 pub(crate) use quantity::{STAGE, latency_name, plain, unknown};
+pub(crate) use stages::NAMED;
+
+/// Quantiles that tables, pages and comparisons tell of a latency, and how they are called.
+pub(crate) const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
+/// Behind the names of stages that nodes have measured themselves.
+pub(crate) const BY_BUCKETS: &str = ", by buckets";
 
 /// The result of one run of one scenario.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -73,6 +79,11 @@ impl Latency {
     /// Of the floor, or of the tool itself: what a server has no part in.
     pub(crate) fn is_of_the_tool(&self) -> bool {
         self.stage.contains("floor") || self.stage.contains("by this tool")
+    }
+
+    /// From a node's own histogram: times are the bounds of its buckets.
+    pub(crate) fn is_coarse(&self) -> bool {
+        self.stage.ends_with(BY_BUCKETS)
     }
 }
 

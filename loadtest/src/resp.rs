@@ -38,7 +38,6 @@ pub fn length(bytes: &[u8]) -> Option<usize> {
 /// A connection on which one command follows the answer to the one before.
 pub struct Connection {
     tcp: TcpStream,
-    address: SocketAddr,
 }
 
 impl Connection {
@@ -48,11 +47,7 @@ impl Connection {
         let tcp = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)?;
         tcp.set_nodelay(true)?;
         tcp.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-        Ok(Self { tcp, address })
-    }
-
-    pub fn address(&self) -> SocketAddr {
-        self.address
+        Ok(Self { tcp })
     }
 
     /// The answer as it was sent.

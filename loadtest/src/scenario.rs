@@ -17,6 +17,8 @@ mod soak;
 
 use clap::{Parser, Subcommand};
 
+use crate::figures::Kind;
+use crate::progress::Progress;
 use crate::report::Report;
 
 /// What can be run.
@@ -61,23 +63,38 @@ impl Scenario {
         Ok(Words::try_parse_from(words.iter().map(AsRef::as_ref))?.scenario)
     }
 
+    /// The names of the figures that it may tell; which of them a run has depends on its options and on what is put under load.
+    pub fn figures(&self) -> Vec<&'static str> {
+        let kinds: Vec<Kind> = match self {
+            Self::Idle(_) => idle::FIGURES.into(),
+            Self::Connect(_) => connect::FIGURES.into(),
+            Self::Burst(_) | Self::Fanout(_) | Self::Rooms(_) => fan::FIGURES.into(),
+            Self::ResumeStorm(_) => resume_storm::FIGURES.into(),
+            Self::Publish(_) => publish::FIGURES.into(),
+            Self::Churn(_) => [&mixed::FIGURES[..], &churn::FIGURES].concat(),
+            Self::Slow(_) => slow::FIGURES.into(),
+            Self::Soak(_) => [&mixed::FIGURES[..], &soak::FIGURES].concat(),
+        };
+        kinds.into_iter().map(|kind| kind.name).collect()
+    }
+
     /// Runs it to its end.
     ///
     /// # Errors
     /// When it cannot be run: somebody is not let in, a process does not start, a connection for publishing is lost. What is wrong with
     /// deliveries is no error but stands in the report.
-    pub fn run(&self) -> anyhow::Result<Report> {
+    pub fn run(&self, progress: Progress) -> anyhow::Result<Report> {
         match self {
-            Self::Idle(idle) => idle.run(),
-            Self::Connect(connect) => connect.run(),
-            Self::Burst(burst) => burst.run(),
-            Self::ResumeStorm(storm) => storm.run(),
-            Self::Fanout(fanout) => fanout.run(),
-            Self::Publish(publish) => publish.run(),
-            Self::Rooms(rooms) => rooms.run(),
-            Self::Churn(churn) => churn.run(),
-            Self::Slow(slow) => slow.run(),
-            Self::Soak(soak) => soak.run(),
+            Self::Idle(idle) => idle.run(progress),
+            Self::Connect(connect) => connect.run(progress),
+            Self::Burst(burst) => burst.run(progress),
+            Self::ResumeStorm(storm) => storm.run(progress),
+            Self::Fanout(fanout) => fanout.run(progress),
+            Self::Publish(publish) => publish.run(progress),
+            Self::Rooms(rooms) => rooms.run(progress),
+            Self::Churn(churn) => churn.run(progress),
+            Self::Slow(slow) => slow.run(progress),
+            Self::Soak(soak) => soak.run(progress),
         }
     }
 }

@@ -75,11 +75,11 @@ pub struct Swarm {
 }
 
 impl Swarm {
-    /// Without members yet, who will come in by `doors` and receive strands of `register`.
+    /// Without members yet, who will come in by `doors` and receive strands of `register`, at times by `clock`.
     ///
     /// # Errors
     /// When the operating system has no poll to give.
-    pub fn new(doors: Vec<Door>, register: Register) -> io::Result<Self> {
+    pub fn new(doors: Vec<Door>, register: Register, clock: Clock) -> io::Result<Self> {
         Ok(Self {
             poll: Poll::new()?,
             events: Events::with_capacity(1_024),
@@ -87,7 +87,7 @@ impl Swarm {
             members: Vec::new(),
             publishers: Vec::new(),
             judge: Judge::new(register),
-            clock: Clock::start(),
+            clock,
             scratch: vec![0; SCRATCH_BYTES].into(),
             data: String::new(),
             live: 0,
@@ -221,6 +221,11 @@ impl Swarm {
             tally.show(&format!("{unanswered} publications were not answered by the deadline"), &[]);
         }
         Ok(())
+    }
+
+    /// Publications that members have received so far.
+    pub fn received(&self) -> u64 {
+        self.members.iter().map(|member| member.account.received).sum()
     }
 
     /// Publications that came in by each door.

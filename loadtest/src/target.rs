@@ -2,6 +2,7 @@
 //!
 //! The tool talks to the addresses that it is given and to loopback, and to nothing else.
 
+mod address;
 mod entrance;
 mod gateway;
 mod metrics;
@@ -15,22 +16,29 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 pub use entrance::Entrance;
 use gateway::Gateway;
+use metrics::Buckets;
 use redis::Redis;
 use serde::Serialize;
 pub use tokens::Tokens;
 
-use crate::option::{positive, setting};
+use crate::option::{Setting, node, positive};
+use crate::report::Latency;
 use crate::resp::Connection;
 use crate::swarm::Door;
 use crate::usage::Usage;
+
+/// Histograms of nodes (docs/metrics.md), and what they tell.
+const STAGES: [(&str, &str); 2] = [("roomcast_lag_seconds", "log → node"), ("roomcast_delivery_seconds", "log → write")];
 
 /// Which nodes, and how members spread over them.
 #[derive(Clone, Debug, clap::Args, Serialize)]
 #[command(next_help_heading = "What is put under load")]
 pub struct TargetArgs {
-    /// Addresses of running nodes, with commas between; members spread over them.
-    #[arg(long, value_delimiter = ',', default_value = "127.0.0.1:8080", conflicts_with = "gateway")]
-    pub nodes: Vec<SocketAddr>,
+    /// Addresses of running nodes as host:port, with commas between; members spread over them. Of a name all addresses are taken: that of
+    /// a headless service stands for all its pods.
+    #[arg(long, value_delimiter = ',', value_name = "HOST:PORT", default_value = "127.0.0.1:8080", conflicts_with = "gateway",
+        value_parser = node)]
+    pub nodes: Vec<String>,
     /// For running nodes: a token that allows to subscribe and to publish in its org.
     #[arg(long, env = "ROOMCAST_TOKEN", hide_env_values = true)]
     #[serde(skip)]
@@ -52,8 +60,8 @@ pub struct TargetArgs {
     #[arg(long, requires = "gateway")]
     pub redis: bool,
     /// Settings for the gateways, as `LIMITS__PING_INTERVAL_MS=60000`; may be repeated.
-    #[arg(long = "set", value_name = "NAME=VALUE", requires = "gateway", value_parser = setting)]
-    pub settings: Vec<(String, String)>,
+    #[arg(long = "set", value_name = "NAME=VALUE", requires = "gateway")]
+    pub settings: Vec<Setting>,
     /// Processor for what is started and for the floor; the tool and Redis take the next one.
     #[arg(long, value_name = "PROCESSOR", requires = "gateway")]
     pub pin: Option<usize>,
@@ -99,7 +107,7 @@ impl TargetArgs {
                 (None, Some(secret)) => Tokens::Signed { secret: secret.clone() },
                 (None, None) => bail!("running nodes let nobody in without a token: give --token or --secret, or start one with --gateway"),
             };
-            let (nodes, redis_address) = (self.nodes.clone(), self.redis_address);
+            let (nodes, redis_address) = (address::found(&self.nodes)?, self.redis_address);
             return Ok(Target { gateways: Vec::new(), _redis: None, nodes, redis_address, tokens, spread, pin: None });
         };
         if self.gateways == 0 || (self.gateways > 1 && !self.redis) {
@@ -115,7 +123,7 @@ impl TargetArgs {
             settings.push(("BROKER__KIND".to_owned(), "redis".to_owned()));
             settings.push(("BROKER__REDIS__URL".to_owned(), format!("redis://{}", redis.address)));
         }
-        settings.extend(self.settings.iter().cloned());
+        settings.extend(self.settings.iter().map(|Setting(name, value)| (name.clone(), value.clone())));
         let gateways = (0..self.gateways).map(|_| Gateway::start(binary, pin, &settings)).collect::<anyhow::Result<Vec<_>>>()?;
         let nodes = gateways.iter().map(|gateway| gateway.address).collect();
         let redis_address = redis.as_ref().map(|redis| redis.address);
@@ -144,6 +152,11 @@ impl Target {
         self.nodes.iter().map(|address| Door::new(*address, deflate)).collect()
     }
 
+    /// Whether the nodes' clock is this machine's.
+    pub fn is_here(&self) -> bool {
+        self.nodes.iter().all(|node| node.ip().is_loopback())
+    }
+
     /// The cost of each node, in the order of `nodes`; empty for nodes that run somewhere.
     pub fn usages(&self) -> Vec<Usage> {
         self.gateways.iter().map(Gateway::usage).collect()
@@ -151,8 +164,19 @@ impl Target {
 
     /// What all started gateways count under this name, added up; `None` for nodes that run somewhere.
     pub fn metric(&self, name: &str) -> Option<f64> {
-        let values = self.gateways.iter().map(|gateway| gateway.metric(name).unwrap_or(0.0));
-        (!self.gateways.is_empty()).then(|| values.sum())
+        let values = self.gateways.iter().map(|gateway| metrics::value(&gateway.metrics()?, name));
+        (!self.gateways.is_empty()).then(|| values.map(Option::unwrap_or_default).sum())
+    }
+
+    /// The stages that all started gateways have measured themselves, since their start: it was for this run.
+    pub fn stages(&self) -> Vec<Latency> {
+        let texts: Vec<String> = self.gateways.iter().filter_map(Gateway::metrics).collect();
+        let stage = |(name, stage): (&str, &str)| {
+            let mut buckets = Buckets::default();
+            texts.iter().for_each(|text| buckets.add(text, name));
+            buckets.latency(stage)
+        };
+        STAGES.into_iter().filter_map(stage).collect()
     }
 
     /// A connection to the nodes' Redis, where it is known.

@@ -70,7 +70,7 @@ impl Town {
             // Spread evenly over the numbers: one more with a pattern whenever the share has grown by one.
             let with_patterns = ((turn + 1) as f64 * args.patterns) as usize > (turn as f64 * args.patterns) as usize;
             let wanted = if with_patterns { 1 } else { args.wanted.min(args.rooms) };
-            let place = |index: usize| (turn * args.wanted + index) % args.rooms.max(1);
+            let place = |index: usize| (turn * args.wanted + index) % args.rooms;
             (0..wanted).map(|index| if with_patterns { pattern(org, turn, place(index)) } else { room(org, place(index)) }).collect()
         };
         let residents =
@@ -91,23 +91,30 @@ impl Town {
         if self.rooms.len() == 1 { Choice::One(0) } else { Choice::Zipf(Box::new(Zipf::new(self.rooms.len(), self.zipf))) }
     }
 
-    /// A swarm of all residents, with a publisher for each org.
+    /// A swarm of all residents, with a publisher for each org; when those of other agents are there too.
     ///
     /// # Errors
     /// When somebody is not let in.
     pub fn settle(&self, trial: &mut Trial, deflate: bool) -> anyhow::Result<Swarm> {
-        let mut swarm = self.settle_without_publishers(trial, deflate)?;
+        let mut swarm = self.gather(trial, deflate)?;
         for org in &self.orgs {
             swarm.add_publisher(trial.target.publisher(org, Entrance::Websocket)?)?;
         }
+        trial.ready(&mut swarm)?;
         Ok(swarm)
     }
 
-    /// The same, for scenarios that have publishers of their own.
+    /// The same, where nobody publishes, or somebody else does.
     ///
     /// # Errors
     /// When somebody is not let in.
     pub fn settle_without_publishers(&self, trial: &mut Trial, deflate: bool) -> anyhow::Result<Swarm> {
+        let mut swarm = self.gather(trial, deflate)?;
+        trial.ready(&mut swarm)?;
+        Ok(swarm)
+    }
+
+    fn gather(&self, trial: &mut Trial, deflate: bool) -> anyhow::Result<Swarm> {
         let mut swarm = trial.swarm(self.register(), deflate)?;
         let strands: Vec<Vec<u32>> = self.residents.iter().map(|resident| swarm.judge.register.reached_by(&resident.patterns)).collect();
         let invitations = self.residents.iter().zip(strands).enumerate().map(|(number, (resident, strands))| {

@@ -1,24 +1,27 @@
 //! What every scenario is made of: the target is started, a swarm is let in and driven, the meter runs along, and a report comes out.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::choice::Choice;
+use crate::clock::Clock;
+use crate::drive::Drive;
 use crate::figures::{Figures, Kind};
+use crate::files;
 use crate::meter::Meter;
 use crate::option::positive;
-use crate::report::{Machine, Report};
+use crate::pace::Pace;
+use crate::phase::{Phase, Stretch};
+use crate::progress::Progress;
+use crate::report::Report;
+use crate::setting;
 use crate::swarm::{Invitation, Register, Span, Swarm, Tally};
 use crate::target::{Target, TargetArgs};
 
-/// Files that the tool has open besides members' sockets.
-const FILES_BESIDES: u64 = 128;
 /// Members that are let in at a time where the scenario is about something else.
 pub const AT_ONCE: usize = 64;
 
@@ -42,6 +45,7 @@ pub struct Common {
 pub struct Trial {
     pub target: Target,
     pub meter: Meter,
+    pub clock: Clock,
     pub figures: Figures,
     /// Of all runs so far.
     pub total: Tally,
@@ -58,19 +62,21 @@ impl Trial {
     ///
     /// # Errors
     /// When the target does not start, or there are too few files for the sockets.
-    pub fn begin(scenario: &str, options: &impl Serialize, common: &Common, sockets: usize) -> anyhow::Result<Self> {
-        raise_files(sockets)?;
+    pub fn begin(scenario: &str, options: &impl Serialize, common: &Common, sockets: usize, progress: Progress) -> anyhow::Result<Self> {
+        files::raise(sockets)?;
         let target = common.target.start()?;
-        let meter = Meter::start(&target)?;
+        let clock = Clock::start(progress.clock_offset_us());
+        let meter = Meter::start(&target, progress)?;
         let report = Report {
             scenario: scenario.to_owned(),
             started_at: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
-            options: told(options),
-            machine: machine(),
+            options: setting::options(options),
+            machine: setting::machine(),
             ..Report::default()
         };
         let (figures, total, floors) = Default::default();
-        Ok(Self { target, meter, figures, total, floors, report, begun: Instant::now(), patience: Duration::from_secs(common.deadline_s) })
+        let patience = Duration::from_secs(common.deadline_s);
+        Ok(Self { target, meter, clock, figures, total, floors, report, begun: Instant::now(), patience })
     }
 
     /// When what begins now must be over.
@@ -83,7 +89,7 @@ impl Trial {
     /// # Errors
     /// When the operating system has no poll to give.
     pub fn swarm(&self, register: Register, deflate: bool) -> anyhow::Result<Swarm> {
-        Ok(Swarm::new(self.target.doors(deflate), register)?)
+        Ok(Swarm::new(self.target.doors(deflate), register, self.clock)?)
     }
 
     /// How member `number` comes in: as a user of its own, who wants `patterns` of `org` and so gets `strands`, from `since` on.
@@ -103,7 +109,33 @@ impl Trial {
     /// When one is not let in, or not all are within the deadline.
     pub fn admit(&mut self, swarm: &mut Swarm, at_once: usize, invitations: Vec<Invitation>) -> anyhow::Result<()> {
         let deadline = self.deadline();
+        self.meter.enter(Phase::Connecting { members: swarm.live + invitations.len() });
         swarm.admit(at_once, deadline, invitations, |swarm| self.meter.sample(swarm))
+    }
+
+    /// Says that all members of this process are in, and waits until those of all other agents are too.
+    ///
+    /// # Errors
+    /// When the run is to end now.
+    pub fn ready(&mut self, swarm: &mut Swarm) -> anyhow::Result<()> {
+        self.meter.enter(Phase::Ready);
+        while !self.meter.progress.ready()? {
+            swarm.turn(Duration::from_millis(1))?;
+            self.meter.sample(swarm)?;
+        }
+        Ok(())
+    }
+
+    /// Traffic that begins now: `count` publications at this pace, of strands of this choice.
+    pub fn drive(&mut self, swarm: &Swarm, pace: Pace, choice: Choice, count: u64) -> Drive {
+        self.meter.enter(Phase::Measuring(Stretch::of(count, swarm)));
+        Drive::new(pace, choice, count, self.patience, swarm)
+    }
+
+    /// The same for a swarm of the floor, which publishes for `time` at the most.
+    pub fn drive_floor(&mut self, swarm: &Swarm, pace: Pace, choice: Choice, count: u64, time: Duration) -> Drive {
+        self.meter.enter(Phase::Floor(Stretch::of(count, swarm)));
+        Drive::new(pace, choice, count, self.patience, swarm).publishing_for(time)
     }
 
     /// Waits until everybody has everything, and books as lost what they have not by the deadline.
@@ -136,56 +168,25 @@ impl Trial {
     pub fn end(mut self, swarm: &mut Swarm) -> Report {
         self.take(swarm);
         self.total.counts.published = swarm.judge.register.given;
+        if !self.target.is_here() {
+            // Between two machines' clocks.
+            self.total.forget(Span::ToLog);
+            self.total.forget(Span::FromLog);
+        }
+        let stages = self.target.stages();
         let Self { meter, figures, total, floors, mut report, begun, .. } = self;
         meter.write(swarm, &mut report);
         report.elapsed_s = begun.elapsed().as_secs_f64();
         report.ledger = total.counts;
         report.figures = figures.into_figures();
         report.latencies = total.latencies("");
+        if !total.time(Span::Delivery).is_empty() {
+            report.latencies.extend(stages);
+        }
         report.latencies.extend(floors.latencies(", floor"));
         report.remarks.extend(total.evidence);
         report
     }
-}
-
-/// The options by name, as they were given or are by default; credentials are not among them.
-fn told(options: &impl Serialize) -> BTreeMap<String, String> {
-    let Ok(Value::Object(options)) = serde_json::to_value(options) else { return BTreeMap::new() };
-    let text = |value: Value| match value {
-        Value::Null => None,
-        Value::String(text) => Some(text),
-        value => Some(value.to_string()),
-    };
-    options.into_iter().filter_map(|(name, value)| Some((name, text(value)?))).collect()
-}
-
-fn machine() -> Machine {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let processors = read("/proc/cpuinfo");
-    let processor = processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name.to_owned());
-    Machine {
-        processor: processor.unwrap_or_default(),
-        cores: std::thread::available_parallelism().map_or(0, usize::from),
-        kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-    }
-}
-
-/// Lets the tool have as many files open as it may, and makes sure that those are enough.
-fn raise_files(sockets: usize) -> anyhow::Result<()> {
-    let limit = getrlimit(Resource::Nofile);
-    let (wanted, allowed) = (sockets as u64 + FILES_BESIDES, limit.maximum.unwrap_or(u64::MAX));
-    if wanted > allowed {
-        bail!("{sockets} sockets need {wanted} open files and this user may have {allowed}: take fewer subscribers, or raise `ulimit -Hn`");
-    }
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).context("the limit of open files cannot be raised")
-}
-
-/// How many open files this user may have.
-pub fn files_max() -> usize {
-    getrlimit(Resource::Nofile)
-        .maximum
-        .map_or(usize::MAX, |files| usize::try_from(files.saturating_sub(FILES_BESIDES)).unwrap_or(usize::MAX))
 }
 
 /// A quantile of a span in milliseconds.
@@ -193,28 +194,7 @@ pub fn quantile_ms(tally: &Tally, span: Span, quantile: f64) -> f64 {
     tally.time(span).value_at_quantile(quantile) as f64 / 1_000.0
 }
 
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-
-    #[derive(Parser)]
-    struct Cli {
-        #[command(flatten)]
-        common: Common,
-    }
-
-    #[test]
-    fn options_are_told_without_credentials() {
-        let options = told(&Cli::parse_from(["tool", "--token", "very-secret", "--runs", "3"]).common);
-        assert_eq!(options.get("runs").map(String::as_str), Some("3"));
-        assert!(!options.values().any(|value| value.contains("very-secret")), "{options:?}");
-    }
-
-    #[test]
-    fn too_many_sockets_are_refused_with_what_to_do() {
-        let refusal = raise_files(usize::MAX / 2).unwrap_err().to_string();
-        assert!(getrlimit(Resource::Nofile).maximum.is_none() || refusal.contains("ulimit -Hn"), "{refusal}");
-    }
+/// Figures that are quantiles of a span, in milliseconds.
+pub fn quantiles_ms<const N: usize>(tally: &Tally, span: Span, figures: [(Kind, f64); N]) -> [(Kind, f64); N] {
+    figures.map(|(kind, quantile)| (kind, quantile_ms(tally, span, quantile)))
 }

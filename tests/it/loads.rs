@@ -1,5 +1,11 @@
 //! The load test's scenarios against real nodes, each small, so that none can rot: its ledger is clean and its figures are there.
 
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use roomcast_loadtest::agent::Agent;
+use roomcast_loadtest::cli;
+use roomcast_loadtest::progress::Progress;
 use roomcast_loadtest::report::Report;
 use roomcast_loadtest::scenario::Scenario;
 
@@ -7,20 +13,36 @@ use crate::faults::saboteur::{Sabotage, Saboteur};
 use crate::support::gateway::Token;
 use crate::support::world::World;
 
-/// What the words come to, against a gateway that the tool starts for them.
-fn run(words: &str) -> Report {
+/// What the words mean, against a gateway that the tool starts for them.
+fn scenario(words: &str) -> Scenario {
     let gateway = ["--gateway", env!("CARGO_BIN_EXE_roomcast"), "--deadline-s", "30"];
-    run_words(&words.split_whitespace().chain(gateway).collect::<Vec<_>>())
+    Scenario::of_words(&words.split_whitespace().chain(gateway).collect::<Vec<_>>()).unwrap()
 }
 
-fn run_words(words: &[&str]) -> Report {
-    Scenario::of_words(words).unwrap().run().unwrap()
+fn run(words: &str) -> Report {
+    run_scenario(&scenario(words))
 }
 
-/// The same on a thread of its own, beside what runs here.
+/// The same, where the run has all that its scenario can tell.
+fn run_whole(words: &str) -> Report {
+    let scenario = scenario(words);
+    let (report, known) = (run_scenario(&scenario), scenario.figures());
+    assert!(known.iter().all(|name| report.figure(name).is_some()), "{known:?}: {:?}", report.figures);
+    report
+}
+
+/// Against nodes that run, on a thread of its own, beside what runs here.
 async fn run_beside(words: &[&str]) -> Report {
     let scenario = Scenario::of_words(words).unwrap();
-    tokio::task::spawn_blocking(move || scenario.run()).await.unwrap().unwrap()
+    tokio::task::spawn_blocking(move || run_scenario(&scenario)).await.unwrap()
+}
+
+/// Its figures are those that thresholds may name.
+fn run_scenario(scenario: &Scenario) -> Report {
+    let report = scenario.run(Progress::new(true)).unwrap();
+    let known = scenario.figures();
+    assert!(report.figures.iter().all(|figure| known.contains(&figure.name.as_str())), "{known:?}: {:?}", report.figures);
+    report
 }
 
 /// Nothing is wrong, and these figures are above 0.
@@ -40,14 +62,14 @@ fn has_floors(report: &Report, figures: &[&str]) {
 
 #[test]
 fn idle_sessions_cost_memory() {
-    let report = run("idle --sessions 50 --seconds 1 --settle-s 0");
+    let report = run_whole("idle --sessions 50 --seconds 1 --settle-s 0");
     is_clean_with(&report, &["memory_bytes_per_session", "join_p99_ms"]);
     assert_eq!((report.nodes.len(), report.nodes[0].connections), (1, 50));
 }
 
 #[test]
 fn connecting_costs_more_than_its_floor() {
-    let report = run("connect --connections 40 --at-once 4 --floor --runs 2");
+    let report = run_whole("connect --connections 40 --at-once 4 --floor --runs 2");
     is_clean_with(&report, &["cpu_us_per_connection", "connections_per_s", "p50_ms", "p99_ms"]);
     has_floors(&report, &["cpu_us_per_connection", "connections_per_s", "p50_ms"]);
     assert_eq!(report.figure("p50_ms").unwrap().runs.len(), 2);
@@ -55,7 +77,7 @@ fn connecting_costs_more_than_its_floor() {
 
 #[test]
 fn a_burst_stands_beside_both_floors() {
-    let report = run("burst --subscribers 20 --size 8 --bursts 10 --floor --runs 2");
+    let report = run_whole("burst --subscribers 20 --size 8 --bursts 10 --floor --runs 2");
     is_clean_with(&report, &["cpu_us_per_delivery", "deliveries_per_s", "p50_ms"]);
     has_floors(&report, &["cpu_us_per_delivery", "cpu_us_per_delivery_concatenated"]);
     assert_eq!(report.ledger.received, 2 * 20 * 8 * 10);
@@ -63,7 +85,7 @@ fn a_burst_stands_beside_both_floors() {
 
 #[test]
 fn everybody_is_whole_after_a_resume_storm() {
-    let report = run("resume-storm --clients 30 --missed 50 --redis --gateways 2 --elsewhere");
+    let report = run_whole("resume-storm --clients 30 --missed 50 --redis --gateways 2 --elsewhere");
     is_clean_with(&report, &["whole_p50_ms", "whole_max_ms", "cpu_us_per_client"]);
     assert_eq!(report.ledger.received, 30 * (50 + 4));
     assert!(report.redis.is_some_and(|redis| redis.commands.contains_key("fcall")));
@@ -100,7 +122,7 @@ fn every_door_takes_publications_and_all_arrive() {
 
 #[test]
 fn calls_of_the_function_stand_beside_redis_alone() {
-    let report = run("publish --through fcall --redis --reference --publications 500 --runs 2");
+    let report = run_whole("publish --through fcall --redis --reference --publications 500 --runs 2");
     is_clean_with(&report, &["publications_per_s", "redis_cpu_us_per_publication"]);
     has_floors(&report, &["publications_per_s", "publications_per_s_bare", "redis_cpu_us_per_publication_bare"]);
     assert_eq!((report.ledger.published, report.ledger.received), (1_000, 1_000));
@@ -117,14 +139,14 @@ fn everybody_gets_what_reaches_them_in_many_rooms_of_several_orgs() {
 #[test]
 fn those_who_come_and_go_get_what_is_theirs_meanwhile() {
     let words = "churn --seconds 2 --subscribers 30 --guests 20 --comings 30 --changes 60 --returns 10 --redis --gateways 2";
-    let report = run(words);
+    let report = run_whole(words);
     is_clean_with(&report, &["comings_per_s", "changes_per_s", "p99_ms", "whole_p99_ms", "cpu_percent"]);
     assert!(report.series.iter().any(|series| series.title == "connections" && !series.points.is_empty()));
 }
 
 #[test]
 fn readers_that_stop_are_whole_afterwards() {
-    let report = run("slow --seconds 2 --subscribers 10 --slow 3 --bytes 30000 --rate 200");
+    let report = run_whole("slow --seconds 2 --subscribers 10 --slow 3 --bytes 30000 --rate 200");
     is_clean_with(&report, &["others_p99_ms", "catch_up_max_ms", "overflows"]);
     has_floors(&report, &["others_p99_ms"]);
     assert_eq!(report.ledger.received, 10 * 3 * 2 * 200);
@@ -132,7 +154,7 @@ fn readers_that_stop_are_whole_afterwards() {
 
 #[test]
 fn a_soak_tells_whether_memory_grows_and_times_do() {
-    let report = run("soak --seconds 4 --subscribers 30 --guests 5");
+    let report = run_whole("soak --seconds 4 --subscribers 30 --guests 5");
     is_clean_with(&report, &["p50_ms", "p99_last_third_ms"]);
     assert!(report.figure("memory_kib_per_minute").is_some() && report.nodes[0].memory_bytes_max.is_some());
 }
@@ -147,6 +169,52 @@ async fn two_running_nodes_are_loaded_with_a_token() {
     is_clean_with(&report, &["deliveries_per_s"]);
     assert_eq!(report.nodes.iter().map(|node| node.deliveries).collect::<Vec<_>>(), [2_000, 2_000]);
     assert!(!report.options.values().any(|value| *value == token));
+}
+
+/// The words' run, shared by two agents of this process.
+fn run_shared(words: &[String]) -> Report {
+    let agents = [(); 2].map(|()| {
+        let agent = Agent { listen: "127.0.0.1:0".parse().unwrap(), secret: None };
+        let listener = agent.bind().unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        std::thread::spawn(move || agent.serve_one(&listener, &|words, progress| Scenario::of_words(words)?.run(progress)));
+        address
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("report.json");
+    let further = ["--agents".to_owned(), agents.join(","), "--json".to_owned(), file.display().to_string(), "--quiet".to_owned()];
+    let line = ["roomcast-loadtest".to_owned()].into_iter().chain(words.iter().cloned()).chain(further).map(OsString::from);
+    let code = cli::execute(line, Scenario::figures, |_: &Scenario, _| panic!("it ran here"));
+    assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::SUCCESS));
+    Report::read(&file).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_agents_share_a_fan_out_to_two_nodes() {
+    let world = World::of(2).await;
+    let nodes = world.addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let token = Token::of("acme", "load").mint();
+    for (shape, publications) in [("fanout --publications 100 --rate 500", 100), ("burst --size 8 --bursts 10", 80)] {
+        let further = ["--subscribers", "21", "--deadline-s", "30", "--nodes", &nodes, "--token", &token];
+        let words: Vec<String> = shape.split(' ').chain(further).map(str::to_owned).collect();
+        let report = tokio::task::spawn_blocking(move || run_shared(&words)).await.unwrap();
+        is_clean_with(&report, &["deliveries_per_s", "p99_ms"]);
+        assert_eq!((report.ledger.published, report.ledger.received), (publications, 21 * publications), "{shape}");
+        let shares: Vec<u64> = report.agents.iter().map(|agent| agent.ledger.received / publications).collect();
+        assert_eq!(shares, [11, 10], "{shape}");
+        assert_eq!(report.latencies[0].count, 21 * publications, "one distribution of all agents");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_agents_share_quiet_sessions() {
+    let world = World::of(1).await;
+    let (node, token) = (world.addresses()[0].to_string(), Token::of("acme", "load").mint());
+    let words: Vec<String> =
+        ["idle", "--sessions", "9", "--seconds", "1", "--settle-s", "0", "--nodes", &node, "--token", &token].map(str::to_owned).into();
+    let report = tokio::task::spawn_blocking(move || run_shared(&words)).await.unwrap();
+    is_clean_with(&report, &["join_p99_ms"]);
+    assert_eq!((report.nodes.len(), report.nodes[0].connections), (1, 9));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

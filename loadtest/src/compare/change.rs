@@ -1,10 +1,7 @@
 //! How one number of two sides changed. Pure.
 
 use super::side::Side;
-use crate::report::{Better, Figure, Report, STAGE, plain};
-
-/// Quantiles of each stage that are compared.
-const QUANTILES: [(&str, f64); 3] = [("p50_ms", 0.5), ("p99_ms", 0.99), ("p99.9_ms", 0.999)];
+use crate::report::{Better, Figure, QUANTILES, Report, STAGE, plain};
 
 /// From here on a quantile is told and not judged.
 const FAR: f64 = 0.999;
@@ -101,9 +98,10 @@ pub(super) fn changes(before: &Side, after: &Side) -> Vec<Change> {
         add(name, title, unit, value(&then).zip(value(&now)));
         add(&format!("{name}.ratio"), "  × its floor", "", ratio(&then).zip(ratio(&now)));
     }
-    for latency in first.latencies.iter().filter(|latency| !latency.is_of_the_tool()) {
+    for latency in first.latencies.iter().filter(|latency| !latency.is_of_the_tool() && !latency.is_coarse()) {
         for (quantile, at) in QUANTILES {
-            if first.figure(quantile).is_some() && plain(&latency.stage) == plain(STAGE) {
+            let figure = format!("{quantile}_ms");
+            if first.figure(&figure).is_some() && plain(&latency.stage) == plain(STAGE) {
                 // It stands among the figures already, run by run.
                 continue;
             }
@@ -116,8 +114,8 @@ pub(super) fn changes(before: &Side, after: &Side) -> Vec<Change> {
                 taken(all.iter().copied(), all.iter().copied())
             };
             if let Some((before, after)) = values(before).zip(values(after)) {
-                let title = format!("{} {}", latency.stage, quantile.trim_end_matches("_ms"));
-                let (name, unit) = (format!("{quantile}({})", latency.stage), "ms".to_owned());
+                let title = format!("{} {quantile}", latency.stage);
+                let (name, unit) = (format!("{figure}({})", latency.stage), "ms".to_owned());
                 changes.push(Change { name, title, unit, before, after, better: Better::Lower, counts: at < FAR });
             }
         }

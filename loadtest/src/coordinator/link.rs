@@ -4,7 +4,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 
 use anyhow::{Context, bail};
 
-use super::clock::Offset;
+use super::offset::Offset;
 use super::round::Round;
 use crate::report::{AgentUse, Report};
 use crate::wire::message::{Secret, ToAgent, ToCoordinator};

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::clock::unix_us;
 use crate::progress::Status;
 use crate::wire::TURN;
-use crate::wire::message::unix_us;
 
 /// From the moment at which the last agent was ready until publishing begins, so that all have heard of it.
 const START_AFTER: Duration = Duration::from_millis(300);

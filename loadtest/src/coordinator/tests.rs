@@ -5,10 +5,11 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::agent::tests::{WAIT, agent};
+use crate::clock::unix_us;
 use crate::progress::Status;
 use crate::report::{Counts, Figure};
 use crate::wire::Wire;
-use crate::wire::message::{ToAgent, ToCoordinator, unix_us};
+use crate::wire::message::{ToAgent, ToCoordinator};
 
 const PUBLICATIONS: u64 = 100;
 

@@ -99,7 +99,9 @@ fn names_of(figure: &Figure) -> Vec<String> {
 /// That there is no such figure, only `figures` and what every run has.
 pub(crate) fn unknown(name: &str, mut figures: Vec<String>) -> QuantityError {
     figures.extend(super::Counts::default().named().map(|(name, _)| name.to_owned()));
-    figures.extend(["p50_ms", "p99_ms", "p99.9_ms", "mean_ms", "max_ms"].map(str::to_owned));
+    let latencies = ["p50_ms", "p99_ms", "p99.9_ms", "mean_ms", "max_ms"].map(str::to_owned);
+    let further: Vec<String> = latencies.into_iter().filter(|name| !figures.contains(name)).collect();
+    figures.extend(further);
     QuantityError::Unknown { name: name.to_owned(), suggestion: suggestion(name, &figures), known: listed(&figures) }
 }
 

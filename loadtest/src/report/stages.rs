@@ -10,7 +10,7 @@ use hdrhistogram::serialization::{Deserializer, Serializer as _, V2Serializer};
 use super::Latency;
 
 /// Quantiles that tables and thresholds name.
-const NAMED: [f64; 8] = [0.5, 0.75, 0.9, 0.99, 0.999, 0.9999, 0.99999, 1.0];
+pub(crate) const NAMED: [f64; 8] = [0.5, 0.75, 0.9, 0.99, 0.999, 0.9999, 0.99999, 1.0];
 /// Points of the curve for each power of ten that the remainder shrinks by.
 const POINTS_PER_DECADE: u32 = 8;
 const DECADES: u32 = 6;

@@ -4,10 +4,8 @@ use std::fmt;
 
 use super::grid::Grid;
 use super::number::{amount, count, mib, ms, times};
-use super::{Counts, Report};
+use super::{Counts, QUANTILES, Report};
 
-/// Quantiles that have a column.
-const QUANTILES: [f64; 4] = [0.5, 0.9, 0.99, 0.999];
 /// Redis commands that are told one by one; the rest is rare.
 const COMMANDS_MAX: usize = 8;
 /// Characters of one line of options.
@@ -61,9 +59,10 @@ fn figures(report: &Report) -> Option<Grid> {
 }
 
 fn latencies(report: &Report) -> Option<Grid> {
-    let mut grid = Grid::new(["latency, ms", "p50", "p90", "p99", "p99.9", "max", "mean", "count"]);
+    let [q50, q90, q99, q999] = QUANTILES.map(|(name, _)| name);
+    let mut grid = Grid::new(["latency, ms", q50, q90, q99, q999, "max", "mean", "count"]);
     for latency in &report.latencies {
-        let [p50, p90, p99, p999] = QUANTILES.map(|at| latency.told(at).map_or_else(|| "–".to_owned(), ms));
+        let [p50, p90, p99, p999] = QUANTILES.map(|(_, at)| latency.told(at).map_or_else(|| "–".to_owned(), ms));
         grid.row([plain(&latency.stage), p50, p90, p99, p999, ms(latency.max_us), amount(latency.mean_us / 1_000.0), count(latency.count)]);
     }
     (!report.latencies.is_empty()).then_some(grid)

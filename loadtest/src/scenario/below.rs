@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 
 use super::fan::{CPU, CPU_CONCATENATED, Fan, RATE, RATE_CONCATENATED, Run};
-use crate::drive::Drive;
 use crate::filling::filling;
 use crate::floor::{FanOut, Writes};
 use crate::pace::Pace;
-use crate::stop;
+use crate::report::number::count;
 use crate::swarm::Swarm;
 use crate::town::Town;
 use crate::trial::Trial;
@@ -19,6 +18,9 @@ const SINGLE: &str = "one write each";
 const CONCATENATED: &str = "concatenated";
 /// What a publication is besides its filling, in bytes: the least that a frame can be.
 const FRAME_BYTES: usize = 190;
+/// How long one measurement of the floor may publish: what is written to each socket by itself takes its time where there are many, and what
+/// was published by then is enough to tell.
+const FLOOR_TIME_MAX: Duration = Duration::from_secs(10);
 /// How often the gateway's members are looked after meanwhile, so that they answer its pings.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
@@ -40,7 +42,7 @@ impl Below {
         let wanted: Vec<Vec<u32>> = town.residents.iter().map(|resident| register.reached_by(&resident.patterns)).collect();
         let rooms = town.rooms.iter().map(|(_, room)| room.clone()).collect();
         let floor = FanOut::start(&wanted, rooms, filling, trial.target.pin)?;
-        let mut swarm = Swarm::new(Vec::new(), register)?;
+        let mut swarm = Swarm::new(Vec::new(), register, trial.clock)?;
         for strands in &wanted {
             swarm.adopt(TcpStream::connect(floor.address())?, strands)?;
         }
@@ -53,11 +55,19 @@ impl Below {
     /// # Errors
     /// When it takes too long.
     pub fn measure(&mut self, fan: &Fan<'_>, trial: &mut Trial, town: &Town, beside: &mut Swarm) -> anyhow::Result<()> {
+        let given = self.swarm.judge.register.given;
         let run = self.measure_writes(fan, trial, town, beside, (Writes::Single, fan.pace))?;
         for (kind, value) in run.cost(CPU, RATE).chain(run.times()) {
             trial.figures.add_floor(kind, SINGLE, value);
         }
         trial.floors.add(&run.tally);
+        let (given, publications) = (self.swarm.judge.register.given - given, fan.publications);
+        if given < publications {
+            let (given, publications, seconds) = (count(given), count(publications), FLOOR_TIME_MAX.as_secs());
+            trial.remark(format!(
+                "The floor with one write each is of {given} of {publications} publications: as many as {seconds} s gave."
+            ));
+        }
         if fan.size() > 1 {
             // What is concatenated is whole windows, as a server can have them at best.
             let run = self.measure_writes(fan, trial, town, beside, (Writes::Concatenated, Pace::Burst(fan.size())))?;
@@ -71,7 +81,7 @@ impl Below {
     fn measure_writes(
         &mut self,
         fan: &Fan<'_>,
-        trial: &Trial,
+        trial: &mut Trial,
         town: &Town,
         beside: &mut Swarm,
         (writes, pace): (Writes, Pace),
@@ -79,8 +89,9 @@ impl Below {
         let Self { floor, swarm } = self;
         floor.set_writes(writes);
         let (before, begun, mut looked_after) = (floor.cpu_ns(), Instant::now(), Instant::now());
-        Drive::new(pace, town.choice(), fan.publications, trial.deadline(), swarm).run(swarm, floor, |_| {
-            stop::check()?;
+        let drive = trial.drive_floor(swarm, pace, town.choice(), fan.publications, FLOOR_TIME_MAX);
+        drive.run(swarm, floor, |swarm| {
+            trial.meter.watch(swarm)?;
             if looked_after.elapsed() > LOOK_AFTER {
                 looked_after = Instant::now();
                 beside.turn(Duration::ZERO)?;
@@ -90,7 +101,7 @@ impl Below {
         let elapsed = begun.elapsed();
         let run = Run { elapsed, cpu_ns: Some(floor.cpu_ns() - before), tool_ns: 0, tally: std::mem::take(&mut swarm.judge.tally) };
         let counts = run.tally.counts;
-        ensure!(counts.is_clean(), "the floor was not measured within {} s: {counts:?}", fan.common.deadline_s);
+        ensure!(counts.is_clean(), "the floor was not measured within {} s (--deadline-s): {counts:?}", fan.common.deadline_s);
         Ok(run)
     }
 }

@@ -6,9 +6,11 @@ use super::fan::Fan;
 use crate::filling::filling;
 use crate::option::positive;
 use crate::pace::Pace;
+use crate::progress::Progress;
 use crate::report::Report;
+use crate::role::RoleArgs;
 use crate::town::Town;
-use crate::trial::{Common, Trial};
+use crate::trial::Common;
 
 /// What to run.
 #[derive(Clone, Debug, clap::Args, Serialize)]
@@ -30,23 +32,27 @@ pub struct Burst {
     #[command(flatten)]
     #[serde(flatten)]
     pub common: Common,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub part: RoleArgs,
 }
 
 impl Burst {
     /// # Errors
     /// When somebody is not let in, or the way to the server is lost.
-    pub fn run(&self) -> anyhow::Result<Report> {
+    pub fn run(&self, progress: Progress) -> anyhow::Result<Report> {
         let fan = Fan {
             common: &self.common,
             publications: self.size * self.bursts,
             filling: filling(self.bytes, false),
-            pace: Pace::Burst(self.size.max(1)),
+            pace: Pace::Burst(self.size),
             floor: self.floor,
             deflate: false,
+            role: self.part.role,
         };
-        let trial = Trial::begin("burst", self, &self.common, fan.sockets(self.subscribers))?;
+        let trial = fan.begin("burst", self, self.subscribers, progress)?;
         let org = trial.target.tokens.orgs(1)?.remove(0);
         let room = format!("kpi:{org}:load");
-        fan.run(trial, &Town::of_one_room(org, room, self.subscribers))
+        fan.run(trial, &Town::of_one_room(org, room, self.part.role.members(self.subscribers)))
     }
 }

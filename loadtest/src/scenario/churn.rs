@@ -6,6 +6,7 @@ use super::flux::FluxArgs;
 use super::mixed::Mixed;
 use crate::figures::{Kind, higher, lower};
 use crate::option::positive;
+use crate::progress::Progress;
 use crate::report::Report;
 use crate::swarm::Span;
 use crate::town::TownArgs;
@@ -15,6 +16,8 @@ const COMINGS: Kind = higher("comings_per_s", "guests that came", "1/s");
 const CHANGES: Kind = higher("changes_per_s", "subscriptions made or taken back", "1/s");
 const JOIN_P99: Kind = lower("join_p99_ms", "connect → reply, p99", "ms");
 const WHOLE_P99: Kind = lower("whole_p99_ms", "reconnect → whole, p99", "ms");
+/// Besides those of mixed traffic.
+pub(super) const FIGURES: [Kind; 4] = [COMINGS, CHANGES, JOIN_P99, WHOLE_P99];
 
 /// What to run. Residents are held to everything; guests to everything from the reply to their subscription until they take it back.
 #[derive(Clone, Debug, clap::Args, Serialize)]
@@ -42,11 +45,11 @@ pub struct Churn {
 impl Churn {
     /// # Errors
     /// When somebody is not let in, or the way to the server is lost.
-    pub fn run(&self) -> anyhow::Result<Report> {
+    pub fn run(&self, progress: Progress) -> anyhow::Result<Report> {
         let mixed = Mixed { town: &self.town, flux: &self.flux, seconds: self.seconds, rate: self.rate, bytes: self.bytes };
-        let mut trial = Trial::begin("churn", self, &self.common, mixed.sockets())?;
+        let mut trial = Trial::begin("churn", self, &self.common, mixed.sockets(), progress)?;
         let (mut swarm, done) = mixed.run(&mut trial)?;
-        let seconds = self.seconds.max(1) as f64;
+        let seconds = self.seconds as f64;
         trial.note(COMINGS, done.came as f64 / seconds);
         trial.note(CHANGES, done.changed as f64 / seconds);
         for (kind, span) in [(JOIN_P99, Span::Join), (WHOLE_P99, Span::Whole)] {

@@ -7,15 +7,19 @@ use serde::Serialize;
 use crate::figures::{Kind, higher, lower};
 use crate::floor::Welcome;
 use crate::option::positive;
+use crate::progress::Progress;
 use crate::report::Report;
 use crate::swarm::{Door, Invitation, Register, Span, Swarm, Tally};
-use crate::trial::{Common, Trial, quantile_ms};
+use crate::trial::{Common, Trial, quantiles_ms};
 
 const CPU: Kind = lower("cpu_us_per_connection", "server CPU per connection", "µs");
 const RATE: Kind = higher("connections_per_s", "connections made", "1/s");
-const P50: Kind = lower("p50_ms", "connect → reply, p50", "ms");
-const P99: Kind = lower("p99_ms", "connect → reply, p99", "ms");
-const MAX: Kind = lower("max_ms", "connect → reply, longest", "ms");
+const TIMES: [(Kind, f64); 3] = [
+    (lower("p50_ms", "connect → reply, p50", "ms"), 0.5),
+    (lower("p99_ms", "connect → reply, p99", "ms"), 0.99),
+    (lower("max_ms", "connect → reply, longest", "ms"), 1.0),
+];
+pub(super) const FIGURES: [Kind; 5] = [CPU, RATE, TIMES[0].0, TIMES[1].0, TIMES[2].0];
 const FLOOR: &str = "bare accept, reads and writes";
 
 /// What to run. A connection is made, a token of its own user is shown and one room is asked for in the first command.
@@ -38,13 +42,14 @@ pub struct Connect {
 impl Connect {
     /// # Errors
     /// When somebody is not let in.
-    pub fn run(&self) -> anyhow::Result<Report> {
+    pub fn run(&self, progress: Progress) -> anyhow::Result<Report> {
         // The floor's own ends are the tool's too.
-        let mut trial = Trial::begin("connect", self, &self.common, self.connections * if self.floor { 3 } else { 1 })?;
+        let mut trial = Trial::begin("connect", self, &self.common, self.connections * if self.floor { 3 } else { 1 }, progress)?;
         let org = trial.target.tokens.orgs(1)?.remove(0);
         let patterns = [format!("kpi:{org}:sales")];
         let mut last = trial.swarm(Register::default(), false)?;
-        for _ in 0..self.common.runs.max(1) {
+        trial.ready(&mut last)?;
+        for _ in 0..self.common.runs {
             // Signed before the clock starts.
             let invitations = |door: &dyn Fn(usize) -> usize| -> Vec<Invitation> {
                 let invitation = |number| Invitation { door: door(number), ..trial.invitation(number, &org, &patterns, Vec::new(), None) };
@@ -53,9 +58,11 @@ impl Connect {
             let (of_gateway, of_floor) = (invitations(&|number| trial.target.door_of(number)), invitations(&|_| 0));
             let mut swarm = trial.swarm(Register::default(), false)?;
             let before = trial.meter.cpu_ns();
-            let elapsed_s = self.connect(&mut trial, &mut swarm, of_gateway)?;
+            let begun = Instant::now();
+            trial.admit(&mut swarm, self.at_once, of_gateway)?;
+            let elapsed_s = begun.elapsed().as_secs_f64();
             if let Some((before, now)) = before.zip(trial.meter.cpu_ns()) {
-                trial.note(CPU, (now - before) as f64 / 1_000.0 / self.connections.max(1) as f64);
+                trial.note(CPU, (now - before) as f64 / 1_000.0 / self.connections as f64);
             }
             let tally = trial.take(&mut swarm);
             for (kind, value) in self.times(&tally, elapsed_s) {
@@ -65,10 +72,12 @@ impl Connect {
             last = swarm;
             if self.floor {
                 let floor = Welcome::start(trial.target.pin)?;
-                let mut swarm = Swarm::new(vec![Door::new(floor.address(), false)], Register::default())?;
+                let mut swarm = Swarm::new(vec![Door::new(floor.address(), false)], Register::default(), trial.clock)?;
                 let before = floor.cpu_ns();
-                let elapsed_s = self.connect(&mut trial, &mut swarm, of_floor)?;
-                trial.figures.add_floor(CPU, FLOOR, (floor.cpu_ns() - before) as f64 / 1_000.0 / self.connections.max(1) as f64);
+                let begun = Instant::now();
+                swarm.admit(self.at_once, trial.deadline(), of_floor, |swarm| trial.meter.watch(swarm))?;
+                let elapsed_s = begun.elapsed().as_secs_f64();
+                trial.figures.add_floor(CPU, FLOOR, (floor.cpu_ns() - before) as f64 / 1_000.0 / self.connections as f64);
                 for (kind, value) in self.times(&swarm.judge.tally, elapsed_s) {
                     trial.figures.add_floor(kind, FLOOR, value);
                 }
@@ -78,15 +87,7 @@ impl Connect {
         Ok(trial.end(&mut last))
     }
 
-    /// How long it takes until all are in, in seconds.
-    fn connect(&self, trial: &mut Trial, swarm: &mut Swarm, invitations: Vec<Invitation>) -> anyhow::Result<f64> {
-        let begun = Instant::now();
-        trial.admit(swarm, self.at_once, invitations)?;
-        Ok(begun.elapsed().as_secs_f64())
-    }
-
-    fn times(&self, tally: &Tally, elapsed_s: f64) -> [(Kind, f64); 4] {
-        let quantile = |quantile| quantile_ms(tally, Span::Join, quantile);
-        [(RATE, self.connections as f64 / elapsed_s), (P50, quantile(0.5)), (P99, quantile(0.99)), (MAX, quantile(1.0))]
+    fn times(&self, tally: &Tally, elapsed_s: f64) -> impl Iterator<Item = (Kind, f64)> + use<> {
+        [(RATE, self.connections as f64 / elapsed_s)].into_iter().chain(quantiles_ms(tally, Span::Join, TIMES))
     }
 }

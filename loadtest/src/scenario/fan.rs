@@ -2,25 +2,37 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
+use serde::Serialize;
+
 use super::below::Below;
-use crate::drive::{Drive, Publishers};
+use crate::drive::Publishers;
 use crate::figures::{Kind, higher, lower};
+use crate::files;
 use crate::pace::Pace;
+use crate::phase::Phase;
+use crate::progress::Progress;
 use crate::report::Report;
+use crate::report::number::count;
+use crate::role::Role;
 use crate::swarm::{Span, Swarm, Tally};
 use crate::town::Town;
-use crate::trial::{Common, Trial, files_max, quantile_ms};
+use crate::trial::{Common, Trial, quantiles_ms};
 use crate::usage::Usage;
 
 pub(super) const CPU: Kind = lower("cpu_us_per_delivery", "server CPU per delivery", "µs");
 pub(super) const CPU_CONCATENATED: Kind = lower("cpu_us_per_delivery_concatenated", "server CPU per delivery, beside larger writes", "µs");
 pub(super) const RATE: Kind = higher("deliveries_per_s", "deliveries", "1/s");
 pub(super) const RATE_CONCATENATED: Kind = higher("deliveries_per_s_concatenated", "deliveries, beside larger writes", "1/s");
-const P50: Kind = lower("p50_ms", "publish → socket, p50", "ms");
-const P99: Kind = lower("p99_ms", "publish → socket, p99", "ms");
-const MAX: Kind = lower("max_ms", "publish → socket, longest", "ms");
+pub(super) const TIMES: [(Kind, f64); 3] = [
+    (lower("p50_ms", "publish → socket, p50", "ms"), 0.5),
+    (lower("p99_ms", "publish → socket, p99", "ms"), 0.99),
+    (lower("max_ms", "publish → socket, longest", "ms"), 1.0),
+];
 const BYTES: Kind = lower("bytes_per_delivery", "bytes on the wire per delivery", "B");
 const TOOL: Kind = lower("tool_cpu_us_per_delivery", "CPU of this tool per delivery", "µs");
+
+pub(super) const FIGURES: [Kind; 9] = [CPU, CPU_CONCATENATED, RATE, RATE_CONCATENATED, TIMES[0].0, TIMES[1].0, TIMES[2].0, BYTES, TOOL];
 
 /// What to publish, and to how many.
 pub(super) struct Fan<'a> {
@@ -31,6 +43,7 @@ pub(super) struct Fan<'a> {
     pub pace: Pace,
     pub floor: bool,
     pub deflate: bool,
+    pub role: Role,
 }
 
 /// One measurement.
@@ -45,20 +58,33 @@ pub(super) struct Run {
 }
 
 impl Fan<'_> {
-    /// The floor's own ends of its sockets are the tool's too.
-    pub fn sockets(&self, subscribers: usize) -> usize {
-        subscribers * if self.floor { 2 } else { 1 }
+    /// Begins the scenario of this name, for so many subscribers.
+    ///
+    /// # Errors
+    /// When the target does not start, there are too few files, or options do not go together.
+    pub fn begin(&self, scenario: &str, options: &impl Serialize, subscribers: usize, progress: Progress) -> anyhow::Result<Trial> {
+        let (role, is_whole) = (self.role.name(), self.role == Role::Both);
+        ensure!(is_whole || self.common.target.gateway.is_none(), "--role {role} needs nodes that others reach too: give --nodes");
+        ensure!(is_whole || (self.common.runs == 1 && !self.floor), "--role {role} is a part of one run: leave out --runs and --floor");
+        // The floor's own ends of its sockets are the tool's too.
+        Trial::begin(scenario, options, self.common, subscribers * if self.floor { 2 } else { 1 }, progress)
     }
 
     pub fn run(&self, mut trial: Trial, town: &Town) -> anyhow::Result<Report> {
-        let mut swarm = town.settle(&mut trial, self.deflate)?;
+        let mut swarm = match self.role {
+            Role::Subscribe => town.settle_without_publishers(&mut trial, self.deflate)?,
+            Role::Publish | Role::Both => town.settle(&mut trial, self.deflate)?,
+        };
         let subscribers = town.residents.len();
         // The floor has its own end of as many sockets, and both ends are the tool's.
-        let in_turn = self.floor && subscribers * 3 <= files_max();
+        let in_turn = self.floor && subscribers * 3 <= files::sockets_max();
         let mut below = None;
         let mut wire_bytes = 0.0;
-        for _ in 0..self.common.runs.max(1) {
+        for _ in 0..self.common.runs {
             let run = self.measure(&mut trial, &mut swarm, town)?;
+            if !self.role.subscribes() {
+                break;
+            }
             wire_bytes = run.tally.bytes as f64 / run.tally.counts.received.max(1) as f64;
             trial.note(BYTES, wire_bytes);
             trial.note(TOOL, run.tool_ns as f64 / 1_000.0 / run.tally.counts.received.max(1) as f64);
@@ -82,12 +108,14 @@ impl Fan<'_> {
         if !self.floor || in_turn || !trial.total.counts.is_clean() {
             return Ok(trial.end(&mut swarm));
         }
+        let subscribers = count(subscribers as u64);
         trial.remark(format!("The floor was measured after the gateway: {subscribers} subscribers leave no files for both at a time."));
+        trial.meter.count_connections(&swarm);
         for number in 0..swarm.count() {
             swarm.cut(number);
         }
         let mut below = Below::start(self, &trial, town, wire_bytes)?;
-        for _ in 0..self.common.runs.max(1) {
+        for _ in 0..self.common.runs {
             below.measure(self, &mut trial, town, &mut swarm)?;
         }
         Ok(trial.end(&mut swarm))
@@ -104,12 +132,50 @@ impl Fan<'_> {
     fn measure(&self, trial: &mut Trial, swarm: &mut Swarm, town: &Town) -> anyhow::Result<Run> {
         let tool = Usage::of_this_thread()?;
         let (before, tool_ns) = (trial.meter.cpu_ns(), tool.cpu_ns());
-        let drive = Drive::new(self.pace, town.choice(), self.publications, trial.deadline(), swarm);
         let begun = Instant::now();
-        drive.run(swarm, &mut Publishers { filling: &self.filling }, |swarm| trial.meter.sample(swarm))?;
+        if self.role.publishes() {
+            self.publish(trial, swarm, town)?;
+        } else {
+            self.listen(trial, swarm)?;
+        }
         let elapsed = begun.elapsed();
         let cpu_ns = before.zip(trial.meter.cpu_ns()).map(|(before, now)| now - before);
         Ok(Run { elapsed, tally: trial.take(swarm), cpu_ns, tool_ns: tool.cpu_ns() - tool_ns })
+    }
+
+    fn publish(&self, trial: &mut Trial, swarm: &mut Swarm, town: &Town) -> anyhow::Result<()> {
+        let given = swarm.judge.register.given;
+        let pace = if self.role.subscribes() { self.pace } else { self.pace.unheard() };
+        let mut drive = trial.drive(swarm, pace, town.choice(), self.publications);
+        while drive.turn(swarm, &mut Publishers { filling: &self.filling })? {
+            trial.meter.sample(swarm)?;
+        }
+        let published = swarm.judge.register.given;
+        trial.meter.progress.published(published);
+        if published - given < self.publications {
+            let (published, whole, seconds) = (count(published - given), count(self.publications), self.common.deadline_s);
+            trial.remark(format!("{published} of {whole} publications could be made within {seconds} s (--deadline-s)."));
+        }
+        drive.settle(swarm, |swarm| trial.meter.sample(swarm))
+    }
+
+    /// Takes in what is published elsewhere, into the one room that there is.
+    fn listen(&self, trial: &mut Trial, swarm: &mut Swarm) -> anyhow::Result<()> {
+        const STRAND: u32 = 0;
+        swarm.judge.register.expect(STRAND, self.publications);
+        trial.meter.enter(Phase::Listening);
+        // The publisher may take until its own deadline, and what it has published last takes its way from there.
+        let patience = 2 * Duration::from_secs(self.common.deadline_s);
+        let deadline = Instant::now() + self.pace.due(self.publications).unwrap_or_default() + patience;
+        swarm.settle(deadline, |swarm| {
+            if let Some(count) = trial.meter.progress.published_elsewhere() {
+                swarm.judge.register.expect(STRAND, count);
+            }
+            trial.meter.sample(swarm)
+        })?;
+        // Told by the publishing process, once for each publication.
+        swarm.judge.tally.forget(Span::ToLog);
+        Ok(())
     }
 }
 
@@ -122,6 +188,6 @@ impl Run {
     }
 
     pub fn times(&self) -> [(Kind, f64); 3] {
-        [(P50, 0.5), (P99, 0.99), (MAX, 1.0)].map(|(kind, quantile)| (kind, quantile_ms(&self.tally, Span::Delivery, quantile)))
+        quantiles_ms(&self.tally, Span::Delivery, TIMES)
     }
 }

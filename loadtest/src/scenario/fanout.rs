@@ -6,9 +6,11 @@ use super::fan::Fan;
 use crate::filling::filling;
 use crate::option::positive;
 use crate::pace::Pace;
+use crate::progress::Progress;
 use crate::report::Report;
+use crate::role::RoleArgs;
 use crate::town::Town;
-use crate::trial::{Common, Trial};
+use crate::trial::Common;
 
 /// What to run.
 #[derive(Clone, Debug, clap::Args, Serialize)]
@@ -39,23 +41,27 @@ pub struct Fanout {
     #[command(flatten)]
     #[serde(flatten)]
     pub common: Common,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub part: RoleArgs,
 }
 
 impl Fanout {
     /// # Errors
     /// When somebody is not let in, or the way to the server is lost.
-    pub fn run(&self) -> anyhow::Result<Report> {
+    pub fn run(&self, progress: Progress) -> anyhow::Result<Report> {
         let fan = Fan {
             common: &self.common,
             publications: self.publications,
             filling: filling(self.bytes, self.deflate),
-            pace: self.rate.map_or(Pace::Window(self.outstanding.max(1)), Pace::Rate),
+            pace: self.rate.map_or(Pace::Window(self.outstanding), Pace::Rate),
             floor: self.floor,
             deflate: self.deflate,
+            role: self.part.role,
         };
-        let trial = Trial::begin("fanout", self, &self.common, fan.sockets(self.subscribers))?;
+        let trial = fan.begin("fanout", self, self.subscribers, progress)?;
         let org = trial.target.tokens.orgs(1)?.remove(0);
         let room = self.room.clone().unwrap_or_else(|| format!("kpi:{org}:load"));
-        fan.run(trial, &Town::of_one_room(org, room, self.subscribers))
+        fan.run(trial, &Town::of_one_room(org, room, self.part.role.members(self.subscribers)))
     }
 }

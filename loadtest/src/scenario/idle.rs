@@ -6,6 +6,8 @@ use serde::Serialize;
 
 use crate::figures::{Kind, lower};
 use crate::option::positive;
+use crate::phase::Phase;
+use crate::progress::Progress;
 use crate::report::Report;
 use crate::swarm::{Span, Swarm};
 use crate::town::Town;
@@ -15,6 +17,7 @@ const MEMORY: Kind = lower("memory_bytes_per_session", "user memory per session"
 const MEMORY_BEFORE: Kind = lower("memory_bytes_empty", "user memory of the nodes without sessions", "B");
 const CPU: Kind = lower("cpu_percent_idle", "server CPU while everybody is quiet", "% of a processor");
 const JOIN_P99: Kind = lower("join_p99_ms", "connect → reply, p99", "ms");
+pub(super) const FIGURES: [Kind; 4] = [MEMORY, MEMORY_BEFORE, CPU, JOIN_P99];
 
 /// What to run.
 #[derive(Clone, Debug, clap::Args, Serialize)]
@@ -36,16 +39,16 @@ pub struct Idle {
 impl Idle {
     /// # Errors
     /// When somebody is not let in.
-    pub fn run(&self) -> anyhow::Result<Report> {
-        let mut trial = Trial::begin("idle", self, &self.common, self.sessions)?;
+    pub fn run(&self, progress: Progress) -> anyhow::Result<Report> {
+        let mut trial = Trial::begin("idle", self, &self.common, self.sessions, progress)?;
         let org = trial.target.tokens.orgs(1)?.remove(0);
         let room = format!("kpi:{org}:sales");
         let before = trial.meter.memory_bytes();
-        let mut swarm = Town::of_one_room(org, room, self.sessions).settle(&mut trial, false)?;
+        let mut swarm = Town::of_one_room(org, room, self.sessions).settle_without_publishers(&mut trial, false)?;
         trial.note(JOIN_P99, quantile_ms(&trial.total, Span::Join, 0.99));
         stay(&mut swarm, &mut trial, Duration::from_secs(self.settle_s))?;
         if let Some((before, now)) = before.zip(trial.meter.memory_bytes()) {
-            trial.note(MEMORY, now.saturating_sub(before) as f64 / self.sessions.max(1) as f64);
+            trial.note(MEMORY, now.saturating_sub(before) as f64 / self.sessions as f64);
             trial.note(MEMORY_BEFORE, before as f64);
         }
         let (begun, cpu_ns) = (Instant::now(), trial.meter.cpu_ns());
@@ -59,7 +62,9 @@ impl Idle {
 
 /// Answers pings and nothing else.
 fn stay(swarm: &mut Swarm, trial: &mut Trial, time: Duration) -> anyhow::Result<()> {
-    let end = Instant::now() + time;
+    let since = Instant::now();
+    let end = since + time;
+    trial.meter.enter(Phase::Quiet { since, lasts: time });
     while Instant::now() < end {
         swarm.turn(Duration::from_millis(50).min(time))?;
         trial.meter.sample(swarm)?;

@@ -1,20 +1,19 @@
 //! Traffic in a town at a rate while people come, go and change: what `churn` and `soak` have in common.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::fan::TIMES;
 use super::flux::{Flux, FluxArgs};
-use crate::drive::{Drive, Publishers};
+use crate::drive::Publishers;
 use crate::figures::{Kind, lower};
 use crate::filling::filling;
 use crate::pace::Pace;
 use crate::swarm::{Span, Swarm};
 use crate::town::{Town, TownArgs};
-use crate::trial::{Trial, quantile_ms};
+use crate::trial::{Trial, quantiles_ms};
 
 const CPU: Kind = lower("cpu_percent", "server CPU", "% of a processor");
-const P50: Kind = lower("p50_ms", "publish → socket, p50", "ms");
-const P99: Kind = lower("p99_ms", "publish → socket, p99", "ms");
-const MAX: Kind = lower("max_ms", "publish → socket, longest", "ms");
+pub(super) const FIGURES: [Kind; 4] = [CPU, TIMES[0].0, TIMES[1].0, TIMES[2].0];
 
 /// What goes on.
 pub(super) struct Mixed<'a> {
@@ -41,13 +40,12 @@ impl Mixed<'_> {
     /// # Errors
     /// When somebody is not let in, or the way to the server is lost.
     pub fn run(&self, trial: &mut Trial) -> anyhow::Result<(Swarm, Done)> {
-        let orgs = trial.target.tokens.orgs(self.town.orgs.max(1))?;
+        let orgs = trial.target.tokens.orgs(self.town.orgs)?;
         let town = Town::new(self.town, orgs);
         let mut swarm = town.settle(trial, false)?;
         let mut flux = Flux::begin(self.flux, &town, trial, &mut swarm)?;
         let (cpu_ns, begun) = (trial.meter.cpu_ns(), Instant::now());
-        let end = begun + Duration::from_secs(self.seconds) + (trial.deadline() - begun);
-        let mut drive = Drive::new(Pace::Rate(self.rate.max(1)), town.choice(), u64::from(self.rate) * self.seconds, end, &swarm);
+        let mut drive = trial.drive(&swarm, Pace::Rate(self.rate), town.choice(), u64::from(self.rate) * self.seconds);
         let filling = filling(self.bytes, false);
         while drive.turn(&mut swarm, &mut Publishers { filling: &filling })? {
             flux.turn(trial, &mut swarm, drive.elapsed())?;
@@ -58,9 +56,7 @@ impl Mixed<'_> {
         }
         trial.settle(&mut swarm)?;
         let tally = trial.take(&mut swarm);
-        for (kind, quantile) in [(P50, 0.5), (P99, 0.99), (MAX, 1.0)] {
-            trial.note(kind, quantile_ms(&tally, Span::Delivery, quantile));
-        }
+        quantiles_ms(&tally, Span::Delivery, TIMES).into_iter().for_each(|(kind, value)| trial.note(kind, value));
         Ok((swarm, Done { came: flux.came, changed: flux.changed }))
     }
 }

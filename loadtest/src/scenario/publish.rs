@@ -6,11 +6,12 @@ use anyhow::ensure;
 use serde::Serialize;
 
 use crate::choice::Choice;
-use crate::drive::{Drive, Publishers};
+use crate::drive::Publishers;
 use crate::figures::{Kind, higher, lower};
 use crate::filling::filling;
 use crate::option::positive;
 use crate::pace::Pace;
+use crate::progress::Progress;
 use crate::report::Report;
 use crate::swarm::{Span, Speech, Swarm, Tally};
 use crate::target::Entrance;
@@ -25,6 +26,7 @@ const ACK_P99: Kind = lower("ack_p99_ms", "publish → acknowledgement, p99", "m
 const CPU: Kind = lower("cpu_us_per_publication", "server CPU per publication", "µs");
 const REDIS_CPU: Kind = lower("redis_cpu_us_per_publication", "Redis CPU per publication", "µs");
 const REDIS_CPU_BARE: Kind = lower("redis_cpu_us_per_publication_bare", "Redis CPU per publication, beside the least", "µs");
+pub(super) const FIGURES: [Kind; 8] = [RATE, RATE_BARE, DELIVERED, ACK_P50, ACK_P99, CPU, REDIS_CPU, REDIS_CPU_BARE];
 const ALONE: &str = "same function, nobody listens";
 const BARE: &str = "bare XADD and PUBLISH";
 /// Orgs that no gateway has to do with, for reference runs.
@@ -81,12 +83,12 @@ struct Run {
 impl Publish {
     /// # Errors
     /// When somebody is not let in, or the door does not exist.
-    pub fn run(&self) -> anyhow::Result<Report> {
+    pub fn run(&self, progress: Progress) -> anyhow::Result<Report> {
         ensure!(
             !self.reference || self.through == Entrance::Fcall,
             "--reference is for --through fcall: the other doors have no bare counterpart"
         );
-        let mut trial = Trial::begin("publish", self, &self.common, self.subscribers)?;
+        let mut trial = Trial::begin("publish", self, &self.common, self.subscribers, progress)?;
         let org = trial.target.tokens.orgs(1)?.remove(0);
         let room = format!("kpi:{org}:load");
         let publisher = trial.target.publisher(&org, self.through)?;
@@ -94,7 +96,7 @@ impl Publish {
         let mut swarm = town.settle_without_publishers(&mut trial, false)?;
         swarm.add_publisher(publisher)?;
         let references = if self.reference { self.references(&trial, &mut swarm)? } else { Vec::new() };
-        for _ in 0..self.common.runs.max(1) {
+        for _ in 0..self.common.runs {
             let run = self.measure(&mut trial, &mut swarm, 0)?;
             trial.total.add(&run.tally);
             for (kind, value) in run.rates(RATE, REDIS_CPU).chain(run.figures()) {
@@ -137,9 +139,9 @@ impl Publish {
     }
 
     fn measure(&self, trial: &mut Trial, swarm: &mut Swarm, strand: u32) -> anyhow::Result<Run> {
-        let pace = self.rate.map_or(Pace::Unanswered(self.outstanding.max(1)), Pace::Rate);
+        let pace = self.rate.map_or(Pace::Unanswered(self.outstanding), Pace::Rate);
         let (cpu_ns, redis, begun) = (trial.meter.cpu_ns(), trial.meter.redis(), Instant::now());
-        let drive = Drive::new(pace, Choice::One(strand), self.publications, trial.deadline(), swarm);
+        let drive = trial.drive(swarm, pace, Choice::One(strand), self.publications);
         let acked_s =
             drive.run(swarm, &mut Publishers { filling: &filling(self.bytes, false) }, |swarm| trial.meter.sample(swarm))?.as_secs_f64();
         let delivered_s = begun.elapsed().as_secs_f64();
@@ -156,13 +158,13 @@ impl Publish {
 
 impl Run {
     fn rates(&self, rate: Kind, redis: Kind) -> impl Iterator<Item = (Kind, f64)> + use<> {
-        let count = self.publications.max(1) as f64;
+        let count = self.publications as f64;
         let redis_us = self.redis_cpu_s.map(|cpu_s| (redis, cpu_s * 1e6 / count));
         [(rate, count / self.acked_s)].into_iter().chain(redis_us)
     }
 
     fn figures(&self) -> impl Iterator<Item = (Kind, f64)> + use<> {
-        let count = self.publications.max(1) as f64;
+        let count = self.publications as f64;
         let quantile = |quantile| quantile_ms(&self.tally, Span::Ack, quantile);
         let cpu_us = self.cpu_ns.map(|cpu_ns| (CPU, cpu_ns as f64 / 1_000.0 / count));
         [(DELIVERED, count / self.delivered_s), (ACK_P50, quantile(0.5)), (ACK_P99, quantile(0.99))].into_iter().chain(cpu_us)

@@ -4,15 +4,17 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::drive::{Drive, Publishers};
+use crate::drive::Publishers;
 use crate::figures::{Kind, lower};
 use crate::filling::filling;
 use crate::option::positive;
 use crate::pace::Pace;
+use crate::phase::Phase;
+use crate::progress::Progress;
 use crate::report::Report;
 use crate::swarm::{Span, Swarm};
 use crate::town::Town;
-use crate::trial::{Common, Trial, quantile_ms};
+use crate::trial::{Common, Trial, quantiles_ms};
 
 const WHOLE: [(Kind, f64); 3] = [
     (lower("whole_p50_ms", "reconnect → whole, p50", "ms"), 0.5),
@@ -23,6 +25,7 @@ const STORM: Kind = lower("storm_ms", "first packet → everybody whole", "ms");
 const CPU: Kind = lower("cpu_us_per_client", "server CPU per client", "µs");
 const READS: Kind = lower("redis_reads", "reads of the log in Redis", "");
 const PAGES: Kind = lower("pages_read", "pages read to catch sessions up, from memory or the log", "");
+pub(super) const FIGURES: [Kind; 7] = [WHOLE[0].0, WHOLE[1].0, WHOLE[2].0, STORM, CPU, READS, PAGES];
 /// What nodes count for it (docs/metrics.md).
 const CATCH_UP_READS: &str = "roomcast_catch_up_reads_total";
 /// Publications before the cut, so that everybody has a position in the log.
@@ -50,13 +53,13 @@ pub struct ResumeStorm {
 impl ResumeStorm {
     /// # Errors
     /// When somebody is not let in, or the way to the server is lost.
-    pub fn run(&self) -> anyhow::Result<Report> {
-        let mut trial = Trial::begin("resume-storm", self, &self.common, self.clients)?;
+    pub fn run(&self, progress: Progress) -> anyhow::Result<Report> {
+        let mut trial = Trial::begin("resume-storm", self, &self.common, self.clients, progress)?;
         let org = trial.target.tokens.orgs(1)?.remove(0);
         let room = format!("kpi:{org}:sales");
         let town = Town::of_one_room(org, room, self.clients);
         let mut swarm = town.settle(&mut trial, false)?;
-        for _ in 0..self.common.runs.max(1) {
+        for _ in 0..self.common.runs {
             self.publish(&mut trial, &mut swarm, &town)?;
             (0..swarm.count()).for_each(|number| swarm.cut(number));
             self.publish_unheard(&mut trial, &mut swarm, &town)?;
@@ -70,7 +73,7 @@ impl ResumeStorm {
     }
 
     fn publish(&self, trial: &mut Trial, swarm: &mut Swarm, town: &Town) -> anyhow::Result<()> {
-        let drive = Drive::new(Pace::Window(1), town.choice(), BEFORE, trial.deadline(), swarm);
+        let drive = trial.drive(swarm, Pace::Window(1), town.choice(), BEFORE);
         drive.run(swarm, &mut Publishers { filling: &filling(self.bytes, false) }, |swarm| trial.meter.sample(swarm))?;
         Ok(())
     }
@@ -78,7 +81,7 @@ impl ResumeStorm {
     /// Nobody is there: acknowledgements are all that is waited for.
     fn publish_unheard(&self, trial: &mut Trial, swarm: &mut Swarm, town: &Town) -> anyhow::Result<()> {
         let filling = filling(self.bytes, false);
-        let mut drive = Drive::new(Pace::Unanswered(64), town.choice(), self.missed, trial.deadline(), swarm);
+        let mut drive = trial.drive(swarm, Pace::Unanswered(64), town.choice(), self.missed);
         while drive.turn(swarm, &mut Publishers { filling: &filling })? {
             trial.meter.sample(swarm)?;
         }
@@ -101,6 +104,7 @@ impl ResumeStorm {
             swarm.bring_back(number, door, introduction)?;
         }
         let count = swarm.count();
+        trial.meter.enter(Phase::Connecting { members: count });
         while swarm.judge.tally.time(Span::Whole).len() < count as u64 && Instant::now() < deadline {
             swarm.turn(Duration::from_millis(1))?;
             trial.meter.sample(swarm)?;
@@ -118,9 +122,7 @@ impl ResumeStorm {
         }
         trial.settle(swarm)?;
         let tally = trial.take(swarm);
-        for (kind, quantile) in WHOLE {
-            trial.note(kind, quantile_ms(&tally, Span::Whole, quantile));
-        }
+        quantiles_ms(&tally, Span::Whole, WHOLE).into_iter().for_each(|(kind, value)| trial.note(kind, value));
         Ok(())
     }
 }

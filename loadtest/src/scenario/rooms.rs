@@ -6,9 +6,11 @@ use super::fan::Fan;
 use crate::filling::filling;
 use crate::option::positive;
 use crate::pace::Pace;
+use crate::progress::Progress;
 use crate::report::Report;
+use crate::role::Role;
 use crate::town::{Town, TownArgs};
-use crate::trial::{Common, Trial};
+use crate::trial::Common;
 
 /// What to run. What each subscriber is entitled to is known, and whatever else it gets is misrouted.
 #[derive(Clone, Debug, clap::Args, Serialize)]
@@ -36,17 +38,18 @@ pub struct Rooms {
 impl Rooms {
     /// # Errors
     /// When somebody is not let in, or the way to the server is lost.
-    pub fn run(&self) -> anyhow::Result<Report> {
+    pub fn run(&self, progress: Progress) -> anyhow::Result<Report> {
         let fan = Fan {
             common: &self.common,
             publications: self.publications,
             filling: filling(self.bytes, false),
-            pace: Pace::Rate(self.rate.max(1)),
+            pace: Pace::Rate(self.rate),
             floor: self.floor,
             deflate: false,
+            role: Role::Both,
         };
-        let trial = Trial::begin("rooms", self, &self.common, fan.sockets(self.town.subscribers))?;
-        let orgs = trial.target.tokens.orgs(self.town.orgs.max(1))?;
+        let trial = fan.begin("rooms", self, self.town.subscribers, progress)?;
+        let orgs = trial.target.tokens.orgs(self.town.orgs)?;
         fan.run(trial, &Town::new(&self.town, orgs))
     }
 }

@@ -2,23 +2,28 @@
 
 use serde::Serialize;
 
-use crate::drive::{Drive, Publishers};
+use crate::drive::Publishers;
 use crate::figures::{Kind, lower};
 use crate::filling::filling;
 use crate::option::positive;
 use crate::pace::Pace;
+use crate::progress::Progress;
 use crate::report::Report;
 use crate::swarm::{Span, Swarm, Tally};
 use crate::town::Town;
-use crate::trial::{Common, Trial, quantile_ms};
+use crate::trial::{Common, Trial, quantiles_ms};
 
-const P50: Kind = lower("others_p50_ms", "publish → socket of the others while some do not read, p50", "ms");
-const P99: Kind = lower("others_p99_ms", "publish → socket of the others while some do not read, p99", "ms");
+const OTHERS: [(Kind, f64); 2] = [
+    (lower("others_p50_ms", "publish → socket of the others while some do not read, p50", "ms"), 0.5),
+    (lower("others_p99_ms", "publish → socket of the others while some do not read, p99", "ms"), 0.99),
+];
 const BEFORE: &str = "while everybody reads";
 const CATCH_UP: [(Kind, f64); 2] =
     [(lower("catch_up_p50_ms", "reading on → whole, p50", "ms"), 0.5), (lower("catch_up_max_ms", "reading on → whole, last", "ms"), 1.0)];
 const OVERFLOWS: Kind = lower("overflows", "send queues that overflowed, so that their session is caught up from the log", "");
 const QUEUES: Kind = lower("memory_bytes_per_slow_reader", "user memory per reader that does not read", "B");
+
+pub(super) const FIGURES: [Kind; 6] = [OTHERS[0].0, OTHERS[1].0, CATCH_UP[0].0, CATCH_UP[1].0, OVERFLOWS, QUEUES];
 
 /// Times that a send queue had no room (docs/metrics.md).
 const DROPPED: &str = "roomcast_dropped_total";
@@ -48,15 +53,15 @@ pub struct Slow {
 impl Slow {
     /// # Errors
     /// When somebody is not let in, or the way to the server is lost.
-    pub fn run(&self) -> anyhow::Result<Report> {
-        let mut trial = Trial::begin("slow", self, &self.common, self.subscribers)?;
+    pub fn run(&self, progress: Progress) -> anyhow::Result<Report> {
+        let mut trial = Trial::begin("slow", self, &self.common, self.subscribers, progress)?;
         let org = trial.target.tokens.orgs(1)?.remove(0);
         let room = format!("kpi:{org}:load");
         let mut town = Town::of_one_room(org, room, self.subscribers);
         let slow = self.slow.min(self.subscribers);
         town.residents[..slow].iter_mut().for_each(|resident| resident.slow = true);
         let mut swarm = town.settle(&mut trial, false)?;
-        for _ in 0..self.common.runs.max(1) {
+        for _ in 0..self.common.runs {
             let before = self.stretch(&mut trial, &mut swarm, &town)?;
             trial.settle(&mut swarm)?;
             let memory = trial.meter.memory_bytes();
@@ -73,13 +78,11 @@ impl Slow {
             if let Some((before, now)) = overflows.zip(trial.target.metric(DROPPED)) {
                 trial.note(OVERFLOWS, now - before);
             }
-            for (kind, quantile) in [(P50, 0.5), (P99, 0.99)] {
-                trial.note(kind, quantile_ms(&meanwhile, Span::Delivery, quantile));
-                trial.figures.add_floor(kind, BEFORE, quantile_ms(&before, Span::Delivery, quantile));
+            for (kind, value) in quantiles_ms(&before, Span::Delivery, OTHERS) {
+                trial.figures.add_floor(kind, BEFORE, value);
             }
-            for (kind, quantile) in CATCH_UP {
-                trial.note(kind, quantile_ms(&after, Span::Whole, quantile));
-            }
+            let times = quantiles_ms(&meanwhile, Span::Delivery, OTHERS).into_iter().chain(quantiles_ms(&after, Span::Whole, CATCH_UP));
+            times.for_each(|(kind, value)| trial.note(kind, value));
             if !trial.total.counts.is_clean() {
                 break;
             }
@@ -90,7 +93,7 @@ impl Slow {
     /// Publishes for one stretch, and does not wait for anybody; what was received meanwhile.
     fn stretch(&self, trial: &mut Trial, swarm: &mut Swarm, town: &Town) -> anyhow::Result<Tally> {
         let count = u64::from(self.rate) * self.seconds;
-        let mut drive = Drive::new(Pace::Rate(self.rate.max(1)), town.choice(), count, trial.deadline(), swarm);
+        let mut drive = trial.drive(swarm, Pace::Rate(self.rate), town.choice(), count);
         let filling = filling(self.bytes, false);
         while drive.turn(swarm, &mut Publishers { filling: &filling })? {
             trial.meter.sample(swarm)?;

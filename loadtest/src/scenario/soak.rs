@@ -6,12 +6,15 @@ use super::flux::FluxArgs;
 use super::mixed::Mixed;
 use crate::figures::{Kind, lower, median, slope};
 use crate::option::positive;
+use crate::progress::Progress;
 use crate::report::Report;
 use crate::town::TownArgs;
 use crate::trial::{Common, Trial};
 
 const SLOPE: Kind = lower("memory_kib_per_minute", "growth of the nodes' memory after the first quarter", "KiB/min");
 const P99_LAST: Kind = lower("p99_last_third_ms", "publish → socket, p99 in the last third", "ms");
+/// Besides those of mixed traffic.
+pub(super) const FIGURES: [Kind; 2] = [SLOPE, P99_LAST];
 const FIRST_THIRD: &str = "in the first third";
 
 /// What to run.
@@ -40,9 +43,9 @@ pub struct Soak {
 impl Soak {
     /// # Errors
     /// When somebody is not let in, or the way to the server is lost.
-    pub fn run(&self) -> anyhow::Result<Report> {
+    pub fn run(&self, progress: Progress) -> anyhow::Result<Report> {
         let mixed = Mixed { town: &self.town, flux: &self.flux, seconds: self.seconds, rate: self.rate, bytes: self.bytes };
-        let mut trial = Trial::begin("soak", self, &self.common, mixed.sockets())?;
+        let mut trial = Trial::begin("soak", self, &self.common, mixed.sockets(), progress)?;
         let (mut swarm, _) = mixed.run(&mut trial)?;
         // Caches fill and allocators take their share at first; what goes on after that does not end.
         let memory = trial.meter.memory_points();

@@ -90,8 +90,9 @@ impl Judge {
             return true;
         };
         let position = scan::id(&payload[strand.head.len()..]);
+        let (next, last) = (account.dues[due].next, account.last);
         let judgement = account.dues[due].take(marks.n);
-        let overtaken = account.last.zip(position).is_some_and(|(last, position)| !last.precedes(position));
+        let overtaken = last.zip(position).is_some_and(|(last, position)| !last.precedes(position));
         match judgement {
             Judgement::InOrder if !overtaken => {}
             Judgement::Skipped(count) => {
@@ -100,7 +101,8 @@ impl Judge {
             }
             _ => {
                 tally.counts.behind += 1;
-                tally.show("repeated or out of order", payload);
+                let last = last.map_or_else(|| "nothing".to_owned(), |last| last.to_string());
+                tally.show(&format!("repeated or out of order: number {}, where {next} was due, behind {last}", marks.n), payload);
             }
         }
         account.last = position.or(account.last);

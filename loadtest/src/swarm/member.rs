@@ -202,12 +202,12 @@ impl Member {
         }
     }
 
-    /// Asks for strands from where they stand now: what is acknowledged already must not come, and until the reply nobody can say more.
+    /// Asks for strands from where they stand now. Until the reply nobody can say which number that is: a node may still have to hear of
+    /// one that another node has acknowledged already. What the member has had before does not come again, or its position would tell.
     pub fn ask_for(&mut self, strands: &[u32], register: &mut Register) {
         for strand in strands {
             if let Err(place) = self.account.dues.binary_search_by_key(strand, |due| due.strand) {
-                let acked = register.strand(*strand).map_or(0, |strand| strand.acked);
-                self.account.dues.insert(place, Due { strand: *strand, next: acked, slack: u64::MAX });
+                self.account.dues.insert(place, Due { strand: *strand, next: 0, slack: u64::MAX });
                 register.entitle([*strand]);
             }
         }

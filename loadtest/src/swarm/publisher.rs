@@ -15,8 +15,8 @@ use crate::socket::client_frame;
 pub struct Publisher {
     pub(super) line: Line,
     speech: Speech,
-    /// Strand and due time of what has no answer yet, in the order of the answers.
-    under_way: VecDeque<(u32, u64)>,
+    /// When what has no answer yet was due, in the order of the answers.
+    under_way: VecDeque<u64>,
 }
 
 impl Publisher {
@@ -30,9 +30,9 @@ impl Publisher {
     }
 
     /// Hands in one publication; it goes out with the next [`Publisher::pump`].
-    pub(super) fn say(&mut self, strand: u32, due_us: u64, room: &str, data: &str) {
+    pub(super) fn say(&mut self, due_us: u64, room: &str, data: &str) {
         self.speech.say(room, data, self.line.out());
-        self.under_way.push_back((strand, due_us));
+        self.under_way.push_back(due_us);
     }
 
     /// Publications that have no answer yet.
@@ -67,15 +67,12 @@ impl Publisher {
         while let Some((heard, length)) = speech.hear(&line.partial[used..]) {
             match heard {
                 Heard::Acked | Heard::Refused(_) => {
-                    let (strand, due_us) = under_way.pop_front().unwrap_or_default();
+                    let due_us = under_way.pop_front().unwrap_or_default();
                     if let Heard::Refused(why) = heard {
                         judge.tally.counts.refused += 1;
                         judge.tally.show("a publication was refused", why);
                     } else {
                         judge.tally.record(Span::Ack, now_us.saturating_sub(due_us));
-                        if let Some(strand) = judge.register.strand_mut(strand) {
-                            strand.acked += 1;
-                        }
                     }
                 }
                 Heard::Ping(payload) => pongs.extend_from_slice(&client_frame(PONG, payload)),

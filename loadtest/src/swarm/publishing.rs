@@ -26,7 +26,7 @@ impl Swarm {
         self.data.clear();
         self.judge.register.give(strand, due_us, filling, &mut self.data);
         let Some(known) = self.judge.register.strand(strand) else { return };
-        self.publishers[known.publisher].say(strand, due_us, &known.room, &self.data);
+        self.publishers[known.publisher].say(due_us, &known.room, &self.data);
         self.judge.tally.record(Span::Late, self.clock.now_us().saturating_sub(due_us));
     }
 

@@ -19,8 +19,6 @@ pub struct Strand {
     pub(super) head: Vec<u8>,
     /// Numbers below this have been given out.
     pub given: u64,
-    /// Numbers below this have been acknowledged.
-    pub acked: u64,
     /// Numbers below this have been received by somebody.
     pub(super) seen: u64,
     /// Members that are entitled to it.
@@ -40,7 +38,7 @@ impl Register {
     /// Opens a strand, and says by which number it is known.
     pub fn open(&mut self, room: &str, publisher: usize) -> u32 {
         let head = format!(r#"{{"event":"{EVENT}","room":"{room}","#).into_bytes();
-        self.strands.push(Strand { room: room.to_owned(), publisher, head, given: 0, acked: 0, seen: 0, audience: 0 });
+        self.strands.push(Strand { room: room.to_owned(), publisher, head, given: 0, seen: 0, audience: 0 });
         u32::try_from(self.strands.len() - 1).unwrap_or(u32::MAX)
     }
 
@@ -69,6 +67,14 @@ impl Register {
         self.given += 1;
         self.owed += known.audience;
         let _ = write!(out, r#"{{"s":{strand},"n":{n},"t":{due_us},"fill":{filling}}}"#);
+    }
+
+    /// Says that somebody else publishes `count` of a strand, all told; it may be said again when more is known.
+    pub fn expect(&mut self, strand: u32, count: u64) {
+        if let Some(known) = self.strands.get_mut(strand as usize) {
+            self.owed = self.owed - known.given * known.audience + count * known.audience;
+            known.given = count;
+        }
     }
 
     pub(super) fn entitle(&mut self, strands: impl IntoIterator<Item = u32>) {
@@ -104,6 +110,17 @@ mod tests {
         }
         assert_eq!(out, r#"{"s":0,"n":1,"t":7,"fill":0}"#);
         assert_eq!((register.given, register.owed), (3, 5));
+    }
+
+    #[test]
+    fn what_somebody_else_publishes_is_owed_and_was_not_given_here() {
+        let mut register = Register::default();
+        let sales = register.open("kpi:acme:sales", 0);
+        register.entitle([sales, sales]);
+        register.expect(sales, 10);
+        assert_eq!(register.owed, 20);
+        register.expect(sales, 3);
+        assert_eq!((register.owed, register.given, register.strand(sales).unwrap().given), (6, 0, 3));
     }
 
     #[test]

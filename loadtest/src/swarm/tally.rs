@@ -7,7 +7,6 @@ use crate::report::{Counts, Latency};
 /// Longest time that is told apart, in microseconds, and how exactly, in digits.
 const TIME_MAX_US: u64 = 120_000_000;
 const TIME_DIGITS: u8 = 3;
-/// Quantiles that reports tell.
 /// How many wrong things are kept to be looked at; the counts have all of them.
 const EVIDENCE_MAX: usize = 8;
 /// How much of a wrong message is kept, in bytes.
@@ -72,6 +71,11 @@ impl Tally {
 
     pub fn time(&self, span: Span) -> &Histogram<u64> {
         &self.times[span as usize]
+    }
+
+    /// Leaves out a span that means nothing in this run.
+    pub fn forget(&mut self, span: Span) {
+        self.times[span as usize].reset();
     }
 
     /// Keeps a wrong thing to be looked at, unless there are enough of them.

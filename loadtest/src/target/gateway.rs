@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::metrics;
 use super::process::{Process, command};
 use crate::usage::Usage;
 
@@ -59,9 +58,9 @@ impl Gateway {
         self.process.usage()
     }
 
-    /// What it counts under this name, whatever the labels.
-    pub fn metric(&self, name: &str) -> Option<f64> {
-        metrics::value(&probe(self.internal, "/metrics")?, name)
+    /// What it counts, as Prometheus text.
+    pub fn metrics(&self) -> Option<String> {
+        probe(self.internal, "/metrics")
     }
 }
 

@@ -6,12 +6,13 @@ use super::plot::{Line, Plot};
 use super::scale::Scale;
 use super::text::Text;
 use crate::report::number::{amount, count, ms};
-use crate::report::{Latency, Report, Series};
+use crate::report::{Latency, QUANTILES, Report, Series};
 
 /// Colours that can be told apart, and lines of one drawing.
 const COLOURS: usize = 6;
 const LINES_MAX: usize = 12;
-/// What is quicker than the first stage by so much is left to the table; and how many times the lowest median the longest may take before a linear axis would flatten everything else.
+/// What is quicker than the first stage by so much is left to the table; and how many times the lowest median the longest may take before a
+/// linear axis would flatten everything else.
 const LINEAR_MAX: f64 = 30.0;
 /// How many times the usual step is a pause.
 const PAUSE: f64 = 6.0;
@@ -34,7 +35,7 @@ impl fmt::Display for Percentiles<'_> {
         f.write_str("took longer. Each further nine takes as much room as the one before; a line ends at its longest value.</p>")?;
         let mut colours = Colours::default();
         let median = measured.first().map_or(0, |first| first.at(0.5)) as f64;
-        let comparable = measured.iter().filter(|latency| latency.at(0.5) as f64 * LINEAR_MAX >= median);
+        let comparable = measured.iter().filter(|latency| !latency.is_coarse() && latency.at(0.5) as f64 * LINEAR_MAX >= median);
         let classes = comparable.filter_map(|latency| Some((*latency, colours.class(&latency.stage)?))).take(LINES_MAX);
         let (drawn, classes): (Vec<&Latency>, Vec<String>) = classes.unzip();
         let most_count = drawn.iter().map(|latency| latency.count).max().unwrap_or(1).max(10) as f64;
@@ -47,8 +48,7 @@ impl fmt::Display for Percentiles<'_> {
             (Scale::up_to(most), "latency, ms")
         };
         let lines = drawn.iter().zip(classes).map(|(latency, class)| {
-            let marks = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("longest", 1.0)];
-            let marks = marks.into_iter().filter_map(|(name, at)| latency.told(at).map(|us| (name, at, us)));
+            let marks = QUANTILES.into_iter().chain([("longest", 1.0)]).filter_map(|(name, at)| latency.told(at).map(|us| (name, at, us)));
             let marks =
                 marks.map(|(name, at, us)| (end(latency, at), us as f64 / 1_000.0, format!("{}: {name} {} ms", latency.stage, ms(us))));
             Line { name: &latency.stage, class, pieces: vec![curve(latency)], marks: marks.collect() }
@@ -83,11 +83,13 @@ fn ceiling_of(value: f64) -> f64 {
 }
 
 fn table(latencies: &[&Latency], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    f.write_str("<table><thead><tr><th>milliseconds</th><th>p50</th><th>p90</th><th>p99</th><th>p99.9</th><th>p99.99</th>")?;
+    let columns = QUANTILES.into_iter().chain([("p99.99", 0.9999)]);
+    f.write_str("<table><thead><tr><th>milliseconds</th>")?;
+    columns.clone().try_for_each(|(name, _)| write!(f, "<th>{name}</th>"))?;
     f.write_str("<th>longest</th><th>mean</th><th>count</th></tr></thead><tbody>")?;
     for latency in latencies {
         write!(f, "<tr><th>{}</th>", Text(&latency.stage))?;
-        for at in [0.5, 0.9, 0.99, 0.999, 0.9999] {
+        for (_, at) in columns.clone() {
             write!(f, "<td>{}</td>", latency.told(at).map_or_else(|| "–".to_owned(), ms))?;
         }
         let mean = amount(latency.mean_us / 1_000.0);

@@ -17,19 +17,17 @@ pub(super) struct Figures<'a>(pub &'a Report);
 impl fmt::Display for Figures<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (beside, alone): (Vec<_>, Vec<_>) = self.0.figures.iter().partition(|figure| figure.floor.is_some());
-        if !beside.is_empty() {
-            f.write_str(
-                r#"<section class="card"><h2>Beside the floor</h2><p class="note">The floor only writes the same bytes to as many "#,
-            )?;
-            f.write_str(
-                "sockets, on this machine and in this run: what a server spends beyond it is its own. Bars begin at 0, each pair on ",
-            )?;
+        let has_floors = !beside.is_empty();
+        if has_floors {
+            f.write_str(r#"<section class="card"><h2>Beside the floor</h2><p class="note">A floor is the least that has to be done, "#)?;
+            f.write_str("measured in the same run; the line below its bar says what that was. Bars begin at 0, each pair on ")?;
             f.write_str("its own scale; marks are single runs, the number is their median.</p>")?;
             beside.into_iter().try_for_each(|figure| row(figure, f))?;
             f.write_str("</section>")?;
         }
         if !alone.is_empty() {
-            f.write_str(r#"<section class="card"><h2>Measured besides</h2><dl class="tiles inner">"#)?;
+            let heading = if has_floors { "Measured besides" } else { "Measured" };
+            write!(f, r#"<section class="card"><h2>{heading}</h2><dl class="tiles inner">"#)?;
             for figure in alone {
                 let (title, unit, value) = (Text(&figure.title), Text(&figure.unit), amount(figure.value));
                 write!(f, r#"<div><dt>{title}</dt><dd>{value} <span>{unit}</span></dd>"#)?;

@@ -1,7 +1,8 @@
 //! How far another machine's clock is off, by asking it several times and believing the quickest answer (Cristian's algorithm). Pure but
 //! for the exchange itself.
 
-use crate::wire::message::{ToAgent, ToCoordinator, unix_us};
+use crate::clock::unix_us;
+use crate::wire::message::{ToAgent, ToCoordinator};
 use crate::wire::{HELLO_TIMEOUT, Wire, WireError};
 
 /// Questions; on a quiet network the third is as good as the tenth.

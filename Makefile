@@ -1,6 +1,6 @@
 # The two commands of the README, and what they are made of.
 
-.PHONY: run test bench bench-record faults fuzz fmt lint deny docs image up down
+.PHONY: run test bench bench-record faults measure fuzz fmt lint deny docs image up down
 
 run: ## A node on loopback with a token and a page to try it.
 	cargo run -- serve --dev
@@ -16,6 +16,9 @@ bench-record: ## Writes benches/recorded.json anew.
 
 faults: ## Every fault at full length, about half an hour; writes docs/reliability.md.
 	./scripts/faults.sh
+
+measure: ## The figures of docs/performance.md, on an otherwise quiet machine.
+	./scripts/measure.sh
 
 FUZZ_SECONDS ?= 30
 

@@ -72,7 +72,7 @@ impl Node {
         let sink = MemorySink { takes, written: Arc::clone(&self.written) };
         let config = self.hub.config();
         let limits = send_queue::Limits { bytes_max: config.queue_bytes_max, replies_bytes_max: config.replies_bytes_max };
-        let queue = Arc::new(SendQueue::new(limits, Some(Arc::new(sink))));
+        let queue: Arc<SendQueue> = Arc::new(SendQueue::new(limits, sink));
         let session = SessionId(uuid::Uuid::from_u128(self.sessions));
         let link = self.runtime.block_on(self.hub.attach(&org(), session, &queue, &self.wire)).expect("the org's task lives");
         Session { link, queue }

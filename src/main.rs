@@ -5,8 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use roomcast::cli::Cli;
 
-/// Many small, short-lived allocations over many threads: jemalloc keeps an idle connection a third smaller. Its own thread gives memory
-/// back that nobody needs any more, also while the node is idle.
+/// Many small, short-lived allocations over many threads: jemalloc keeps an idle connection a third smaller.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

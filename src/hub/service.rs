@@ -18,9 +18,6 @@ use crate::protocol::push::{Answer, Reply};
 use crate::protocol::room::SYSTEM_CHANNELS;
 use crate::protocol::{Close, CloseCode, Code, Fault, Pattern, Position, Push, SessionId};
 
-/// Places for members that are made at once, at least.
-const MEMBERS_RESERVED_MIN: usize = 4;
-
 impl Org {
     pub(super) fn handle(&mut self, command: OrgCommand) {
         match command {
@@ -46,10 +43,6 @@ impl Org {
 
     fn attach(&mut self, member: Member, reply: oneshot::Sender<Slot>) {
         let session = member.session;
-        if self.members.len() == self.members.capacity() {
-            // By a quarter, not twofold: an org may have very many members, and they seldom come in a hurry.
-            self.members.reserve_exact(self.members.len() / 4 + MEMBERS_RESERVED_MIN);
-        }
         let Ok(slot) = Slot::try_from(self.members.insert(member)) else { return };
         self.by_session.insert(session, slot);
         if self.marks.len() <= slot as usize {

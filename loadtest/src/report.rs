@@ -112,7 +112,7 @@ pub struct Figure {
     pub runs: Vec<f64>,
     /// The same of the floor, taken in the same run; the figure's ratio is `value / floor`.
     pub floor: Option<f64>,
-    /// Which floor that is: "one write each" or "concatenated".
+    /// Which floor that is: "one write each", for instance.
     pub floor_title: String,
     pub better: Better,
     /// How the values of several agents become one; where it is not said, the name tells ([`Merge::of`]).

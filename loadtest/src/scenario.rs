@@ -68,7 +68,8 @@ impl Scenario {
         let kinds: Vec<Kind> = match self {
             Self::Idle(_) => idle::FIGURES.into(),
             Self::Connect(_) => connect::FIGURES.into(),
-            Self::Burst(_) | Self::Fanout(_) | Self::Rooms(_) => fan::FIGURES.into(),
+            Self::Burst(_) | Self::Rooms(_) => fan::FIGURES.into(),
+            Self::Fanout(_) => [&fan::FIGURES[..], &fan::WINDOW_FIGURES].concat(),
             Self::ResumeStorm(_) => resume_storm::FIGURES.into(),
             Self::Publish(_) => publish::FIGURES.into(),
             Self::Churn(_) => [&mixed::FIGURES[..], &churn::FIGURES].concat(),

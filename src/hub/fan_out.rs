@@ -22,7 +22,10 @@ use crate::telemetry::metrics::{self, DropReason};
 use crate::telemetry::trace;
 
 /// Publications in one batch: as many as a mask has bits.
-pub const BATCH_MAX: usize = 64;
+pub const BATCH_MAX: usize = Mask::BITS as usize;
+/// Which publications of a batch are meant, by their bits.
+pub type Mask = u128;
+
 /// A batch is cut when its data comes to this, so that one write never grows out of proportion.
 const BATCH_BYTES_MAX: usize = 128 << 10;
 /// Sessions written to before other tasks get their turn.
@@ -74,6 +77,8 @@ impl Org {
         let _spans = trace::fanning_out(batch);
         self.reached.clear();
         self.reached.resize(batch.len(), 0);
+        // An org in which nothing is published needs no marks.
+        self.marks.resize(self.members.capacity(), 0);
         self.mark(batch);
         self.batch.reset(batch.len());
         let touched = std::mem::take(&mut self.touched);
@@ -105,7 +110,7 @@ impl Org {
     fn mark(&mut self, batch: &[Arc<Publication>]) {
         let (marks, touched, reached) = (&mut self.marks, &mut self.touched, &mut self.reached);
         for (index, publication) in batch.iter().enumerate() {
-            let bit = 1u64 << index;
+            let bit = Mask::from(1u8) << index;
             let mut reach = |slot: Slot| {
                 let mark = &mut marks[slot as usize];
                 if *mark == 0 {
@@ -127,7 +132,7 @@ impl Org {
         let Some(member) = self.members.get_mut(slot as usize) else { return };
         if !member.is_live() {
             // It gets these on its way through the log, and is counted there.
-            self.reached.iter_mut().enumerate().for_each(|(index, reached)| *reached -= mask >> index & 1);
+            self.reached.iter_mut().enumerate().for_each(|(index, reached)| *reached -= (mask >> index & 1) as u64);
             return;
         }
         member.told_seq = member.told_seq.max(last_seq);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use super::fan_out::Mask;
 use crate::protocol::codec::WIRES_MAX;
 use crate::protocol::{Position, Publication, Push, Wire};
 
@@ -12,9 +13,9 @@ use crate::protocol::{Position, Publication, Push, Wire};
 #[derive(Default)]
 pub struct Batch {
     frames: Vec<[Option<Bytes>; WIRES_MAX]>,
-    groups: HashMap<(u64, usize), Bytes>,
+    groups: HashMap<(Mask, usize), Bytes>,
     /// What was asked for last; no publication at all stands for nothing.
-    recent: ((u64, usize), Bytes),
+    recent: ((Mask, usize), Bytes),
 }
 
 impl Batch {
@@ -27,7 +28,7 @@ impl Batch {
     }
 
     /// The publications whose bits are set in `mask`, one after another, as bytes for `wire`.
-    pub fn group(&mut self, mask: u64, wire: &dyn Wire, publications: &[Arc<Publication>]) -> &Bytes {
+    pub fn group(&mut self, mask: Mask, wire: &dyn Wire, publications: &[Arc<Publication>]) -> &Bytes {
         let key = (mask, wire.kind());
         if self.recent.0 != key {
             let bytes = match self.groups.get(&key) {
@@ -43,7 +44,7 @@ impl Batch {
         &self.recent.1
     }
 
-    fn concatenate(&mut self, mask: u64, wire: &dyn Wire, publications: &[Arc<Publication>]) -> Bytes {
+    fn concatenate(&mut self, mask: Mask, wire: &dyn Wire, publications: &[Arc<Publication>]) -> Bytes {
         if mask.is_power_of_two() {
             return self.frame(mask.trailing_zeros() as usize, wire, publications);
         }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::Orgs;
 use super::command::OrgCommand;
 use super::config::{Config, Limits};
-use super::fan_out::{BATCH_MAX, seconds_since};
+use super::fan_out::{BATCH_MAX, Mask, seconds_since};
 use super::frames::{Batch, Replays};
 use super::member::{Delivery, Member};
 use super::router::{Router, Slot};
@@ -51,7 +51,7 @@ pub(super) struct Org {
     pub(super) batch: Batch,
     pub(super) replays: Replays,
     /// Per slot, which publications of the batch in hand reach it.
-    pub(super) marks: Vec<u64>,
+    pub(super) marks: Vec<Mask>,
     pub(super) touched: Vec<Slot>,
     /// Per publication of the batch in hand, how many sessions it reaches.
     pub(super) reached: Vec<u64>,

@@ -145,6 +145,14 @@ impl<S: Sink + ?Sized> SendQueue<S> {
         self.owner.wake();
     }
 
+    /// Keeps a reply or a control frame behind whatever waits, for the session's own task, which flushes before it sleeps.
+    pub fn hold_reply(&self, bytes: Bytes) {
+        let mut inner = self.inner.lock();
+        if !inner.is_closed() {
+            inner.enqueue(bytes, 0, Kind::Reply);
+        }
+    }
+
     /// Asks for the connection's end; what waits is written first, within the close timeout of the session.
     pub fn close(&self, close: Close) {
         self.inner.lock().close.get_or_insert(Box::new(close));

@@ -45,9 +45,6 @@ impl Org {
         let session = member.session;
         let Ok(slot) = Slot::try_from(self.members.insert(member)) else { return };
         self.by_session.insert(session, slot);
-        if self.marks.len() <= slot as usize {
-            self.marks.resize(slot as usize + 1, 0);
-        }
         if reply.send(slot).is_err() {
             self.detach(slot);
         }

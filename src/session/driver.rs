@@ -148,14 +148,15 @@ impl Session {
         self.inbox.get_or_insert_default().push_back(Command::parse(json));
     }
 
-    /// The queue ran empty; tells the hub if it wants to know.
-    pub fn on_flushed(&mut self) {
+    /// The queue ran empty; tells the hub if it wants to know. Whether it could not be told at once, so that there is something to do.
+    pub fn on_flushed(&mut self) -> bool {
         self.drained |= self.entry.queue.take_drained();
         if self.drained
             && let Some(link) = &self.link
         {
             self.drained = !link.try_drained();
         }
+        self.drained
     }
 
     /// Does the next thing that is due: a command, the end of a pending step, or a timeout. Cancel-safe.
@@ -375,7 +376,7 @@ impl Session {
         let mut ping = BytesMut::new();
         self.wire.ping(&mut ping);
         if !ping.is_empty() {
-            self.entry.queue.push_reply(ping.freeze());
+            self.entry.queue.hold_reply(ping.freeze());
         }
         if let Some(link) = &self.link {
             link.heartbeat();
@@ -394,13 +395,13 @@ impl Session {
         }
         let mut out = BytesMut::new();
         self.wire.answer(answer, &mut out);
-        self.entry.queue.push_reply(out.freeze());
+        self.entry.queue.hold_reply(out.freeze());
     }
 
     fn push(&self, push: &Push<'_>) {
         let mut out = BytesMut::new();
         self.wire.push(push, &mut out);
-        self.entry.queue.push_reply(out.freeze());
+        self.entry.queue.hold_reply(out.freeze());
     }
 }
 

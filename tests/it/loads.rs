@@ -84,6 +84,13 @@ fn a_burst_stands_beside_both_floors() {
 }
 
 #[test]
+fn a_window_stands_beside_a_floor_in_the_same_traffic_and_beside_whole_windows() {
+    let report = run_whole("fanout --subscribers 20 --publications 96 --outstanding 8 --floor");
+    is_clean_with(&report, &["cpu_us_per_delivery", "deliveries_per_s", "p50_ms"]);
+    has_floors(&report, &["cpu_us_per_delivery", "cpu_us_per_delivery_concatenated", "cpu_us_per_delivery_windows"]);
+}
+
+#[test]
 fn everybody_is_whole_after_a_resume_storm() {
     let report = run_whole("resume-storm --clients 30 --missed 50 --redis --gateways 2 --elsewhere");
     is_clean_with(&report, &["whole_p50_ms", "whole_max_ms", "cpu_us_per_client"]);

@@ -16,12 +16,28 @@ const ORDERS_MAX: usize = 1_024;
 pub enum Writes {
     /// One after another, each to every socket.
     Single,
-    /// All in one piece, once to every socket.
+    /// All that wait in one piece, once to every socket.
     Concatenated,
 }
 
-/// Pieces to be written, one after the other, each to every socket of a strand.
-type Order = Vec<(usize, Vec<u8>)>;
+/// What is to be written to every socket of a strand.
+#[derive(Default)]
+struct Order {
+    /// One after the other: the strand, and what to write.
+    pieces: Vec<(usize, Vec<u8>)>,
+    /// What waits behind it may be written with it.
+    may_grow: bool,
+}
+
+impl Order {
+    /// Puts a frame behind what its strand is to get already, in one piece if it may be.
+    fn add(&mut self, strand: usize, frame: Vec<u8>) {
+        match self.pieces.iter_mut().find(|(known, _)| self.may_grow && *known == strand) {
+            Some((_, piece)) => piece.extend_from_slice(&frame),
+            None => self.pieces.push((strand, frame)),
+        }
+    }
+}
 
 /// A bare server of publications, as a carrier of them.
 pub struct FanOut {
@@ -49,7 +65,7 @@ impl FanOut {
         let (orders, taken) = sync_channel(ORDERS_MAX);
         let sockets = wanted.len();
         let bare = Bare::start(cpu, move |door| serve(door, sockets, &audiences, &taken))?;
-        Ok(Self { orders: Some(orders), bare, writes: Writes::Single, filling: filling.to_owned(), rooms, pending: Vec::new() })
+        Ok(Self { orders: Some(orders), bare, writes: Writes::Single, filling: filling.to_owned(), rooms, pending: Order::default() })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -72,14 +88,12 @@ impl Carrier for FanOut {
         let (mut data, audience) = (String::new(), strand as usize);
         swarm.judge.register.give(strand, due_us, &self.filling, &mut data);
         let frame = frame(&self.rooms[audience], swarm.judge.register.given, swarm.clock.now_us(), &data);
-        match (self.writes, self.pending.iter_mut().find(|(known, _)| *known == audience)) {
-            (Writes::Concatenated, Some((_, piece))) => piece.extend_from_slice(&frame),
-            _ => self.pending.push((audience, frame)),
-        }
+        self.pending.may_grow = self.writes == Writes::Concatenated;
+        self.pending.add(audience, frame);
     }
 
     fn send(&mut self) {
-        let Some(orders) = self.orders.as_ref().filter(|_| !self.pending.is_empty()) else { return };
+        let Some(orders) = self.orders.as_ref().filter(|_| !self.pending.pieces.is_empty()) else { return };
         // Waiting here would keep the swarm from reading, and so the floor from writing. When its thread is gone the swarm sees that
         // nothing comes.
         if let Err(TrySendError::Full(order)) = orders.try_send(std::mem::take(&mut self.pending)) {
@@ -114,8 +128,15 @@ fn serve(door: &Door, sockets: usize, audiences: &[Vec<usize>], orders: &Receive
         let Some(client) = door.next()? else { return Ok(()) };
         clients.push(client);
     }
-    while let Ok(pieces) = orders.recv() {
-        for (audience, piece) in pieces {
+    while let Ok(mut order) = orders.recv() {
+        // What came while the last one was written goes out at one stroke.
+        while order.may_grow
+            && let Ok(next) = orders.try_recv()
+        {
+            order.may_grow = next.may_grow;
+            next.pieces.into_iter().for_each(|(strand, frame)| order.add(strand, frame));
+        }
+        for (audience, piece) in order.pieces {
             for client in &audiences[audience] {
                 clients[*client].write_all(&piece)?;
             }

@@ -69,7 +69,7 @@ fn figures() -> Vec<Figure> {
         better,
         merge: None,
     };
-    let (single, joined) = ("one write each", "concatenated");
+    let (single, joined) = ("one write each", "one write for all that wait");
     let runs_us = [4.46, 4.49, 4.52, 4.55, 4.71];
     let rates = [318_000.0, 323_000.0, 325_700.0, 327_100.0, 329_400.0];
     vec![

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 
-use super::fan::{CPU, CPU_CONCATENATED, Fan, RATE, RATE_CONCATENATED, Run};
+use super::fan::{CPU, CPU_CONCATENATED, CPU_WINDOWS, Fan, RATE, RATE_CONCATENATED, RATE_WINDOWS, Run};
 use crate::filling::filling;
 use crate::floor::{FanOut, Writes};
 use crate::pace::Pace;
@@ -15,7 +15,8 @@ use crate::town::Town;
 use crate::trial::Trial;
 
 const SINGLE: &str = "one write each";
-const CONCATENATED: &str = "concatenated";
+const CONCATENATED: &str = "one write for all that wait";
+const WINDOWS: &str = "one write a window";
 /// What a publication is besides its filling, in bytes: the least that a frame can be.
 const FRAME_BYTES: usize = 190;
 /// How long one measurement of the floor may publish: what is written to each socket by itself takes its time where there are many, and what
@@ -49,8 +50,9 @@ impl Below {
         Ok(Self { floor, swarm })
     }
 
-    /// Measures with one write for each publication, and, where several are under way, with one for all of them; the gateway's members
-    /// are `beside`.
+    /// Measures with one write for each publication, and, where several are under way, with one for all that wait when it is their turn.
+    /// Publications that follow one by one as others arrive seldom wait all together, so there it measures with one write for a whole
+    /// window as well, which no server could do in such traffic. The gateway's members are `beside`.
     ///
     /// # Errors
     /// When it takes too long.
@@ -69,10 +71,17 @@ impl Below {
             ));
         }
         if fan.size() > 1 {
-            // What is concatenated is whole windows, as a server can have them at best.
-            let run = self.measure_writes(fan, trial, town, beside, (Writes::Concatenated, Pace::Burst(fan.size())))?;
+            let run = self.measure_writes(fan, trial, town, beside, (Writes::Concatenated, fan.pace))?;
             for (kind, value) in run.cost(CPU_CONCATENATED, RATE_CONCATENATED) {
                 trial.figures.add_floor(kind, CONCATENATED, value);
+            }
+        }
+        if let Pace::Window(size) = fan.pace
+            && size > 1
+        {
+            let run = self.measure_writes(fan, trial, town, beside, (Writes::Concatenated, Pace::Burst(size)))?;
+            for (kind, value) in run.cost(CPU_WINDOWS, RATE_WINDOWS) {
+                trial.figures.add_floor(kind, WINDOWS, value);
             }
         }
         Ok(())

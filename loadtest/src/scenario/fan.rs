@@ -22,8 +22,10 @@ use crate::usage::Usage;
 
 pub(super) const CPU: Kind = lower("cpu_us_per_delivery", "server CPU per delivery", "µs");
 pub(super) const CPU_CONCATENATED: Kind = lower("cpu_us_per_delivery_concatenated", "server CPU per delivery, beside larger writes", "µs");
+pub(super) const CPU_WINDOWS: Kind = lower("cpu_us_per_delivery_windows", "server CPU per delivery, beside whole windows", "µs");
 pub(super) const RATE: Kind = higher("deliveries_per_s", "deliveries", "1/s");
 pub(super) const RATE_CONCATENATED: Kind = higher("deliveries_per_s_concatenated", "deliveries, beside larger writes", "1/s");
+pub(super) const RATE_WINDOWS: Kind = higher("deliveries_per_s_windows", "deliveries, beside whole windows", "1/s");
 pub(super) const TIMES: [(Kind, f64); 3] = [
     (lower("p50_ms", "publish → socket, p50", "ms"), 0.5),
     (lower("p99_ms", "publish → socket, p99", "ms"), 0.99),
@@ -33,6 +35,8 @@ const BYTES: Kind = lower("bytes_per_delivery", "bytes on the wire per delivery"
 const TOOL: Kind = lower("tool_cpu_us_per_delivery", "CPU of this tool per delivery", "µs");
 
 pub(super) const FIGURES: [Kind; 9] = [CPU, CPU_CONCATENATED, RATE, RATE_CONCATENATED, TIMES[0].0, TIMES[1].0, TIMES[2].0, BYTES, TOOL];
+/// Where publications follow each other in a window.
+pub(super) const WINDOW_FIGURES: [Kind; 2] = [CPU_WINDOWS, RATE_WINDOWS];
 
 /// What to publish, and to how many.
 pub(super) struct Fan<'a> {
@@ -93,6 +97,9 @@ impl Fan<'_> {
             }
             if self.floor && self.size() > 1 {
                 run.cost(CPU_CONCATENATED, RATE_CONCATENATED).for_each(|(kind, value)| trial.note(kind, value));
+                if matches!(self.pace, Pace::Window(_)) {
+                    run.cost(CPU_WINDOWS, RATE_WINDOWS).for_each(|(kind, value)| trial.note(kind, value));
+                }
             }
             if !trial.total.counts.is_clean() {
                 break;

@@ -167,9 +167,11 @@ impl Peer {
         }
     }
 
-    fn on_flushed(&mut self) {
-        if let Self::Session(session) = self {
-            session.on_flushed();
+    /// Nothing waits to be written; whether there is something to do about it.
+    fn on_flushed(&mut self) -> bool {
+        match self {
+            Self::Session(session) => session.on_flushed(),
+            Self::Echo { .. } => false,
         }
     }
 
@@ -188,7 +190,7 @@ fn echo(queue: &SendQueue, opcode: Opcode, payload: &[u8], deflated: Option<usiz
     } else {
         frame::server_frame(opcode, false, payload, &mut out);
     }
-    queue.push_reply(out.freeze());
+    queue.hold_reply(out.freeze());
 }
 
 /// A connection from the 101 response to its end.
@@ -279,6 +281,9 @@ impl Connection {
                 return Poll::Ready(end);
             }
         }
+        if self.socket.flush(self.peer.queue()).is_err() {
+            return Poll::Ready(End::Broken);
+        }
         context.waker().wake_by_ref();
         Poll::Pending
     }
@@ -286,18 +291,16 @@ impl Connection {
     /// One thing that can be done now; `Pending` when there is none.
     fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<Option<End>> {
         let queue = self.peer.queue();
-        let flushed = self.socket.flush(queue);
-        if let Some(close) = queue.close_asked() {
-            return Poll::Ready(Some(if flushed.is_ok() { End::Closing(close) } else { End::Broken }));
-        }
-        let Ok(flushed) = flushed else { return Poll::Ready(Some(End::Broken)) };
         if queue.is_closed() {
-            return Poll::Ready(Some(End::Broken));
+            return Poll::Ready(Some(queue.close_asked().map_or(End::Broken, End::Closing)));
         }
-        if flushed {
-            self.peer.on_flushed();
-        }
+        // Commands that came together are answered in one write, after the last of them: so the client's next ones come together too, and
+        // what they publish is delivered in fewer and larger pieces.
         if self.peer.poll_progress(context).is_ready() {
+            return Poll::Ready(None);
+        }
+        let Ok(flushed) = self.socket.flush(self.peer.queue()) else { return Poll::Ready(Some(End::Broken)) };
+        if flushed && self.peer.on_flushed() {
             return Poll::Ready(None);
         }
         if self.peer.wants_input()
@@ -337,7 +340,7 @@ impl Connection {
                 Incoming::Ping(payload) => {
                     let mut out = BytesMut::new();
                     frame::pong(payload, &mut out);
-                    peer.queue().push_reply(out.freeze());
+                    peer.queue().hold_reply(out.freeze());
                 }
                 Incoming::Pong(_) => {}
                 Incoming::Close(reason) => end = Some(End::Closed(reason.map(|(code, _)| code))),

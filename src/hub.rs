@@ -14,6 +14,7 @@ mod org;
 pub mod router;
 pub mod send_queue;
 mod service;
+mod shelf;
 pub mod tail;
 
 use std::collections::BTreeMap;

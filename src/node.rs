@@ -103,6 +103,7 @@ impl Node {
             rules: Arc::clone(&rules),
             settings: settings(&config),
             counters: Arc::clone(&counters),
+            alarms: session::Alarms::start(started),
             started,
         });
         let phase = Arc::<Phase>::default();

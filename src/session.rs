@@ -3,12 +3,13 @@
 //! [`machine`] decides, purely; [`driver`] carries out what it decides, against auth, hub and broker; [`registry`] knows the
 //! sessions of this node. Transports own the socket and call the driver; sessions never touch a socket.
 
-mod alarm;
+pub mod alarm;
 pub mod config;
 pub mod driver;
 pub mod machine;
 pub mod registry;
 
+pub use alarm::Alarms;
 pub use config::{Config, Settings};
 pub use driver::{Parts, Session};
 pub use registry::Registry;

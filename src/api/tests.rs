@@ -127,6 +127,7 @@ impl Node {
                 org_connections_max: 0,
             },
             counters: Arc::clone(&counters),
+            alarms: session::Alarms::start(started),
             started,
         });
         let authenticator = Arc::new(Authenticator::new(&keys(), verifier).unwrap());

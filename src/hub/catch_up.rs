@@ -38,7 +38,7 @@ impl Org {
     /// Brings a session in catch-up as far as memory and its queue allow.
     pub(super) fn serve(&mut self, slot: Slot) {
         loop {
-            let (Some(tail), Some(member)) = (&self.tail, self.members.get_mut(slot as usize)) else { return };
+            let (Some(tail), Some(member)) = (&self.tail, self.members.get_mut(slot)) else { return };
             let Delivery::CatchUp(catch_up) = &mut member.delivery else { return };
             if !catch_up.verified {
                 match tail.resume(catch_up.cursor) {
@@ -75,7 +75,7 @@ impl Org {
     /// The session has everything: it is live, and the commands that waited for this are carried out. Whether one of them
     /// began another catch-up.
     fn finish_catch_up(&mut self, slot: Slot) -> bool {
-        let Some(member) = self.members.get_mut(slot as usize) else { return false };
+        let Some(member) = self.members.get_mut(slot) else { return false };
         match tell_pending_gap(member) {
             Served::All => {}
             Served::Again => return true,
@@ -87,7 +87,7 @@ impl Org {
             return false;
         }
         member.go_live();
-        while let Some(member) = self.members.get_mut(slot as usize) {
+        while let Some(member) = self.members.get_mut(slot) {
             if !member.is_live() {
                 return true;
             }
@@ -117,7 +117,7 @@ impl Org {
     }
 
     fn serve_from_page(&mut self, slot: Slot, page: &Page, from_seq: u64) {
-        let (Some(tail), Some(member)) = (&self.tail, self.members.get_mut(slot as usize)) else { return };
+        let (Some(tail), Some(member)) = (&self.tail, self.members.get_mut(slot)) else { return };
         let Delivery::CatchUp(catch_up) = &mut member.delivery else { return };
         let needed = tail.ask_from_seq(catch_up.cursor);
         let first = page.entries.iter().map(|entry| entry.position).find(|position| position.seq >= needed);

@@ -78,7 +78,7 @@ impl Org {
         self.reached.clear();
         self.reached.resize(batch.len(), 0);
         // An org in which nothing is published needs no marks.
-        self.marks.resize(self.members.capacity(), 0);
+        self.marks.resize(self.members.end(), 0);
         self.mark(batch);
         self.batch.reset(batch.len());
         let touched = std::mem::take(&mut self.touched);
@@ -129,7 +129,7 @@ impl Org {
 
     fn deliver_to(&mut self, slot: Slot, batch: &[Arc<Publication>], before: Option<Position>, last_seq: u64) {
         let mask = std::mem::take(&mut self.marks[slot as usize]);
-        let Some(member) = self.members.get_mut(slot as usize) else { return };
+        let Some(member) = self.members.get_mut(slot) else { return };
         if !member.is_live() {
             // It gets these on its way through the log, and is counted there.
             self.reached.iter_mut().enumerate().for_each(|(index, reached)| *reached -= (mask >> index & 1) as u64);
@@ -142,18 +142,18 @@ impl Org {
 
     /// Tells every live session of an admitted loss; those in catch-up meet it on their way.
     pub(super) fn tell_gap(&mut self, gap: &Gap, before: Position) {
-        let live: Vec<Slot> =
-            self.members.iter().filter(|(_, member)| member.is_live()).filter_map(|(slot, _)| Slot::try_from(slot).ok()).collect();
+        let live: Vec<Slot> = self.members.iter().filter(|(_, member)| member.is_live()).map(|(slot, _)| slot).collect();
         metrics::gaps(gap.reason).increment(live.len() as u64);
         for slot in live {
-            let bytes = frames::push(self.members[slot as usize].wire.as_ref(), &Push::Gap(gap));
-            self.push(slot, &bytes, Some(before));
+            let Some(member) = self.members.get_mut(slot) else { continue };
+            let bytes = frames::push(member.wire.as_ref(), &Push::Gap(gap));
+            push(member, slot, &bytes, Some(before), &mut self.again);
         }
     }
 
     /// Pushes to a live session.
     pub(super) fn push(&mut self, slot: Slot, bytes: &Bytes, before: Option<Position>) {
-        if let Some(member) = self.members.get_mut(slot as usize) {
+        if let Some(member) = self.members.get_mut(slot) {
             push(member, slot, bytes, before, &mut self.again);
         }
     }

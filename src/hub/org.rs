@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use slab::Slab;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -20,6 +19,7 @@ use super::fan_out::{BATCH_MAX, Mask, seconds_since};
 use super::frames::{Batch, Replays};
 use super::member::{Delivery, Member};
 use super::router::{Router, Slot};
+use super::shelf::Shelf;
 use super::tail::{Admission, Repair, Tail};
 use crate::broker::feed::{Feed, FeedReceiver};
 use crate::broker::{Broker, LogState, OrgEvent, Page, PageLimit, ReadError};
@@ -46,7 +46,7 @@ pub(super) struct Org {
     /// `None` until the log was opened.
     pub(super) tail: Option<Tail>,
     pub(super) router: Router,
-    pub(super) members: Slab<Member>,
+    pub(super) members: Shelf<Member>,
     pub(super) by_session: HashMap<SessionId, Slot>,
     pub(super) batch: Batch,
     pub(super) replays: Replays,
@@ -104,7 +104,7 @@ impl Org {
             limits,
             tail: None,
             router: Router::default(),
-            members: Slab::new(),
+            members: Shelf::default(),
             by_session: HashMap::new(),
             batch: Batch::default(),
             replays: Replays::default(),
@@ -194,7 +194,7 @@ impl Org {
                 Outcome::Opened(broker.open(&name).await)
             }));
         };
-        let asked = self.cold.iter().filter_map(|slot| self.members.get(*slot as usize)).filter_map(|member| match &member.delivery {
+        let asked = self.cold.iter().filter_map(|slot| self.members.get(*slot)).filter_map(|member| match &member.delivery {
             Delivery::CatchUp(catch_up) => Some(tail.ask_from_seq(catch_up.cursor)),
             Delivery::Live => None,
         });
@@ -287,7 +287,7 @@ impl Org {
             Repair::Deliver { gap, base, entries } => {
                 self.repair = if page.end { None } else { Some(tail.repair_from_seq()) };
                 let replaced = base.epoch != known.epoch || base.seq < known.seq;
-                for (_, member) in &mut self.members {
+                for member in self.members.values_mut() {
                     if replaced {
                         member.rebase(base.seq);
                     } else {

@@ -5,14 +5,16 @@
 
 use std::collections::HashMap;
 
+use smallvec::SmallVec;
+
 use crate::protocol::pattern::{Pattern, Step, step_takes};
 use crate::protocol::room::RoomName;
 
 /// A session's place in its org's table.
 pub type Slot = u32;
 
-/// Member lists longer than this keep an index, so that leaving a large room does not search it.
-const INDEXED_ABOVE: usize = 64;
+/// Most patterns of an org are rooms of one user each; so many slots need no room of their own.
+const SLOTS_WITHIN: usize = 4;
 
 /// All subscriptions of one org on this node.
 #[derive(Debug, Default)]
@@ -37,9 +39,9 @@ struct Node {
 #[derive(Debug)]
 struct Members {
     pattern: Pattern,
-    slots: Vec<Slot>,
-    /// Where each slot stands in the list, once that is long.
-    places: Option<Box<HashMap<Slot, u32>>>,
+    /// In rising order: who comes has mostly the highest, so that it need only be put at the end, and a delivery goes through the sessions as
+    /// they lie in memory. Leaving a room of 10,000 moves 20 KB on average, which is less than looking into an index twice.
+    slots: SmallVec<[Slot; SLOTS_WITHIN]>,
 }
 
 impl Router {
@@ -211,49 +213,24 @@ impl Node {
 }
 
 fn visit_members(members: &Option<Box<Members>>, visit: &mut impl FnMut(Slot)) {
-    for slot in members.iter().flat_map(|members| &members.slots) {
-        visit(*slot);
+    if let Some(members) = members {
+        members.slots.iter().copied().for_each(visit);
     }
 }
 
 impl Members {
     fn of(pattern: &Pattern) -> Self {
-        // Most patterns of an org are rooms of one user each.
-        Self { pattern: pattern.clone(), slots: Vec::with_capacity(1), places: None }
-    }
-
-    fn place(&self, slot: Slot) -> Option<usize> {
-        match &self.places {
-            Some(places) => places.get(&slot).map(|place| *place as usize),
-            None => self.slots.iter().position(|member| *member == slot),
-        }
+        Self { pattern: pattern.clone(), slots: SmallVec::new() }
     }
 
     fn insert(&mut self, slot: Slot) -> bool {
-        if self.place(slot).is_some() {
-            return false;
-        }
-        // Slots are 32 bits wide, so places are too.
-        let place = self.slots.len() as u32;
-        self.slots.push(slot);
-        match &mut self.places {
-            Some(places) => drop(places.insert(slot, place)),
-            None if self.slots.len() > INDEXED_ABOVE => self.places = Some(Box::new(self.slots.iter().copied().zip(0..).collect())),
-            None => {}
-        }
-        true
+        let place = self.slots.binary_search(&slot);
+        place.map_err(|place| self.slots.insert(place, slot)).is_err()
     }
 
     fn remove(&mut self, slot: Slot) -> bool {
-        let Some(place) = self.place(slot) else { return false };
-        self.slots.swap_remove(place);
-        if let Some(places) = &mut self.places {
-            places.remove(&slot);
-            if let Some(moved) = self.slots.get(place) {
-                places.insert(*moved, place as u32);
-            }
-        }
-        true
+        let place = self.slots.binary_search(&slot);
+        place.map(|place| self.slots.remove(place)).is_ok()
     }
 }
 
@@ -339,7 +316,7 @@ mod tests {
                 if insert { prop_assert_eq!(members.insert(slot), model.insert(slot)); }
                 else { prop_assert_eq!(members.remove(slot), model.remove(&slot)); }
             }
-            prop_assert_eq!(members.slots.iter().copied().collect::<BTreeSet<_>>(), model);
+            prop_assert!(members.slots.iter().eq(&model));
         }
     }
 }

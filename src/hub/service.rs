@@ -43,7 +43,7 @@ impl Org {
 
     fn attach(&mut self, member: Member, reply: oneshot::Sender<Slot>) {
         let session = member.session;
-        let Ok(slot) = Slot::try_from(self.members.insert(member)) else { return };
+        let Some(slot) = self.members.insert(member) else { return };
         self.by_session.insert(session, slot);
         if reply.send(slot).is_err() {
             self.detach(slot);
@@ -51,7 +51,7 @@ impl Org {
     }
 
     fn detach(&mut self, slot: Slot) {
-        let Some(member) = self.members.try_remove(slot as usize) else { return };
+        let Some(member) = self.members.remove(slot) else { return };
         for subscription in &member.subscriptions {
             self.router.unsubscribe(&subscription.pattern, slot);
         }
@@ -62,7 +62,7 @@ impl Org {
 
     fn subscribe(&mut self, mut command: Subscribe) {
         let slot = command.slot;
-        let (Some(member), Some(tail)) = (self.members.get_mut(slot as usize), &self.tail) else {
+        let (Some(member), Some(tail)) = (self.members.get_mut(slot), &self.tail) else {
             return self.subscribe_now(command);
         };
         if member.is_live() && command.since.is_some() && member.queue.holds_log() {
@@ -85,7 +85,7 @@ impl Org {
     }
 
     pub(super) fn subscribe_now(&mut self, command: Subscribe) {
-        let Some(member) = self.members.get_mut(command.slot as usize) else { return };
+        let Some(member) = self.members.get_mut(command.slot) else { return };
         let fault = match &self.tail {
             None => Some(Fault::new(Code::BrokerUnavailable, "the org's log cannot be read at the moment").retry_after_ms(1_000)),
             Some(_) => refusal(member, &command, &self.router, self.limits),
@@ -117,7 +117,7 @@ impl Org {
     }
 
     fn unsubscribe(&mut self, command: Unsubscribe) {
-        let Some(member) = self.members.get_mut(command.slot as usize) else { return };
+        let Some(member) = self.members.get_mut(command.slot) else { return };
         let before = member.subscriptions.len();
         member.subscriptions.retain(|subscription| {
             let ends = command.patterns.contains(&subscription.pattern);
@@ -141,7 +141,7 @@ impl Org {
 
     /// Ends the subscriptions that a renewed token no longer grants.
     fn narrow(&mut self, slot: Slot, principal: &Principal) {
-        let Some(member) = self.members.get(slot as usize) else { return };
+        let Some(member) = self.members.get(slot) else { return };
         let held = member.patterns();
         let ended: Vec<Pattern> = held.filter(|pattern| principal.grant_subscribe((*pattern).clone()).is_err()).cloned().collect();
         if ended.is_empty() {
@@ -154,26 +154,26 @@ impl Org {
     }
 
     fn tell_position(&mut self, slot: Slot) {
-        let (Some(member), Some(tail)) = (self.members.get_mut(slot as usize), &self.tail) else { return };
+        let (Some(member), Some(tail)) = (self.members.get_mut(slot), &self.tail) else { return };
         let last = tail.last();
         if member.is_live() && member.told_seq != last.seq {
             let bytes = frames::push(member.wire.as_ref(), &Push::Position(last));
             self.push(slot, &bytes, Some(last));
-            if let Some(member) = self.members.get_mut(slot as usize) {
+            if let Some(member) = self.members.get_mut(slot) {
                 member.told_seq = last.seq;
             }
         }
     }
 
     fn subscriptions(&self, sessions: &[SessionId]) -> Vec<(SessionId, Vec<Pattern>)> {
-        let here = sessions.iter().filter_map(|session| self.by_session.get(session)).filter_map(|slot| self.members.get(*slot as usize));
+        let here = sessions.iter().filter_map(|session| self.by_session.get(session)).filter_map(|slot| self.members.get(*slot));
         here.map(|member| (member.session, member.subscriptions.iter().map(|subscription| subscription.pattern.clone()).collect()))
             .collect()
     }
 
     fn rooms(&self) -> Vec<(Pattern, usize)> {
         let mut rooms: HashMap<&Pattern, usize> = HashMap::new();
-        for (_, member) in &self.members {
+        for (_, member) in self.members.iter() {
             for subscription in &member.subscriptions {
                 *rooms.entry(&subscription.pattern).or_default() += 1;
             }

@@ -9,13 +9,13 @@ use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::time::Instant;
 
-use super::alarm::Alarm;
+use super::alarm::{Alarm, Alarms};
 use super::config::Settings;
 use super::machine::{Action, Machine, Now, Rules, Terms};
 use super::registry::{Entry, Registry};
@@ -36,7 +36,8 @@ pub struct Parts {
     pub rules: Arc<Rules>,
     pub settings: Settings,
     pub counters: Arc<Counters>,
-    /// The zero of the sessions' clock.
+    pub alarms: Alarms,
+    /// The zero of the sessions' clock, and of the alarms'.
     pub started: Instant,
 }
 
@@ -76,6 +77,12 @@ pub struct Session {
     /// The org has to be told that the queue ran empty.
     drained: bool,
     alarm: Alarm,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.parts.alarms.cancel(&mut self.alarm);
+    }
 }
 
 type Pending = Pin<Box<dyn Future<Output = Done> + Send>>;
@@ -196,13 +203,10 @@ impl Session {
     }
 
     fn poll_timeout(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let due_ms = self.machine.timeout_ms(&self.parts.settings);
-        let due = due_ms.map(|due_ms| self.parts.started + Duration::from_millis(due_ms));
-        if self.alarm.poll(due, context).is_pending() {
-            return Poll::Pending;
-        }
+        let (due_ms, now) = (self.machine.timeout_ms(&self.parts.settings), self.parts.now());
+        ready!(self.parts.alarms.poll(&mut self.alarm, due_ms, now.mono_ms, context));
         let mut actions = Vec::new();
-        self.machine.on_timeout(&self.parts.settings, self.parts.now(), &mut actions);
+        self.machine.on_timeout(&self.parts.settings, now, &mut actions);
         self.perform(actions);
         Poll::Ready(())
     }

@@ -274,7 +274,8 @@ async fn refuse(mut tcp: TcpStream) {
 
 async fn encrypt(door: &Door, tcp: TcpStream, permit: Permit, stop: &CancellationToken) -> io::Result<Stream> {
     let Some(certificate) = &door.certificate else { return Ok(Stream::new(Io::Plain(tcp), permit)) };
-    let handshake = certificate.accept(tcp);
+    // Boxed, because plain connections never come here and each of them would wait in a task with room for it.
+    let handshake = Box::pin(certificate.accept(tcp));
     let Some(tls) = stop.run_until_cancelled(handshake).await else { return Err(io::ErrorKind::Interrupted.into()) };
     Ok(Stream::new(Io::Tls(Box::new(tls?)), permit))
 }

@@ -68,6 +68,7 @@ impl Node {
             rules: Arc::clone(&rules),
             settings,
             counters: Arc::clone(&counters),
+            alarms: session::Alarms::start(started),
             started,
         });
         let info = NodeInfo { id: id.into(), address: "127.0.0.1:1".into(), version: "0".into(), started_at_ms: 1, sessions: 0 };

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::code::Fault;
@@ -14,8 +15,9 @@ use super::room::{OrgId, REST, RoomName, RoomSyntax, SYSTEM_CHANNELS, check_segm
 const ONE: &str = "*";
 
 /// A checked pattern in canonical text: `kpi:acme`, `kpi:acme:*:support`, `*:acme:**`. One pointer wide, because sessions keep theirs.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Pattern(Arc<Checked>);
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema)]
+#[schemars(description = "A pattern in canonical form: `kpi:acme`, `kpi:acme:*:support`, `*:acme:**`.")]
+pub struct Pattern(#[schemars(with = "String")] Arc<Checked>);
 
 #[derive(PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Checked {

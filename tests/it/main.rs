@@ -14,6 +14,7 @@ mod jwks;
 mod loads;
 mod nodes;
 mod protocol_document;
+mod protocol_schema;
 mod publishing_document;
 mod redis_broker;
 mod support;

@@ -17,8 +17,10 @@ use super::code::{Code, Fault};
 pub const SEGMENT_BYTES_MAX: usize = 64;
 /// Words of the long form `kpi:org:acme:dept:sales:queue:support`; they are never names.
 const RESERVED: [&str; 3] = ["org", "dept", "queue"];
+/// The channel of the rooms that stand for a whole org.
+pub const ORG_CHANNEL: &str = "org";
 /// Channels that every session is subscribed to by itself and that no wildcard reaches.
-pub const SYSTEM_CHANNELS: [&str; 2] = ["org", "user"];
+pub const SYSTEM_CHANNELS: [&str; 2] = [ORG_CHANNEL, "user"];
 /// Stands for any rest at the end of a pattern.
 pub(super) const REST: &str = "**";
 /// Stands for "no department given" when a queue is addressed without one.

@@ -13,6 +13,7 @@ mod hostile;
 mod jwks;
 mod loads;
 mod nodes;
+mod pattern_fixtures;
 mod protocol_document;
 mod protocol_schema;
 mod publishing_document;

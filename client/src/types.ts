@@ -97,7 +97,9 @@ export type FaultCode =
   /** The token provider failed. */
   | 'TOKEN_UNAVAILABLE'
   /** Compare-and-set on a collection: somebody else was first. */
-  | 'CONFLICT';
+  | 'CONFLICT'
+  /** A collection has more items than its maximum. */
+  | 'COLLECTION_FULL';
 
 export interface RoomcastFault {
   /** Codes that are not known are told as they came; treat them like `INTERNAL_ERROR`. */
@@ -108,6 +110,8 @@ export interface RoomcastFault {
   readonly closeCode?: number;
   /** Whether the client stopped trying. */
   readonly fatal?: boolean;
+  /** What else an error reply says besides code, message and `retry_after_ms`, such as `current` with `CONFLICT`. */
+  readonly data?: Readonly<Record<string, unknown>>;
 }
 
 /** A token, or how to get one: called at every connect, before expiry, and after `AUTH_FAILED`. */
@@ -292,8 +296,18 @@ export interface Presence<S = unknown> {
 
 export interface Item<T = unknown> {
   key: string;
+  /** Of the last write that the server told of; 0 for an item that it has not confirmed yet. */
   version: number;
   value: T;
+}
+
+export interface CollectionOptions {
+  /** Shows writes before the server has confirmed them, and takes them back when it refuses. Default false. */
+  optimistic?: boolean;
+  /** Items kept. Default 10,000; a collection that has more shows the fault `COLLECTION_FULL`. */
+  itemsMax?: number;
+  /** Writes that wait for their turn or for a connection. Default 100; more are refused with `QUEUE_FULL`. */
+  writesMax?: number;
 }
 
 export interface Collection<T = unknown> {

@@ -10,6 +10,8 @@ export function createClient(options: ClientOptions): Client {
 }
 
 export { RoomcastError } from './fault.js';
+export { presence } from './presence.js';
+export { collection } from './sync.js';
 export { webSocket } from './transport/web-socket.js';
 export type { WebSocketLike, WebSocketOptions } from './transport/web-socket.js';
 export type * from './types.js';

@@ -1,0 +1,154 @@
+// Subscriptions of a component: which rooms, how they stand, and what a hook makes of their publications.
+
+import type { RefObject } from 'react';
+import { RoomcastError } from '../index.js';
+import type { Client, Gap, Publication, RoomcastFault, Subscription, SubscriptionStatus } from '../types.js';
+import { useClient } from './provider.js';
+import { useLatest, useStore } from './store.js';
+import type { Batch, Source } from './store.js';
+
+/** Rooms put together from ids, as in the protocol's `subscribe` by channels. */
+export interface RoomIds {
+  /** Default: the org of the session. */
+  organizationId?: string | undefined;
+  departmentId?: string | undefined;
+  /** Without `departmentId`: the queue of this name in every department. */
+  queueName?: string | undefined;
+}
+
+/** A room or pattern, several, or channels with ids. */
+export type Target = string | readonly string[] | (RoomIds & { channels: readonly string[] });
+
+export interface RoomOptions {
+  /** `false` subscribes to nothing. Default true. */
+  enabled?: boolean;
+  /** Only publications whose event matches, such as `kpi:update`, `kpi:*`. */
+  event?: string;
+  /** Replays what came after this position first. */
+  since?: string;
+  /** Default `frame`. */
+  batch?: Batch;
+  /** Called for every publication, before the component hears of it. A new function does not subscribe anew. */
+  onPublication?: (publication: Publication) => void;
+  onGap?: (gap: Gap) => void;
+}
+
+export interface RoomsView {
+  /** The worst of all rooms. `pending` also while the connection is away, and until the org is known. */
+  status: SubscriptionStatus | 'disabled';
+  /** The last admitted loss since the component was shown: fetch the present state anew. */
+  gap: Gap | null;
+  /** Why a subscription failed or ended. */
+  fault: RoomcastFault | null;
+}
+
+/** What a hook keeps of publications. It changes in place; `view` is called once per notification. */
+export interface Fold<V> {
+  /** `false` says that the publication changed nothing. */
+  add(publication: Publication): boolean;
+  /** May hold the hook's actions too. */
+  view(): V;
+}
+
+const worst = ['failed', 'ended', 'pending'] as const;
+
+/** The rooms of a target, or none while its org is unknown. */
+export function roomsOf(target: Target, sessionOrg?: string): readonly string[] {
+  if (typeof target === 'string') return [target];
+  if (!('channels' in target)) return target;
+  const { channels, organizationId = sessionOrg, departmentId, queueName } = target;
+  const ids = [organizationId, departmentId || (queueName && '*'), queueName].filter(Boolean);
+  if (ids.some((id) => id?.includes(':'))) throw new RoomcastError('INVALID_ROOM', `an id has a colon: ${ids.join(' ')}`);
+  return organizationId ? channels.map((channel) => [channel, ...ids].join(':')) : [];
+}
+
+/** Picks the ids out of a hook's options. */
+export const inChannel = (channel: string, { organizationId, departmentId, queueName }: RoomIds): Target => ({
+  channels: [channel],
+  organizationId,
+  departmentId,
+  queueName,
+});
+
+/**
+ * Subscribes while the component is shown, and shows what a fold keeps. `keys` name all that `makeFold` depends on; it gets a function
+ * to call when its view has changed by itself.
+ */
+export function useRooms<V extends object>(
+  target: Target,
+  options: RoomOptions,
+  makeFold: (client: Client, changed: () => void) => Fold<V>,
+  ...keys: readonly number[]
+): V & RoomsView {
+  const client = useClient();
+  const latest = useLatest(options);
+  const { enabled = true, event, since, batch } = options;
+  return useStore(
+    (changed) => watch(client, enabled ? target : null, latest, makeFold, changed),
+    [client, JSON.stringify([target, enabled, event, since, batch, keys])],
+    batch,
+  );
+}
+
+function watch<V extends object>(
+  client: Client,
+  target: Target | null,
+  latest: RefObject<RoomOptions>,
+  makeFold: (client: Client, changed: () => void) => Fold<V>,
+  changed: () => void,
+): Source<V & RoomsView> {
+  let subscriptions: readonly Subscription[] = [];
+  let gap: Gap | null = null;
+  let fault: RoomcastFault | null = null;
+  let last: Publication | undefined;
+  let kept: V | undefined;
+  const touch = () => {
+    kept = undefined;
+    changed();
+  };
+  const fold = makeFold(client, touch);
+  const has = (status: RoomsView['status']) => subscriptions.some((subscription) => subscription.status === status);
+  const take = (publication: Publication) => {
+    // It comes once per room that it reaches.
+    if (publication === last) return;
+    last = publication;
+    if (fold.add(publication)) touch();
+    latest.current.onPublication?.(publication);
+  };
+  const onGap = (next: Gap) => {
+    if (next === gap) return;
+    gap = next;
+    changed();
+    latest.current.onGap?.(next);
+  };
+  const onError = (next: RoomcastFault) => {
+    fault = next;
+    changed();
+  };
+  const leave = () => {
+    subscriptions.forEach((subscription) => subscription.unsubscribe());
+    subscriptions = [];
+  };
+  /** Also when the session begins that tells the org, and after a login as somebody else, which ends all subscriptions. */
+  const enter = () => {
+    changed();
+    if (!target || (subscriptions[0] && !has('ended'))) return;
+    leave();
+    const { event, since } = latest.current;
+    const options = { event, since, onGap, onError };
+    subscriptions = roomsOf(target, client.session?.organizationId).map((room) => client.subscribe(room, take, options));
+    subscriptions.forEach(({ ready }) => ready.then(changed, changed));
+  };
+  return {
+    view() {
+      kept ??= fold.view();
+      const status = !target ? 'disabled' : (worst.find(has) ?? (subscriptions[0] ? 'active' : 'pending'));
+      return { ...kept, status, gap, fault: status === 'active' ? null : fault };
+    },
+    start() {
+      enter();
+      const stops = [client.on('session', enter), client.on('state', changed), leave];
+      return () => stops.forEach((stop) => stop());
+    },
+  };
+}

@@ -151,8 +151,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_else_is_served() {
-        for path in
-            ["/console/none.js", "/console/strip.test.js", "/console/../package.json", "/console/..%2fpackage.json", "/console/x/"]
+        for path in ["/console/none.js", "/console/strip.test.js", "/console/../package.json", "/console/..%2fpackage.json", "/console/x/"]
         {
             let response = get(path, None).await;
             assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");

@@ -107,7 +107,7 @@ describe('RoomcastProvider', () => {
 
   test('makes a client, one connection in StrictMode, and ends it when it goes', async () => {
     const { urls, closed, transport } = counting();
-    const options: ClientOptions = { url: 'ws://fake/ws', token: 'token', transports: [transport] };
+    const options: ClientOptions = { url: 'ws://fake/ws', token: 'token', transport };
     const seen = vi.fn();
     const Page = () => (seen(useClient()), null);
     const page = createElement(StrictMode, null, createElement(RoomcastProvider, { options }, createElement(Page)));
@@ -126,7 +126,7 @@ describe('RoomcastProvider', () => {
     const first = vi.fn(async () => 'first');
     const second = vi.fn(async () => 'second');
     const provide = (url: string, token: ClientOptions['token']) =>
-      createElement(RoomcastProvider, { options: { url, token, transports: [transport] } });
+      createElement(RoomcastProvider, { options: { url, token, transport } });
     const { rerender } = render(provide('ws://one', first));
     await settle();
     rerender(provide('ws://one', second));
@@ -147,7 +147,7 @@ describe('RoomcastProvider', () => {
 
   test('does not connect with autoConnect off', async () => {
     const { urls, transport } = counting();
-    render(createElement(RoomcastProvider, { options: { url: 'ws://fake', token: 'token', autoConnect: false, transports: [transport] } }));
+    render(createElement(RoomcastProvider, { options: { url: 'ws://fake', token: 'token', autoConnect: false, transport } }));
     await settle();
     expect(urls).toEqual([]);
   });

@@ -139,7 +139,8 @@ export function createMachine(options: MachineOptions, random: () => number): Ma
   }
 
   function tickLive() {
-    if (now >= pongBy) pongBy = Math.max(pongBy, heardAt + heartbeatTimeoutMs);
+    // Whatever came after the ping is an answer too.
+    if (heardAt > pingAt - heartbeatIntervalMs) pongBy = Math.max(pongBy, heardAt + heartbeatTimeoutMs);
     // A tick that comes far too late follows a sleep, and the answer may well be waiting to be read. Once is enough, because a
     // page in the background has all its ticks late.
     const late = now >= Math.min(pongBy, pingAt) + WAKE_MS;

@@ -166,7 +166,7 @@ export class Attendance {
   }
 
   #take(diff: Diff): void {
-    if (diff.room !== this.#room || !this.#told.watching) return;
+    if (diff.room !== this.#room) return;
     if (!this.#roster.diff(diff)) this.#watch(this.#told);
     this.#changed();
   }

@@ -1,6 +1,7 @@
 // @vitest-environment jsdom
 import { act, cleanup, render, renderHook, screen } from '@testing-library/react';
 import { createElement, StrictMode } from 'react';
+import { renderToString } from 'react-dom/server';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ClientOptions, Transport } from '../../src/index.js';
 import {
@@ -150,6 +151,19 @@ describe('RoomcastProvider', () => {
     render(createElement(RoomcastProvider, { options: { url: 'ws://fake', token: 'token', autoConnect: false, transport } }));
     await settle();
     expect(urls).toEqual([]);
+  });
+
+  test('hydrates what a server rendered, though the client has connected meanwhile', async () => {
+    await stage.play();
+    const complaints = vi.spyOn(console, 'error');
+    const page = createElement(RoomcastProvider, { client: stage.shared }, createElement(ConnectionStatus), createElement(RealtimeIndicator));
+    const container = document.createElement('div');
+    container.innerHTML = renderToString(page);
+    expect(container.textContent).toBe('Disconnected● Offline');
+    render(page, { container, hydrate: true });
+    await stage.play();
+    expect(container.textContent).toBe('Connected● Live');
+    expect(complaints).not.toHaveBeenCalled();
   });
 
   test('says what it needs', () => {

@@ -35,7 +35,7 @@ export function useHandle<H extends Handle, V extends object>(
     (client, changed) => {
       let handle: H | undefined;
       const use = makeUse(() => {
-        if (!handle) throw new RoomcastError('DISCONNECTED', 'not enabled, or not shown yet');
+        if (!handle) throw new RoomcastError('DISCONNECTED', 'the hook is not enabled, or its component not shown yet');
         return handle;
       });
       return {

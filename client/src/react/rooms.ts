@@ -57,7 +57,8 @@ export function roomsOf(target: Target, sessionOrg?: string): readonly string[] 
   if (!('channels' in target)) return target;
   const { channels, organizationId = sessionOrg, departmentId, queueName } = target;
   const ids = [organizationId, departmentId || (queueName && '*'), queueName].filter(Boolean);
-  if (ids.some((id) => id?.includes(':'))) throw new RoomcastError('INVALID_ROOM', `an id has a colon: ${ids.join(' ')}`);
+  const wrong = ids.find((id) => id?.includes(':'));
+  if (wrong) throw new RoomcastError('INVALID_ROOM', `"${wrong}" has a colon: give ids one by one`);
   return organizationId ? channels.map((channel) => [channel, ...ids].join(':')) : [];
 }
 

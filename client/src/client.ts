@@ -2,180 +2,179 @@
 
 import { createConnection } from './connection.js';
 import { createDelivery } from './delivery.js';
-import type { Environment, Sign } from './environment.js';
+import type { Environment } from './environment.js';
 import { RoomcastError } from './fault.js';
-import { createIdentity } from './identity.js';
-import { createListeners, enter, safely } from './listeners.js';
-import { createMeter, quality } from './meter.js';
-import { createOutbox } from './outbox.js';
+import { createListeners } from './listeners.js';
 import type { Ask } from './machine.js';
-import { isObject, isPublication, toFault } from './protocol.js';
-import type { AuthenticatedData, GapPush, PublicationPush, ServerMessage, SubscribedData, UnsubscribedPush } from './protocol.js';
-import { createPublishing } from './publishing.js';
+import { average, quality } from './meter.js';
+import { createOutbox } from './outbox.js';
+import { isObject, toFault } from './protocol.js';
+import type { Message, PublicationPush } from './protocol.js';
+import type { AuthenticatedData, Push } from './protocol.generated.js';
+import { createPublishing, toItem } from './publishing.js';
 import { createRooms } from './rooms.js';
 import type { Room } from './rooms.js';
 import { createSubscribing } from './subscribing.js';
 import type { Use } from './subscribing.js';
 import { webSocket } from './transport/web-socket.js';
-import type { Client, ClientOptions, ConnectionState, Gap, Handler, Health, Position, Publication, Session } from './types.js';
+import type { Client, ClientOptions, Gap, Health, Position, Publication, Session, Statistics } from './types.js';
+
+/** State that is kept is written this long after it changed: positions change with every publication, and storages are slow. */
+const KEEP_PAUSE_MS = 500;
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** As `createClient`, in a world of the caller's making. */
 export function createClientIn(env: Environment, options: ClientOptions): Client {
-  const {
-    url,
-    token,
-    autoConnect = true,
-    transports = [webSocket()],
-    backoff: { baseMs = 1_000, capMs = 30_000, attemptsMax = 20 } = {},
-    heartbeatIntervalMs = 30_000,
-    heartbeatTimeoutMs = 10_000,
-    connectTimeoutMs = 10_000,
-    commandTimeoutMs = 10_000,
-    outboxMax = 1_000,
-    outboxBytesMax = 2 ** 20,
-    publishWindow = 1,
-    seenMax = 16_384,
-    autoAck = true,
-  } = options;
-  const usable = transports.filter((transport) => transport.supported());
-  if (!usable.length) throw new RoomcastError('UNSUPPORTED', 'no transport works here; in Node before 22 pass transports: [webSocket({ WebSocket })]');
+  const { transport = webSocket(), keep, autoConnect = true, autoAck = true } = options;
+  if (!transport.supported()) throw new RoomcastError('UNSUPPORTED', `${transport.name} is not available here; hand in a transport that is`);
 
-  let state: ConnectionState = 'disconnected';
-  let fault: RoomcastError | null = null;
-  let session: Session | null = null;
-  let position: Position | null = null;
-  let ask: Ask = 'rooms';
+  /** Whose position, rooms and outbox these are; they are never used for anybody else. */
+  let who: string | undefined;
+  let keptRooms: readonly string[] = [];
   let resumed: Room<Use>[] = [];
   let generation = 0;
-  let flushing = false;
+  let latencyMs: number | null = null;
+  let latencyAverageMs: number | null = null;
   let acks: Position[] = [];
+  let flushing = false;
   let disarm = () => {};
+  let cancelKeeping: (() => void) | undefined;
   let unwatch = () => {};
 
-  const pushListeners = new Map<string, Set<(data: never) => void>>();
+  const counts = Object.fromEntries(
+    'connects reconnects received receivedBytes replayed duplicates gaps sent sentBytes published queued'.split(' ').map((name) => [name, 0]),
+  ) as unknown as Statistics;
   const listeners = createListeners(env);
-  const meter = createMeter();
   const rooms = createRooms<Use>();
-  const outbox = createOutbox({ itemsMax: outboxMax, bytesMax: outboxBytesMax, window: publishWindow });
-  const delivery = createDelivery({ env, rooms, listeners, meter, seenMax });
-  const shared = { env, rooms, outbox, listeners, connection: () => connection, changed };
-  const subscribing = createSubscribing({ ...shared, moved });
-  const publishing = createPublishing({ ...shared, timeoutMs: commandTimeoutMs, published: () => void meter.counts.published++ });
-  const identity = createIdentity({ ...shared, options, position: () => position });
-  const connection = createConnection(
-    {
-      url,
-      token,
-      transports: usable,
-      settings: {
-        baseMs,
-        capMs,
-        attemptsMax,
-        heartbeatIntervalMs,
-        heartbeatTimeoutMs,
-        connectTimeoutMs,
-        transports: usable.length,
-        renewable: typeof token !== 'string',
-      },
+  const outbox = createOutbox(options);
+  const connection = createConnection({ ...options, transport }, env, {
+    entering(ask, token) {
+      const kept = keep?.recall(token);
+      if (!who && kept) {
+        who = kept.who;
+        self.position = kept.position;
+        keptRooms = kept.rooms;
+      }
+      if (ask === 'renewal') return {};
+      resumed = rooms.resume(self.position, ask === 'rooms', keptRooms);
+      if (ask === 'nothing') return {};
+      return { rooms: resumed.length ? resumed.map((room) => room.written) : undefined, since: self.position ?? undefined };
     },
-    env,
-    {
-      entering(asks, fresh) {
-        ask = asks;
-        const kept = identity.kept(fresh);
-        position ??= kept.position;
-        resumed = rooms.resume(position, ask === 'rooms', kept.rooms);
-        return ask === 'nothing' ? {} : resumption();
-      },
-      entered,
-      live() {
-        flush();
-        listeners.emit('session', session!);
-      },
-      message,
-      heard: (length) => void (meter.counts.receivedBytes += length),
-      sent(length) {
-        meter.counts.sent++;
-        meter.counts.sentBytes += length;
-      },
-      pong(latencyMs, data) {
-        meter.pong(latencyMs);
-        moved((data as { position?: Position | null }).position ?? null);
-        listeners.emit('health', health());
-      },
-      lost(why) {
-        session = null;
-        acks = [];
-        meter.lost();
-        rooms.lost();
-        publishing.lost(why);
-      },
-      state(next, why) {
-        const previous = state;
-        [state, fault] = [next, why];
-        if (next === 'connected' && meter.counts.connects++) meter.counts.reconnects++;
-        listeners.emit('state', next, previous);
-        if (next === 'error') listeners.emit('error', why!);
-        listeners.emit('health', health());
-      },
-      report: (why) => listeners.emit('error', why),
+    entered,
+    live() {
+      flush();
+      listeners.emit('session', self.session!);
     },
-  );
+    message,
+    carried(way, characters) {
+      counts[way]++;
+      counts[`${way}Bytes`] += characters;
+    },
+    pong(ms) {
+      latencyMs = ms;
+      latencyAverageMs = average(latencyAverageMs, ms);
+      listeners.emit('health', self.health);
+    },
+    lost(closeCode) {
+      self.session = latencyMs = latencyAverageMs = null;
+      acks = [];
+      rooms.lost();
+      publishing.lost(closeCode);
+    },
+    state(state, fault) {
+      const previous = self.state;
+      self.state = state;
+      self.fault = fault;
+      if (state === 'connected' && counts.connects++) counts.reconnects++;
+      listeners.emit('state', state, previous);
+      if (state === 'error') listeners.emit('error', fault!);
+      listeners.emit('health', self.health);
+    },
+    report: (fault) => listeners.emit('error', fault),
+  });
 
-  function resumption() {
-    return { rooms: resumed.length ? resumed.map((room) => room.written) : undefined, since: position ?? undefined };
-  }
+  const parts = { env, options, counts, rooms, outbox, listeners, connection, changed, moved, published: () => counts.published++ };
+  const delivery = createDelivery(parts);
+  const subscribing = createSubscribing(parts);
+  const publishing = createPublishing(parts);
 
-  function entered(data: AuthenticatedData, renewal: boolean): boolean {
-    const { session_id: id, user_id: userId, organization_id: organizationId, expires_at: expiresAt, features = [] } = data;
-    if (!identity.entered(userId, organizationId)) {
-      position = null;
-      delivery.forget();
+  function entered(data: AuthenticatedData, ask: Ask): boolean {
+    const { session_id: id, user_id: userId, organization_id: organizationId, expires_at: expiresAt, features = [], position } = data;
+    const now = JSON.stringify([organizationId, userId]);
+    const same = !who || who === now;
+    who = now;
+    if (!same) {
+      forget();
+      outbox.fail(new RoomcastError('AUTH_FAILED', 'it was to be published as another user'));
       return false;
     }
-    session = { id, userId, organizationId, expiresAt, features };
-    if (renewal) return true;
-    subscribing.confirm(resumed, data.rooms);
+    self.session = { id, userId, organizationId, expiresAt, features } satisfies Session;
+    if (ask === 'renewal') return true;
+    keptRooms = [];
+    outbox.items = [...(keep?.claim(who) ?? []).map((text) => toItem(text)), ...outbox.items];
+    subscribing.confirm(resumed);
     // What was asked for came to nothing, so everything since then is lost to this client.
-    if (ask === 'nothing' && position && data.position) gap({ from: position, to: data.position, reason: 'log_lost' });
-    moved(data.position);
+    if (ask === 'nothing' && self.position && position) gap({ from: self.position, to: position, reason: 'log_lost' });
+    moved(position);
     return true;
   }
 
-  function message(received: ServerMessage) {
-    if (isPublication(received)) return publication(received);
-    const { event, id, data } = received;
-    if (id !== undefined || !isObject(data)) return;
-    for (const listener of [...(pushListeners.get(event) ?? [])]) safely(env, () => listener(data as never));
-    if (event === 'position') moved((data as unknown as SubscribedData).position);
-    else if (event === 'gap') gap(data as unknown as GapPush);
+  function message(received: Message | PublicationPush | undefined) {
+    if (!received) return;
+    if ('room' in received) return publication(received);
+    if ('id' in received || !isObject(received.data)) return;
+    listeners.emit(`push:${received.event}`, received.data as never);
+    const { event, data } = received as Push;
+    if (event === 'position') moved(data.position);
+    else if (event === 'gap') gap(data);
     else if (event === 'token:expiring') connection.input('expiring');
-    else if (event === 'unsubscribed') subscribing.end(rooms.end((data as unknown as UnsubscribedPush).rooms), 'ended', toFault(data));
-    else if (event === 'error') listeners.emit('error', toFault(data));
+    else if (event === 'unsubscribed') {
+      const ended = rooms.all().filter((room) => data.rooms.includes(room.pattern));
+      subscribing.end(ended, 'ended', toFault(data));
+    } else if (event === 'error') listeners.emit('error', toFault(data));
   }
 
   function publication(push: PublicationPush) {
     const mine = generation;
-    const publication = delivery.publication(push);
-    if (autoAck && push.requires_ack) ack(publication);
+    const handled = delivery.publication(push);
+    if (autoAck && push.requires_ack) ack(handled);
     // Only now, because the place is one behind what was handled; and not if a handler has had everything forgotten.
     if (!push.overtook && mine === generation) moved(push.id);
   }
 
   function gap(told: Gap) {
-    meter.counts.gaps++;
+    counts.gaps++;
     moved(told.to);
     subscribing.gap(told);
   }
 
   function moved(to: Position | null | undefined) {
     if (!to) return;
-    position = to;
-    identity.changed();
+    self.position = to;
+    keepSoon();
+  }
+
+  function keepSoon() {
+    if (keep) cancelKeeping ??= env.after(KEEP_PAUSE_MS, keepNow);
+  }
+
+  function keepNow() {
+    cancelKeeping?.();
+    cancelKeeping = undefined;
+    const held = rooms.all().filter((room) => room.held);
+    if (who) keep?.save({ who, position: self.position, rooms: held.map((room) => room.pattern), outbox: outbox.items.map((item) => item.text) });
+  }
+
+  function forget() {
+    generation++;
+    self.position = null;
+    keptRooms = [];
+    delivery.forget();
   }
 
   function ack({ id }: Publication) {
-    if (!id || !session?.features.includes('ack')) return;
+    if (!id || !self.session?.features.includes('ack')) return;
     acks.push(id);
     changed();
   }
@@ -189,103 +188,70 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
 
   function flush() {
     flushing = false;
-    tellOutbox();
     disarm();
-    if (connection.machine.phase !== 'live') return;
-    if (acks.length) connection.post('ack', { ids: acks.splice(0) });
+    if (counts.queued !== outbox.items.length) {
+      counts.queued = outbox.items.length;
+      keepSoon();
+      listeners.emit('outbox', counts.queued);
+    }
+    if (!self.session) return;
+    if (acks.length) connection.send(JSON.stringify({ event: 'ack', data: { ids: acks.splice(0) } }));
     subscribing.flush();
     publishing.flush();
     const dueAt = Math.min(rooms.dueAt(), outbox.dueAt());
-    if (dueAt < Infinity) disarm = env.after(Math.max(0, dueAt - env.now()), flush);
+    if (dueAt < Infinity) disarm = env.after(dueAt - env.now(), flush);
   }
 
-  function tellOutbox() {
-    if (meter.counts.queued === outbox.length) return;
-    meter.counts.queued = outbox.length;
-    identity.changed();
-    listeners.emit('outbox', outbox.length);
-  }
-
-  function onSign(sign: Sign) {
-    if (sign === 'leave') identity.write();
-    else connection.input(sign);
-  }
-
-  function health(): Health {
-    const { phase, failures: attempt, retryAt, transport, liveSince } = connection.machine;
-    const { latencyMs, latencyAverageMs, counts } = meter;
-    return {
-      state,
-      quality: quality(state === 'connected', latencyAverageMs),
-      latencyMs,
-      latencyAverageMs,
-      attempt,
-      retryInMs: phase === 'waiting' ? Math.max(0, retryAt - env.now()) : null,
-      transport: phase === 'live' ? usable[transport]!.name : null,
-      statistics: { ...counts, connectedMs: phase === 'live' ? env.now() - liveSince : null },
-    };
-  }
-
-  function connect() {
-    unwatch();
-    unwatch = env.watch(onSign);
-    connection.input('connect');
-  }
-
-  function disconnect({ forget = false } = {}) {
-    unwatch();
-    connection.input('disconnect');
-    identity.write();
-    if (!forget) return;
-    generation++;
-    position = null;
-    const left = new RoomcastError('DISCONNECTED', 'the client was told to forget everything');
-    for (const { uses } of rooms.clear()) {
-      for (const use of uses) {
-        use.over = 'ended';
-        use.failed(left);
-      }
-    }
-    for (const item of outbox.clear()) item.failed(left);
-    delivery.forget();
-    identity.forget();
-    tellOutbox();
-  }
-
-  if (autoConnect) connect();
-
-  return {
-    get state() {
-      return state;
+  const self: Mutable<Client> = {
+    state: 'disconnected',
+    session: null,
+    fault: null,
+    position: null,
+    get health(): Health {
+      const { phase, failures, retryAt, liveSince } = connection.machine;
+      const live = phase === 'live';
+      return {
+        state: self.state,
+        quality: quality(live, latencyAverageMs),
+        latencyMs,
+        latencyAverageMs,
+        attempt: live ? 0 : failures,
+        retryInMs: phase === 'waiting' ? Math.max(0, retryAt - env.now()) : null,
+        transport: live ? transport.name : null,
+        statistics: { ...counts, connectedMs: live ? env.now() - liveSince : null },
+      };
     },
-    get session() {
-      return session;
+    connect() {
+      unwatch();
+      unwatch = env.watch((sign) => (sign === 'leave' ? keepNow() : connection.input(sign)));
+      connection.input('connect');
     },
-    get fault() {
-      return fault;
+    disconnect(leaving) {
+      unwatch();
+      connection.input('disconnect');
+      keepNow();
+      if (!leaving?.forget) return;
+      const fault = new RoomcastError('DISCONNECTED', 'everything was forgotten');
+      subscribing.end(rooms.all(), 'ended', fault, true);
+      outbox.fail(fault);
+      forget();
+      who = undefined;
+      keep?.save(null);
+      flush();
     },
-    get position() {
-      return position;
-    },
-    get health() {
-      return health();
-    },
-    connect,
-    disconnect,
     retryNow: () => connection.input('retry'),
-    subscribe: (room, handler, subscribeOptions = {}) => subscribing.subscribe(room, handler as Handler, subscribeOptions),
-    publish: (request) => publishing.publish(request),
-    onEvent: (pattern, handler) => delivery.onEvent(pattern, handler as Handler),
-    on: (name, listener) => listeners.on(name, listener),
+    subscribe: subscribing.subscribe as Client['subscribe'],
+    publish: publishing.publish,
+    onEvent: delivery.onEvent as Client['onEvent'],
+    on: listeners.on,
     ack,
     request: (command, data) =>
       new Promise((done, failed) => {
-        if (connection.machine.phase !== 'live') return failed(new RoomcastError('DISCONNECTED', `${command} needs a connection`));
-        connection.call(command, data, commandTimeoutMs, (why, answer) => (why ? failed(why) : done(answer as never)));
+        if (!self.session) return failed(new RoomcastError('DISCONNECTED', `${command} needs a connection`));
+        connection.call(command, JSON.stringify(data), (fault, answer) => (fault ? failed(fault) : done(answer as never)));
       }),
-    onPush(event, listener) {
-      if (!pushListeners.has(event)) pushListeners.set(event, new Set());
-      return enter(pushListeners.get(event)!, listener as (data: never) => void);
-    },
+    onPush: (event, listener) => listeners.on(`push:${event}`, listener),
   };
+  if (autoConnect) self.connect();
+  return self;
 }

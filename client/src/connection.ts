@@ -5,19 +5,20 @@ import type { Answered } from './calls.js';
 import type { Environment } from './environment.js';
 import { RoomcastError } from './fault.js';
 import { createMachine } from './machine.js';
-import type { Action, Ask, Input, Machine, MachineSettings } from './machine.js';
+import type { Action, Ask, Input, Machine, MachineOptions, Sign, Why } from './machine.js';
+import type { AuthenticatedData } from './protocol.generated.js';
 import { readClose, readMessage } from './protocol.js';
-import type { AuthenticatedData, ServerMessage } from './protocol.js';
+import type { Message } from './protocol.js';
 import type { ConnectionState, TokenSource, Transport, TransportConnection } from './types.js';
 
 /** A clock on the wall that went this much further than the one of the program: the computer was asleep. */
 const SLEPT_MS = 5_000;
 
-export interface ConnectionOptions {
+export interface ConnectionOptions extends MachineOptions {
   url: string;
   token: TokenSource;
-  transports: readonly Transport[];
-  settings: MachineSettings;
+  transport: Transport;
+  commandTimeoutMs?: number;
 }
 
 /** What the client above is asked and told. */
@@ -25,34 +26,36 @@ export interface ConnectionEvents {
   /** What `authenticate` says besides the token. */
   entering(ask: Ask, token: string): Record<string, unknown>;
   /** The server took the token; `false` as an answer ends the connection and begins another one. */
-  entered(data: AuthenticatedData, renewal: boolean): boolean;
+  entered(data: AuthenticatedData, ask: Ask): boolean;
   /** After `entered`, once the state is `connected`. */
   live(): void;
-  message(message: ServerMessage): void;
-  heard(length: number): void;
-  sent(length: number): void;
-  pong(latencyMs: number, data: unknown): void;
-  lost(fault: RoomcastError): void;
+  /** Anything that answers no command; `undefined` for what cannot be read. */
+  message(message: Message | undefined): void;
+  /** Texts came and went. */
+  carried(way: 'received' | 'sent', characters: number): void;
+  pong(latencyMs: number): void;
+  lost(closeCode: number | undefined): void;
   state(state: ConnectionState, fault: RoomcastError | null): void;
   report(fault: RoomcastError): void;
 }
 
 export interface Connection {
-  readonly machine: Machine;
-  input(on: 'connect' | 'disconnect' | 'retry' | 'online' | 'offline' | 'wake' | 'expiring'): void;
-  call(event: string, data: unknown, timeoutMs: number, answered: Answered): void;
-  /** As `call`, with data that is JSON text already. */
-  callText(event: string, data: string, timeoutMs: number, answered: Answered): void;
-  /** Sends a command without waiting for an answer. */
-  post(event: string, data: unknown): void;
+  machine: Machine;
+  input(on: Sign): void;
+  /** Sends a command, with data as JSON text, and tells the answer. */
+  call(event: string, data: string | undefined, answered: Answered, timeoutMs?: number): void;
+  /** Sends a text without waiting for an answer. */
+  send(text: string): void;
   /** Gives the connection up, as if it had broken. */
   cut(fault: RoomcastError): void;
 }
 
+type Run = { [K in Action['do']]: (action: Action & { do: K }) => void };
+
 export function createConnection(options: ConnectionOptions, env: Environment, events: ConnectionEvents): Connection {
-  const { url, transports, settings } = options;
-  const machine = createMachine(settings, env.random);
-  const calls = createCalls(env.after, send);
+  const { url, token: source, transport, commandTimeoutMs } = options;
+  const machine = createMachine(options, env.random);
+  const { call, settle, fail } = createCalls(env.after, send, commandTimeoutMs);
   let socket: TransportConnection | undefined;
   let token = '';
   let fetches = 0;
@@ -60,12 +63,22 @@ export function createConnection(options: ConnectionOptions, env: Environment, e
   let disarm = () => {};
 
   function send(text: string) {
-    events.sent(text.length);
+    events.carried('sent', text.length);
     socket?.send(text);
   }
 
+  const run: Run = {
+    token: fetchToken,
+    open,
+    enter: authenticate,
+    ping,
+    drop: () => drop(true),
+    state: ({ state, fault }) => events.state(state, fault),
+    report: ({ fault }) => events.report(fault),
+  };
+
   function step(input: Input) {
-    for (const action of machine.step(input, env.now())) run(action);
+    for (const action of machine.step(input, env.now())) (run[action.do] as (action: Action) => void)(action);
     arm();
   }
 
@@ -75,134 +88,91 @@ export function createConnection(options: ConnectionOptions, env: Environment, e
     disarm();
     armedFor = dueAt;
     if (dueAt === Infinity) return;
-    const [now, wall] = [env.now(), env.wallClock()];
-    disarm = env.after(Math.max(0, dueAt - now), () => {
+    const behind = env.wallClock() - env.now();
+    disarm = env.after(dueAt - env.now(), () => {
       armedFor = Infinity;
-      if (env.wallClock() - wall - (env.now() - now) > SLEPT_MS) step({ on: 'wake' });
+      if (env.wallClock() - env.now() - behind > SLEPT_MS) step({ on: 'wake' });
       step({ on: 'tick' });
     });
   }
 
-  function run(action: Action) {
-    switch (action.do) {
-      case 'token':
-        return fetchToken(action.why);
-      case 'open':
-        return open(transports[action.transport]!);
-      case 'enter':
-        return authenticate(events.entering(action.ask, token), false);
-      case 'renew':
-        return authenticate({}, true);
-      case 'ping':
-        return ping();
-      case 'drop':
-        return drop(new RoomcastError('DISCONNECTED', 'the client gave the connection up'), true);
-      case 'state':
-        return events.state(action.state, action.fault);
-      case 'report':
-        return events.report(action.fault);
-    }
-  }
-
-  function fetchToken(why: 'connect' | 'expiring' | 'refused') {
+  function fetchToken({ why }: { why: Why }) {
     const mine = ++fetches;
-    const source = options.token;
-    const failed = (cause: unknown) => {
-      if (mine !== fetches) return;
-      step({ on: 'tokenFailed', fault: new RoomcastError('TOKEN_UNAVAILABLE', 'the token provider gave no token', { cause }) });
+    const failed = (cause?: unknown) => {
+      if (mine === fetches) step({ on: 'tokenFailed', fault: new RoomcastError('TOKEN_UNAVAILABLE', 'the token provider gave no token', { cause }) });
     };
     const got = (fresh: string) => {
       if (mine !== fetches) return;
-      if (typeof fresh !== 'string' || !fresh) return failed(undefined);
+      if (typeof fresh !== 'string' || !fresh) return failed();
       token = fresh;
       step({ on: 'token' });
     };
-    // In a promise, so that a provider that throws at once is like one that rejects.
+    // A provider that throws at once is like one that rejects.
     Promise.resolve(why)
       .then(typeof source === 'string' ? () => source : source)
       .then(got, failed);
   }
 
-  function open(transport: Transport) {
+  function open() {
     let mine: TransportConnection | undefined;
-    let over = false;
-    const current = () => !over && mine === socket;
-    const closed = (fault: RoomcastError) => {
-      if (!current()) return;
-      over = true;
-      drop(fault, false);
+    // What a connection tells after it was given up concerns nobody.
+    const current = () => mine && mine === socket;
+    const closed = (fault: RoomcastError, code?: number) => {
+      drop(false, code);
       step({ on: 'closed', fault });
     };
     try {
-      socket = undefined;
-      mine = transport.open(url, {
+      socket = mine = transport.open(url, {
         onOpen: () => current() && step({ on: 'opened' }),
         onMessage: (text) => current() && receive(text),
-        onClose: (code, reason) => closed(readClose(code, reason)),
+        onClose: (code, reason) => current() && closed(readClose(code, reason), code),
       });
-      if (!over) socket = mine;
     } catch (cause) {
-      closed(new RoomcastError('DISCONNECTED', `the transport ${transport.name} could not open`, { cause }));
+      closed(new RoomcastError('DISCONNECTED', `${transport.name} could not open`, { cause }));
     }
   }
 
-  function drop(fault: RoomcastError, close: boolean) {
+  function drop(close: boolean, code?: number) {
     const gone = socket;
     socket = undefined;
     fetches++;
-    if (close) gone?.close(1000);
-    calls.fail();
-    events.lost(fault);
+    if (close) gone?.close();
+    fail();
+    events.lost(code);
   }
 
   function receive(text: string) {
-    events.heard(text.length);
+    events.carried('received', text.length);
     step({ on: 'heard' });
     const message = readMessage(text);
-    if (!message) return;
-    if (message.room !== undefined || !calls.settle(message)) events.message(message);
+    if (!message || 'room' in message || !settle(message)) events.message(message);
   }
 
-  function authenticate(asked: Record<string, unknown>, renewal: boolean) {
-    call('authenticate', { token, ...asked }, settings.connectTimeoutMs, (fault, answer) => {
-      if (fault) return refused(fault);
+  function authenticate({ ask }: { ask: Ask }) {
+    call('authenticate', JSON.stringify({ token, ...events.entering(ask, token) }), (fault, answer) => {
+      // A lost connection is told of by itself.
+      if (fault) return fault.code === 'DISCONNECTED' ? undefined : step({ on: 'refused', fault });
       const data = answer as AuthenticatedData;
-      if (!events.entered(data, renewal)) return cut(new RoomcastError('DISCONNECTED', 'what was kept belongs to somebody else'));
+      if (!events.entered(data, ask)) return cut(new RoomcastError('DISCONNECTED', 'another user has come'));
       step({ on: 'entered', expiresInMs: data.expires_at * 1_000 - env.wallClock() });
-      if (!renewal && machine.phase === 'live') events.live();
+      if (ask !== 'renewal' && socket) events.live();
     });
-  }
-
-  function refused(fault: RoomcastError) {
-    // A lost connection is told of by itself.
-    if (fault.code !== 'DISCONNECTED') step({ on: 'refused', fault });
   }
 
   function ping() {
     const sentAt = env.now();
-    call('client:ping', undefined, settings.heartbeatTimeoutMs, (fault, data) => {
+    call('client:ping', undefined, (fault) => {
       if (fault) return;
       step({ on: 'pong' });
-      events.pong(env.now() - sentAt, data);
+      events.pong(env.now() - sentAt);
     });
-  }
-
-  function call(event: string, data: unknown, timeoutMs: number, answered: Answered) {
-    calls.call(event, JSON.stringify(data), timeoutMs, answered);
   }
 
   function cut(fault: RoomcastError) {
     if (!socket) return;
-    drop(fault, true);
+    drop(true);
     step({ on: 'closed', fault });
   }
 
-  return {
-    machine,
-    input: (on) => step({ on }),
-    call,
-    callText: calls.call,
-    post: (event, data) => send(JSON.stringify({ event, data })),
-    cut,
-  };
+  return { machine, input: (on) => step({ on }), call, send, cut };
 }

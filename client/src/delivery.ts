@@ -3,14 +3,13 @@
 import type { Environment } from './environment.js';
 import { enter, safely } from './listeners.js';
 import type { Listeners } from './listeners.js';
-import type { Meter } from './meter.js';
 import { eventTest } from './pattern.js';
 import { toPublication } from './protocol.js';
 import type { PublicationPush } from './protocol.js';
 import type { Room, Rooms } from './rooms.js';
 import { createSeen } from './seen.js';
-import type { Handler, Publication, Unsubscribe } from './types.js';
 import type { Use } from './subscribing.js';
+import type { ClientOptions, Handler, Publication, Statistics, Unsubscribe } from './types.js';
 
 export interface Delivery {
   publication(push: PublicationPush): Publication;
@@ -22,38 +21,39 @@ interface Parts {
   env: Environment;
   rooms: Rooms<Use>;
   listeners: Listeners;
-  meter: Meter;
-  seenMax: number;
+  counts: Statistics;
+  options: Pick<ClientOptions, 'seenMax'>;
 }
 
-export function createDelivery({ env, rooms, listeners, meter, seenMax }: Parts): Delivery {
-  const seen = createSeen(seenMax);
-  const handlers = new Set<{ takes: (event: string) => boolean; handler: Handler }>();
+export function createDelivery({ env, rooms, listeners, counts, options }: Parts): Delivery {
+  const seen = createSeen(options.seenMax ?? 16_384);
+  const handlers = new Set<Pick<Use, 'takes' | 'handler'>>();
 
-  function hand(publication: Publication, reached: readonly Room<Use>[]) {
-    for (const room of reached) {
-      for (const use of [...room.uses]) {
-        // A handler before this one may have ended it.
-        if (room.uses.has(use) && use.takes(publication.event)) safely(env, () => use.handler(publication));
-      }
+  function hand(publication: Publication, uses: Set<Pick<Use, 'takes' | 'handler'>>) {
+    for (const use of [...uses]) {
+      // A handler before this one may have ended it.
+      if (uses.has(use) && use.takes(publication.event)) safely(env, () => use.handler(publication));
     }
+  }
+
+  function reached({ room, cascade = false }: PublicationPush): Room<Use>[] {
+    // What is for everybody in the org is not for the handlers of single rooms.
+    return rooms.reached(room, cascade && !room.startsWith('org:'));
   }
 
   return {
     publication(push) {
       const publication = toPublication(push);
-      const before = push.id === undefined ? undefined : seen.note(push.id, rooms.born);
-      const reached = rooms.reached(push.room, push.cascade === true);
-      meter.counts.received++;
-      if (push.replayed) meter.counts.replayed++;
+      const before = push.id ? seen.note(push.id, rooms.born) : undefined;
+      if (push.replayed) counts.replayed++;
       if (before !== undefined) {
-        meter.counts.duplicates++;
+        counts.duplicates++;
         // Whoever asked for the past after it came first has not had it yet.
-        hand(publication, reached.filter((room) => room.replays && room.born > before));
+        for (const room of reached(push)) if (room.replays && room.born > before) hand(publication, room.uses);
         return publication;
       }
-      hand(publication, reached);
-      for (const { takes, handler } of [...handlers]) if (takes(push.event)) safely(env, () => handler(publication));
+      for (const room of reached(push)) hand(publication, room.uses);
+      hand(publication, handlers);
       listeners.emit('publication', publication);
       return publication;
     },

@@ -34,13 +34,14 @@ export const environment: Environment = {
   soon: (task) => queueMicrotask(task),
   watch(tell) {
     const ending = new AbortController();
-    const listen = (target: EventTarget | undefined, event: string, sign: () => Sign) =>
-      target?.addEventListener?.(event, () => tell(sign()), { signal: ending.signal });
-    const page = globalThis.document as Document | undefined;
-    for (const sign of ['online', 'offline'] as const) listen(globalThis, sign, () => sign);
-    listen(globalThis, 'pageshow', () => 'wake');
-    listen(globalThis, 'pagehide', () => 'leave');
-    listen(page, 'visibilitychange', () => (page?.visibilityState === 'visible' ? 'wake' : 'leave'));
+    const hear = ({ type }: Event) => {
+      if (type === 'online' || type === 'offline') tell(type);
+      else tell(type === 'pagehide' || document.visibilityState === 'hidden' ? 'leave' : 'wake');
+    };
+    // What a document tells of itself comes up to its window. Workers know of networks alone, and Node of nothing.
+    for (const type of ['online', 'offline', 'pageshow', 'pagehide', 'visibilitychange']) {
+      globalThis.addEventListener?.(type, hear, { signal: ending.signal });
+    }
     return () => ending.abort();
   },
   report: (error) => (globalThis.reportError ?? console.error)(error),

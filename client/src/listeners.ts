@@ -3,9 +3,12 @@
 import type { Environment } from './environment.js';
 import type { ClientEvents, Unsubscribe } from './types.js';
 
+type Listener = (...args: never[]) => void;
+
 export interface Listeners {
-  on<K extends keyof ClientEvents>(name: K, listener: ClientEvents[K]): Unsubscribe;
-  emit<K extends keyof ClientEvents>(name: K, ...args: Parameters<ClientEvents[K]>): void;
+  on(name: string, listener: Listener): Unsubscribe;
+  /** Pushes have names of the server's choice, with `push:` before them. */
+  emit<K extends keyof ClientEvents>(name: K | `push:${string}`, ...args: Parameters<K extends keyof ClientEvents ? ClientEvents[K] : never>): void;
 }
 
 /** Calls a handler of the application. */
@@ -17,37 +20,29 @@ export function safely(env: Environment, task: () => unknown): void {
   }
 }
 
-/** A set that gives its members out by copy, and a way out with each way in. */
+/** Adds to a set, and gives the way out. */
 export function enter<T>(set: Set<T>, member: T): Unsubscribe {
   set.add(member);
   return () => void set.delete(member);
 }
 
 export function createListeners(env: Environment): Listeners {
-  const sets = new Map<string, Set<(...args: unknown[]) => void>>();
+  // Wrapped, because each registration is its own, even of the same function.
+  const entries = new Set<{ name: string; listener: Listener }>();
   const queue: (() => unknown)[] = [];
   let emitting = false;
 
-  const setOf = (name: string) => {
-    if (!sets.has(name)) sets.set(name, new Set());
-    return sets.get(name)!;
-  };
-
-  /** What a listener brings about is told after what it was told of, to everybody in the same order. */
-  function drain() {
-    if (emitting) return;
-    emitting = true;
-    for (let task = queue.shift(); task; task = queue.shift()) safely(env, task);
-    emitting = false;
-  }
-
   return {
-    // Each registration is its own, even of the same function.
-    on: (name, listener) => enter(setOf(name), (...args) => (listener as (...args: unknown[]) => void)(...args)),
+    on: (name, listener) => enter(entries, { name, listener }),
     emit(name, ...args) {
-      const set = setOf(name);
-      for (const listener of set) queue.push(() => set.has(listener) && listener(...args));
-      drain();
+      for (const entry of entries) {
+        if (entry.name === name) queue.push(() => entries.has(entry) && (entry.listener as (...args: unknown[]) => void)(...args));
+      }
+      // What a listener brings about is told after what it was told of, to everybody in the same order.
+      if (emitting) return;
+      emitting = true;
+      for (let task; (task = queue.shift()); ) safely(env, task);
+      emitting = false;
     },
   };
 }

@@ -3,84 +3,69 @@
 //   idle -> token -> opening -> entering -> live          (waiting lies between attempts, failed ends them)
 
 import { backoffMs } from './backoff.js';
-import type { BackoffLaw } from './backoff.js';
-import { RoomcastError } from './fault.js';
-import type { ConnectionState } from './types.js';
+import { ASKED_TOO_MUCH, RoomcastError } from './fault.js';
+import type { ClientOptions, ConnectionState } from './types.js';
 
 /** A session that stood this long makes the counting of attempts begin anew. */
 const STABLE_MS = 60_000;
 /** After a sleep nothing is known of the connection, and an answer is expected sooner than usual. */
-const WAKE_TIMEOUT_MS = 5_000;
+const WAKE_MS = 5_000;
 /** Tokens are renewed this long before they expire, and never faster than `RENEW_PAUSE_MS` one after the other. */
 const RENEW_LEAD_MS = 60_000;
 const RENEW_PAUSE_MS = 5_000;
-/** Attempts without a word from the server before the next transport has its turn: one that never worked, and one that has. */
-const STRIKES_NEW = 2;
-const STRIKES_PROVEN = 6;
 
 export type Phase = 'idle' | 'waiting' | 'token' | 'opening' | 'entering' | 'live' | 'failed';
+export type Why = 'connect' | 'expiring' | 'refused';
+/** What `authenticate` asks for besides entering: it shrinks with every refusal. A renewal asks for nothing. */
+export type Ask = 'rooms' | 'position' | 'nothing' | 'renewal';
 
-export interface MachineSettings extends BackoffLaw {
-  attemptsMax: number;
-  heartbeatIntervalMs: number;
-  heartbeatTimeoutMs: number;
-  connectTimeoutMs: number;
-  transports: number;
-  /** Whether a fresh token can be had at all. */
-  renewable: boolean;
-}
+const ASKS: readonly Ask[] = ['rooms', 'position', 'nothing'];
+
+export type MachineOptions = Pick<ClientOptions, 'token' | 'backoff' | 'heartbeatIntervalMs' | 'heartbeatTimeoutMs' | 'connectTimeoutMs'>;
+
+export type Sign = 'connect' | 'disconnect' | 'retry' | 'online' | 'offline' | 'wake' | 'token' | 'opened' | 'heard' | 'pong' | 'expiring' | 'tick';
 
 export type Input =
-  | { on: 'connect' | 'disconnect' | 'retry' | 'online' | 'offline' | 'wake' | 'token' | 'opened' | 'heard' | 'pong' | 'expiring' | 'tick' }
+  | { on: Sign }
   /** The server took the token, for the first time on this connection or as a renewal. */
   | { on: 'entered'; expiresInMs: number }
-  /** No token could be had, or the server did not take it. */
+  /** No token could be had, or the server did not take it, or the connection is gone. */
   | { on: 'tokenFailed' | 'refused' | 'closed'; fault: RoomcastError };
 
 export type Action =
-  | { do: 'token'; why: 'connect' | 'expiring' | 'refused' }
-  | { do: 'open'; transport: number }
-  /** Send `authenticate`. What it asks for besides shrinks with every refusal: rooms and position, the position alone, nothing. */
+  | { do: 'token'; why: Why }
   | { do: 'enter'; ask: Ask }
-  | { do: 'renew' | 'ping' | 'drop' }
+  | { do: 'open' | 'ping' | 'drop' }
   | { do: 'state'; state: ConnectionState; fault: RoomcastError | null }
   | { do: 'report'; fault: RoomcastError };
 
-export type Ask = 'rooms' | 'position' | 'nothing';
-
-const ASKS: readonly Ask[] = ['rooms', 'position', 'nothing'];
-/** Refusals that speak against the credentials or the moment, not against what was asked for besides. */
-const NOT_FOR_ASKING = /^(AUTH_FAILED|CONNECTION_LIMIT|BROKER_UNAVAILABLE|RATE_LIMIT_EXCEEDED|INTERNAL_ERROR|DISCONNECTED|TIMEOUT)$/;
-
 export interface Machine {
-  readonly phase: Phase;
+  phase: Phase;
   /** Attempts in a row that came to nothing. */
-  readonly failures: number;
-  readonly retryAt: number;
-  readonly liveSince: number;
-  readonly transport: number;
+  failures: number;
+  retryAt: number;
+  liveSince: number;
   step(input: Input, now: number): Action[];
   /** When it wants a `tick`. */
   dueAt(): number;
 }
 
-export function createMachine(settings: MachineSettings, random: () => number): Machine {
-  let phase: Phase = 'idle';
+type On = { [K in Input['on']]: (input: Input & { on: K }) => void };
+
+export function createMachine(options: MachineOptions, random: () => number): Machine {
+  const { token, backoff = {}, heartbeatIntervalMs = 30_000, heartbeatTimeoutMs = 10_000, connectTimeoutMs = 10_000 } = options;
+  const { attemptsMax = 20 } = backoff;
+  // A static one can only be used again.
+  const renewable = typeof token !== 'string';
+  let now = 0;
   let actions: Action[] = [];
-  let failures = 0;
-  let retryAt = 0;
   let hintUntil = 0;
   let deadline = 0;
   let refusal: RoomcastError | undefined;
   let refusals = 0;
   let triedFresh = false;
-  let why: 'connect' | 'refused' = 'connect';
   let exhausted = false;
   let offline = false;
-  let transport = 0;
-  let strikes = 0;
-  let proven = false;
-  let liveSince = 0;
   let tokenAt = 0;
   let heardAt = 0;
   let pingAt = 0;
@@ -93,223 +78,169 @@ export function createMachine(settings: MachineSettings, random: () => number): 
   const tell = (state: ConnectionState, fault: RoomcastError | null = null) => act({ do: 'state', state, fault });
 
   function begin() {
-    failures = refusals = strikes = 0;
-    exhausted = triedFresh = false;
-    why = 'connect';
+    self.failures = refusals = 0;
+    triedFresh = false;
     tell('connecting');
+    attempt();
   }
 
-  function attempt(now: number) {
-    phase = 'token';
+  function attempt() {
+    self.phase = 'token';
     refusal = undefined;
+    askForToken(triedFresh ? 'refused' : 'connect');
+    deadline = now + connectTimeoutMs;
+  }
+
+  function askForToken(why: Why) {
     tokenAt = now;
-    deadline = now + settings.connectTimeoutMs;
     act({ do: 'token', why });
   }
 
-  function ping(now: number, timeoutMs: number) {
-    pingAt = now + settings.heartbeatIntervalMs;
-    pongBy = now + timeoutMs;
+  function ping(timeoutMs = heartbeatTimeoutMs) {
+    pingAt = now + heartbeatIntervalMs;
+    pongBy = now + Math.min(timeoutMs, heartbeatTimeoutMs);
     act({ do: 'ping' });
   }
 
-  const wakePing = (now: number) => ping(now, Math.min(WAKE_TIMEOUT_MS, settings.heartbeatTimeoutMs));
-
-  function entered(expiresInMs: number, now: number) {
-    renewFailures = 0;
-    // Clocks may differ so much that a good token looks expired; the server's own warning then sets things right.
-    const lifeMs = Math.max(expiresInMs - RENEW_LEAD_MS, expiresInMs / 2, RENEW_PAUSE_MS);
-    renewAt = settings.renewable ? tokenAt + lifeMs : Infinity;
-    if (phase === 'live') return;
-    phase = 'live';
-    liveSince = heardAt = now;
-    graced = false;
-    refusals = 0;
-    triedFresh = false;
-    why = 'connect';
-    tell('connected');
-    ping(now, settings.heartbeatTimeoutMs);
-  }
-
   /** A renewal that fails leaves the session as it is until its token ends, so there is time to try again. */
-  function renewLater(fault: RoomcastError, now: number) {
+  function renewLater(fault: RoomcastError) {
     act({ do: 'report', fault });
-    renewAt = now + Math.max(RENEW_PAUSE_MS, backoffMs(++renewFailures + 1, settings, fault.retryAfterMs ?? 0, random()));
+    renewAt = now + Math.max(RENEW_PAUSE_MS, backoffMs(++renewFailures + 1, backoff, fault.retryAfterMs, random()));
   }
 
-  function lost(fault: RoomcastError, now: number): void {
-    const wasLive = phase === 'live';
-    const wasEntering = phase === 'entering';
-    if (wasLive && now - liveSince >= STABLE_MS) failures = 0;
-    if (!wasLive) strike(fault);
-    const stale = fault.closeCode === 4500 || fault.closeCode === 4002;
-    const told = refusal ?? fault;
-    const floorMs = fault.retryAfterMs ?? told.retryAfterMs ?? 0;
-    let fatal = fault.fatal === true;
-    if (stale && !wasLive) {
-      fatal = !settings.renewable || triedFresh;
-      triedFresh = true;
-      why = 'refused';
-    } else if (stale) {
-      fatal = !settings.renewable;
-    } else if (wasEntering && !NOT_FOR_ASKING.test(told.code) && ++refusals < ASKS.length) {
-      fatal = false;
-    }
-    exhausted = !fatal && ++failures > settings.attemptsMax && !offline;
-    const final = fatal || exhausted;
-    const { closeCode } = fault;
-    const cause = new RoomcastError(told.code, told.message, { retryAfterMs: floorMs || undefined, closeCode, fatal: final, cause: fault.cause });
-    if (final) {
-      phase = 'failed';
-      tell('error', cause);
-      return;
-    }
-    phase = 'waiting';
-    hintUntil = now + floorMs;
-    retryAt = now + backoffMs(failures, settings, floorMs, random());
-    tell('reconnecting', cause);
+  function lost(fault: RoomcastError) {
+    const live = self.phase === 'live';
+    const { code, message, retryAfterMs = fault.retryAfterMs } = refusal ?? fault;
+    const { closeCode, cause } = fault;
+    if (live && now - self.liveSince >= STABLE_MS) self.failures = 0;
+    let fatal = !!fault.fatal;
+    if (closeCode === 4500 || closeCode === 4002) {
+      // A fresh token may do where an old one did not, but only once.
+      fatal = !renewable || (!live && triedFresh);
+      triedFresh = !live;
+    } else if (self.phase === 'entering' && ASKED_TOO_MUCH.test(code) && ++refusals < ASKS.length) fatal = false;
+    exhausted = !fatal && ++self.failures > attemptsMax && !offline;
+    fatal ||= exhausted;
+    self.phase = fatal ? 'failed' : 'waiting';
+    hintUntil = now + (retryAfterMs ?? 0);
+    self.retryAt = now + backoffMs(self.failures, backoff, retryAfterMs, random());
+    tell(fatal ? 'error' : 'reconnecting', new RoomcastError(code, message, { retryAfterMs, closeCode, fatal, cause }));
   }
 
-  /** Lets another transport try where this one does not get through. */
-  function strike(fault: RoomcastError) {
-    if (phase === 'token' || offline) return;
-    if ((fault.closeCode ?? 0) >= 4000) return heard();
-    if (++strikes >= (proven ? STRIKES_PROVEN : STRIKES_NEW)) {
-      transport = (transport + 1) % settings.transports;
-      strikes = 0;
-      proven = false;
-    }
+  function dead(message: string) {
+    act({ do: 'drop' });
+    lost(new RoomcastError('TIMEOUT', message));
   }
 
-  function heard() {
-    strikes = 0;
-    proven = true;
+  function comeBack() {
+    if (self.phase === 'live') ping(WAKE_MS);
+    if (self.phase === 'waiting') self.retryAt = Math.min(self.retryAt, Math.max(now, hintUntil));
+    if (self.phase === 'failed' && exhausted) begin();
   }
 
-  function comeBack(now: number) {
-    if (phase === 'live') return wakePing(now);
-    if (phase === 'waiting') retryAt = Math.min(retryAt, Math.max(now, hintUntil));
-    if (phase === 'failed' && exhausted) {
-      begin();
-      attempt(now);
-    }
-  }
-
-  function tick(now: number) {
-    if (phase === 'waiting' && now >= retryAt) return attempt(now);
-    if (phase === 'live') return tickLive(now);
-    if ((phase === 'token' || phase === 'opening' || phase === 'entering') && now >= deadline) {
-      act({ do: 'drop' });
-      lost(new RoomcastError('TIMEOUT', `no session within ${settings.connectTimeoutMs} ms`), now);
-    }
-  }
-
-  function tickLive(now: number) {
-    if (now >= pongBy && heardAt + settings.heartbeatTimeoutMs > now) pongBy = heardAt + settings.heartbeatTimeoutMs;
+  function tickLive() {
+    // Whatever came after the ping is an answer too.
+    if (heardAt > pingAt - heartbeatIntervalMs) pongBy = Math.max(pongBy, heardAt + heartbeatTimeoutMs);
     // A tick that comes far too late follows a sleep, and the answer may well be waiting to be read. Once is enough, because a
     // page in the background has all its ticks late.
-    const late = now >= Math.min(pongBy, pingAt) + WAKE_TIMEOUT_MS;
-    if (now >= pongBy && (graced || !late)) {
-      act({ do: 'drop' });
-      return lost(new RoomcastError('TIMEOUT', 'the server does not answer pings any more'), now);
-    }
-    if (late) {
-      graced = true;
-      wakePing(now);
-    } else if (now >= pingAt) ping(now, settings.heartbeatTimeoutMs);
+    const late = now >= Math.min(pongBy, pingAt) + WAKE_MS;
+    if (now >= pongBy && (graced || !late)) return dead('the server answers no pings');
+    if (late || now >= pingAt) ping(late ? WAKE_MS : heartbeatTimeoutMs);
+    graced ||= late;
     if (now >= renewAt) {
       // Tried again should nothing come of it.
-      renewAt = now + settings.connectTimeoutMs;
-      tokenAt = now;
-      act({ do: 'token', why: 'expiring' });
+      renewAt = now + connectTimeoutMs;
+      askForToken('expiring');
     }
   }
 
-  function take(input: Input, now: number) {
-    switch (input.on) {
-      case 'connect':
-        if (phase !== 'idle' && phase !== 'failed') return;
-        begin();
-        return attempt(now);
-      case 'disconnect':
-        if (phase === 'idle') return;
-        phase = 'idle';
-        act({ do: 'drop' });
-        return tell('disconnected');
-      case 'retry':
-        if (phase === 'waiting') return attempt(now);
-        return comeBack(now);
-      case 'online':
-        offline = false;
-        return comeBack(now);
-      case 'wake':
-        return comeBack(now);
-      case 'offline':
-        offline = true;
-        if (phase === 'live') wakePing(now);
-        return;
-      case 'token':
-        if (phase === 'live') return void act({ do: 'renew' });
-        if (phase !== 'token') return;
-        phase = 'opening';
-        deadline = now + settings.connectTimeoutMs;
-        return void act({ do: 'open', transport });
-      case 'tokenFailed':
-        return phase === 'live' ? renewLater(input.fault, now) : lost(input.fault, now);
-      case 'opened':
-        phase = 'entering';
-        return void act({ do: 'enter', ask: ASKS[refusals] ?? 'nothing' });
-      case 'heard':
-        heardAt = now;
-        graced = false;
-        return heard();
-      case 'entered':
-        return entered(input.expiresInMs, now);
-      case 'refused':
-        if (phase === 'live') return renewLater(input.fault, now);
-        refusal = input.fault;
-        // What the server could not even read it does not close for.
-        if (refusal.code !== 'INVALID_MESSAGE') return;
-        act({ do: 'drop' });
-        return lost(refusal, now);
-      case 'pong':
-        pongBy = Infinity;
-        return;
-      case 'expiring':
-        if (settings.renewable) renewAt = Math.min(renewAt, Math.max(now, tokenAt + RENEW_PAUSE_MS));
-        return;
-      case 'closed':
-        return lost(input.fault, now);
-      case 'tick':
-        return tick(now);
-    }
-  }
+  const on: On = {
+    connect() {
+      if (/^idle|failed/.test(self.phase)) begin();
+    },
+    disconnect() {
+      if (self.phase === 'idle') return;
+      self.phase = 'idle';
+      act({ do: 'drop' });
+      tell('disconnected');
+    },
+    retry() {
+      if (self.phase === 'waiting') attempt();
+      else comeBack();
+    },
+    online() {
+      offline = false;
+      comeBack();
+    },
+    wake: comeBack,
+    offline() {
+      offline = true;
+      if (self.phase === 'live') ping(WAKE_MS);
+    },
+    token() {
+      if (self.phase === 'live') return act({ do: 'enter', ask: 'renewal' });
+      self.phase = 'opening';
+      deadline = now + connectTimeoutMs;
+      return act({ do: 'open' });
+    },
+    opened() {
+      self.phase = 'entering';
+      act({ do: 'enter', ask: ASKS[refusals] ?? 'nothing' });
+    },
+    entered({ expiresInMs }) {
+      renewFailures = 0;
+      // Clocks may differ so much that a good token looks expired; the server's own warning then sets things right.
+      renewAt = renewable ? tokenAt + Math.max(expiresInMs - RENEW_LEAD_MS, expiresInMs / 2, RENEW_PAUSE_MS) : Infinity;
+      if (self.phase === 'live') return;
+      self.phase = 'live';
+      self.liveSince = heardAt = now;
+      refusals = 0;
+      triedFresh = graced = false;
+      tell('connected');
+      ping();
+    },
+    refused({ fault }) {
+      if (self.phase === 'live') return renewLater(fault);
+      refusal = fault;
+      // For what it could not even read the server does not close.
+      if (fault.code === 'INVALID_MESSAGE') dead('');
+    },
+    tokenFailed: ({ fault }) => (self.phase === 'live' ? renewLater(fault) : lost(fault)),
+    closed: ({ fault }) => lost(fault),
+    heard() {
+      heardAt = now;
+      graced = false;
+    },
+    pong() {
+      pongBy = Infinity;
+    },
+    expiring() {
+      if (renewable) renewAt = Math.min(renewAt, Math.max(now, tokenAt + RENEW_PAUSE_MS));
+    },
+    tick() {
+      if (now < self.dueAt()) return;
+      if (self.phase === 'waiting') attempt();
+      else if (self.phase === 'live') tickLive();
+      else dead(`no session within ${connectTimeoutMs} ms`);
+    },
+  };
 
-  return {
-    get phase() {
-      return phase;
-    },
-    get failures() {
-      return phase === 'live' ? 0 : failures;
-    },
-    get retryAt() {
-      return retryAt;
-    },
-    get liveSince() {
-      return liveSince;
-    },
-    get transport() {
-      return transport;
-    },
-    step(input, now) {
+  const self: Machine = {
+    phase: 'idle',
+    failures: 0,
+    retryAt: 0,
+    liveSince: 0,
+    step(input, at) {
+      now = at;
       actions = [];
-      take(input, now);
+      (on[input.on] as (input: Input) => void)(input);
       return actions;
     },
     dueAt() {
-      if (phase === 'waiting') return retryAt;
-      if (phase === 'live') return Math.min(pingAt, pongBy, renewAt);
-      return phase === 'idle' || phase === 'failed' ? Infinity : deadline;
+      if (self.phase === 'waiting') return self.retryAt;
+      if (self.phase === 'live') return Math.min(pingAt, pongBy, renewAt);
+      return /^idle|failed/.test(self.phase) ? Infinity : deadline;
     },
   };
+  return self;
 }

@@ -1,25 +1,23 @@
 // Publications on their way to the log: first in, first out, each with a key under which the server logs it once however often it
-// is sent. Pure; client.ts sends them.
+// is sent. Pure; publishing.ts sends them.
 
 import { RoomcastError } from './fault.js';
-import type { Published } from './types.js';
+import type { ClientOptions, Published } from './types.js';
 
 export interface Item {
   /** The command's data as JSON text, so that what the caller changes later changes nothing here. */
   readonly text: string;
   readonly bytes: number;
-  readonly done: (published: Published) => void;
-  readonly failed: (fault: RoomcastError) => void;
+  done(published: Published): void;
+  failed(fault: RoomcastError): void;
+  underWay?: boolean;
 }
 
 export interface Outbox {
-  readonly length: number;
-  /** The texts, oldest first. */
-  texts(): string[];
+  /** Oldest first. */
+  items: Item[];
   /** Queues an item, or says why not. */
   offer(item: Item): RoomcastError | undefined;
-  /** What a page before this one left behind goes first. */
-  restore(items: readonly Item[]): void;
   /** The next to be sent, if it may be now. */
   next(now: number): Item | undefined;
   /** Answered for good: it is done with. */
@@ -30,68 +28,46 @@ export interface Outbox {
   lost(): Item[];
   /** When `next` has something again. */
   dueAt(): number;
-  clear(): Item[];
+  /** Nothing of it is wanted any more. */
+  fail(fault: RoomcastError): void;
 }
 
-export interface OutboxLimits {
-  itemsMax: number;
-  bytesMax: number;
-  window: number;
-}
+export type OutboxOptions = Pick<ClientOptions, 'outboxMax' | 'outboxBytesMax' | 'publishWindow'>;
 
-export function createOutbox({ itemsMax, bytesMax, window }: OutboxLimits): Outbox {
-  let items: Item[] = [];
-  let bytes = 0;
+export function createOutbox({ outboxMax = 1_000, outboxBytesMax = 2 ** 20, publishWindow = 1 }: OutboxOptions): Outbox {
   let retryAt = 0;
-  const underWay = new Set<Item>();
-  const waiting = () => items.find((item) => !underWay.has(item));
-  return {
-    get length() {
-      return items.length;
-    },
-    texts: () => items.map((item) => item.text),
+  const underWay = () => self.items.filter((item) => item.underWay);
+  const next = () => (underWay().length < publishWindow ? self.items.find((item) => !item.underWay) : undefined);
+  const self: Outbox = {
+    items: [],
     offer(item) {
-      if (items.length >= itemsMax || bytes + item.bytes > bytesMax) {
-        return new RoomcastError('QUEUE_FULL', `${items.length} publications with ${bytes} bytes wait to be sent; let some of them through first`);
-      }
-      items.push(item);
-      bytes += item.bytes;
-      return undefined;
-    },
-    restore(kept) {
-      items = [...kept, ...items];
-      for (const item of kept) bytes += item.bytes;
+      const bytes = self.items.reduce((sum, other) => sum + other.bytes, item.bytes);
+      if (self.items.length >= outboxMax || bytes > outboxBytesMax) return new RoomcastError('QUEUE_FULL', 'too much waits to be published');
+      self.items.push(item);
+      return;
     },
     next(now) {
-      if (underWay.size >= window || now < retryAt) return undefined;
-      const item = waiting();
-      if (item) underWay.add(item);
+      const item = now < retryAt ? undefined : next();
+      if (item) item.underWay = true;
       return item;
     },
     remove(item) {
-      const index = items.indexOf(item);
-      if (index < 0) return;
-      items.splice(index, 1);
-      bytes -= item.bytes;
-      underWay.delete(item);
+      self.items = self.items.filter((other) => other !== item);
     },
     retry(item, at) {
-      underWay.delete(item);
+      item.underWay = false;
       retryAt = at;
     },
     lost() {
-      const sent = [...underWay];
-      underWay.clear();
+      const sent = underWay();
+      for (const item of sent) item.underWay = false;
       retryAt = 0;
       return sent;
     },
-    dueAt: () => (underWay.size < window && waiting() ? retryAt : Infinity),
-    clear() {
-      const gone = items;
-      items = [];
-      bytes = 0;
-      underWay.clear();
-      return gone;
+    dueAt: () => (next() ? retryAt : Infinity),
+    fail(fault) {
+      for (const item of self.items.splice(0)) item.failed(fault);
     },
   };
+  return self;
 }

@@ -3,28 +3,16 @@
 
 const SYSTEM_CHANNELS = /^(org|user)$/;
 
+const LONG_FORM = /^([^:]+):org(:[^:]+)(:dept(:[^:]+))?(:queue(:[^:]+))?/;
+
 /** Spells a room or pattern as the server does: the long form becomes the short one, `all` becomes `*`, a needless `**` goes. */
 export function canonical(written: string): string {
-  let segments = written.split(':');
-  if (segments[1] === 'org' && segments.length > 2) segments = shorten(segments);
-  let rest = segments.at(-1) === '**';
-  if (rest) segments.pop();
-  if (segments[0] === 'all') {
-    segments[0] = '*';
-    rest ||= !segments.includes('*', 1);
-  }
-  return segments.join(':') + (rest && segments.includes('*') ? ':**' : '');
-}
-
-/** `kpi:org:acme:dept:sales:queue:support` to `kpi:acme:sales:support`. A queue without a department may lie in any. */
-function shorten([channel, , org, ...rest]: string[]): string[] {
-  const short = [channel!, org!];
-  if (rest[0] === 'dept' && rest.length > 1) short.push(rest.splice(0, 2)[1]!);
-  if (rest[0] === 'queue' && rest.length > 1) {
-    if (short.length === 2) short.push('*');
-    short.push(rest.splice(0, 2)[1]!);
-  }
-  return [...short, ...rest];
+  // A queue without a department may lie in any.
+  const short = written.replace(LONG_FORM, (_, channel, org, _d, dept, _q, queue = '') => channel + org + (dept ?? (queue && ':*')) + queue);
+  const bare = short.replace(/:\*\*$/, '');
+  const pattern = bare.replace(/^all:/, '*:');
+  const rest = bare !== short || (pattern !== bare && !/:\*(:|$)/.test(bare));
+  return pattern + (rest && /(^|:)\*(:|$)/.test(pattern) ? ':**' : '');
 }
 
 /** Whether a publication into `room` reaches a subscription on the canonical `pattern`; with `cascade` it also reaches what lies below. */
@@ -45,7 +33,6 @@ export function reaches(pattern: string, room: string, cascade = false): boolean
 
 /** Makes a test for events from a name or a wildcard: `kpi:update`, `kpi:*`, `activity.*`, `*`. */
 export function eventTest(pattern: string): (event: string) => boolean {
-  const source = pattern.replace(/[^*\w]/g, '\\$&').replace(/\*+/g, '.*');
-  const test = new RegExp(`^${source}$`);
-  return (event) => test.test(event);
+  const prefix = pattern.replace(/\*$/, '');
+  return (event) => (prefix === pattern ? event === pattern : event.startsWith(prefix));
 }

@@ -1,27 +1,25 @@
 // What the client is subscribed to: uses of the same room share one subscription on the server. Decides which commands bring the
-// server's side in line with what is wanted; pure, client.ts sends them.
+// server's side in line with what is wanted; pure, subscribing.ts sends them.
 
 import { backoffMs } from './backoff.js';
+import { ASKED_TOO_MUCH } from './fault.js';
 import type { RoomcastError } from './fault.js';
 import { canonical, reaches } from './pattern.js';
 import type { Position } from './types.js';
 
 /** Rooms that fit into one command. */
 const ROOMS_MAX = 256;
-const RETRY = { baseMs: 1_000, capMs: 30_000 };
-/** What asking again does not mend. Unknown codes are like failures of the server. */
-const FINAL = /^(UNAUTHORIZED|AUTH_FAILED|INVALID_\w+|SUBSCRIPTION_FAILED|ROOM_NOT_FOUND)$/;
 
 /** One subscription on the server. `U` is what the uses of it are. */
 export interface Room<U> {
   /** As it was first written, which is what the server is asked for. */
   readonly written: string;
-  /** As the server spells it. */
-  pattern: string;
+  /** In canonical form, as the server spells it. */
+  readonly pattern: string;
   readonly uses: Set<U>;
   /** To be replayed from, until the server has confirmed. */
   since: Position | undefined;
-  /** Counts rooms as they come; tells whether a use was there when a publication came first. */
+  /** Counts rooms as they come; tells whether one was there when a publication came first. */
   readonly born: number;
   /** It was made to see the past. */
   readonly replays: boolean;
@@ -40,143 +38,102 @@ export interface Room<U> {
 export interface RoomsCommand<U> {
   event: 'subscribe' | 'unsubscribe';
   data: { rooms: string[]; since?: Position | undefined };
-  rooms: Room<U>[];
+  named: Room<U>[];
 }
 
 export interface Rooms<U> {
-  readonly born: number;
+  /** How many there have been. */
+  born: number;
   add(written: string, use: U, since?: Position): Room<U>;
-  /** Rooms for `authenticate`, which continue from the client's position. Others follow by `plan`. */
-  resume(position: Position | null, all: boolean, kept: readonly string[]): Room<U>[];
-  /** The server confirmed these, as it spells them. */
-  confirm(rooms: readonly Room<U>[], spelled: readonly string[]): void;
-  /** Refused: answers with those that are given up. */
-  refuse(rooms: readonly Room<U>[], fault: RoomcastError, now: number, chance: number): Room<U>[];
-  released(rooms: readonly Room<U>[]): void;
-  /** The server ended these by itself. */
-  end(spelled: readonly string[]): Room<U>[];
+  all(): Room<U>[];
+  /** Rooms for `authenticate`, which go on from the client's position; all the others follow by `plan`. */
+  resume(position: Position | null, together: boolean, kept: readonly string[]): Room<U>[];
+  /** The server confirmed these. */
+  confirm(named: readonly Room<U>[]): void;
+  /** The server refused these; answers with those that are given up. */
+  refuse(named: readonly Room<U>[], fault: RoomcastError, now: number, chance: number): readonly Room<U>[];
+  /** The server has let these go. */
+  release(named: readonly Room<U>[]): void;
+  forget(gone: readonly Room<U>[]): void;
   /** The connection is gone. */
   lost(): void;
   plan(now: number): RoomsCommand<U>[];
   /** When `plan` has something to do again. */
   dueAt(): number;
-  active(): Room<U>[];
   reached(room: string, cascade: boolean): Room<U>[];
-  held(): string[];
-  clear(): Room<U>[];
 }
 
 export function createRooms<U>(): Rooms<U> {
   const rooms = new Map<string, Room<U>>();
-  let born = 0;
-
   const all = () => [...rooms.values()];
-  const idle = (room: Room<U>) => !room.busy && room.uses.size > 0 && !room.live;
+  /** What the server has differs from what is wanted. */
+  const due = (now: number) => all().filter((room) => !room.busy && room.live === !room.uses.size && room.retryAt <= now);
+
+  function mark(named: readonly Room<U>[], state: Partial<Room<U>>) {
+    for (const room of named) Object.assign(room, state);
+  }
 
   function forget(gone: readonly Room<U>[]) {
-    for (const room of gone) for (const [key, kept] of rooms) if (kept === room) rooms.delete(key);
+    for (const { pattern } of gone) rooms.delete(pattern);
   }
 
-  function command(event: 'subscribe' | 'unsubscribe', named: Room<U>[]): RoomsCommand<U> {
-    for (const room of named) room.busy = true;
-    const written = named.map((room) => (event === 'subscribe' ? room.written : room.pattern));
-    return { event, data: { rooms: written, since: named[0]!.since }, rooms: named };
-  }
-
-  /** One command for all that may stand in the same one. */
-  function commands(event: 'subscribe' | 'unsubscribe', named: Room<U>[]): RoomsCommand<U>[] {
-    const groups = new Map<unknown, Room<U>[]>();
-    for (const room of named) {
-      const key = room.alone ? room : room.since;
-      groups.set(key, [...(groups.get(key) ?? []), room]);
-    }
-    const made: RoomsCommand<U>[] = [];
-    for (const group of groups.values()) while (group.length) made.push(command(event, group.splice(0, ROOMS_MAX)));
-    return made;
-  }
-
-  return {
-    get born() {
-      return born;
-    },
+  const self: Rooms<U> = {
+    born: 0,
+    all,
+    forget,
     add(written, use, since) {
       const pattern = canonical(written);
       let room = rooms.get(pattern);
       if (!room) {
         const state = { held: false, live: false, busy: false, alone: false, refusals: 0, retryAt: 0 };
-        room = { written, pattern, uses: new Set(), since, born: ++born, replays: since !== undefined, ...state };
+        room = { written, pattern, uses: new Set(), since, born: ++self.born, replays: !!since, ...state };
         rooms.set(pattern, room);
       }
       room.uses.add(use);
       return room;
     },
     resume(position, together, kept) {
-      if (position === null) return [];
-      for (const room of all()) room.held ||= room.since === undefined && kept.includes(room.pattern);
-      const held = all().filter((room) => room.held);
-      const resumed = together ? held.slice(0, ROOMS_MAX) : [];
-      for (const room of held.slice(resumed.length)) {
-        room.since = position;
-        room.held = false;
-      }
-      for (const room of resumed) room.busy = true;
+      if (!position) return [];
+      const held = all().filter((room) => room.held || (!room.since && kept.includes(room.pattern)));
+      const resumed = held.slice(0, together ? ROOMS_MAX : 0);
+      mark(resumed, { busy: true });
+      mark(held.slice(resumed.length), { since: position, held: false });
       return resumed;
     },
-    confirm(confirmed, spelled) {
-      confirmed.forEach((room, index) => {
-        if (spelled.length === confirmed.length) room.pattern = spelled[index]!;
-        room.live = room.held = true;
-        room.busy = room.alone = false;
-        room.since = undefined;
-        room.refusals = 0;
-      });
-    },
-    refuse(refused, fault, now, chance) {
-      for (const room of refused) room.busy = false;
-      const final = FINAL.test(fault.code);
-      if (refused.length > 1 && (final || fault.code === 'ROOM_FULL')) {
-        for (const room of refused) room.alone = true;
-        return [];
-      }
-      if (final) {
-        forget(refused);
-        return [...refused];
-      }
-      for (const room of refused) {
+    confirm: (named) => mark(named, { live: true, held: true, busy: false, alone: false, since: undefined, refusals: 0 }),
+    refuse(named, fault, now, chance) {
+      mark(named, { busy: false });
+      const tooMuch = ASKED_TOO_MUCH.test(fault.code);
+      if (named.length > 1 && tooMuch) mark(named, { alone: true });
+      else if (tooMuch && fault.code !== 'ROOM_FULL') {
+        forget(named);
+        return named;
+      } else {
         // Not at once even the first time: the server has just said no.
-        room.retryAt = now + backoffMs(++room.refusals + 1, RETRY, fault.retryAfterMs ?? 0, chance);
+        for (const room of named) room.retryAt = now + backoffMs(++room.refusals + 1, {}, fault.retryAfterMs, chance);
       }
       return [];
     },
-    released(named) {
-      for (const room of named) room.busy = room.live = room.held = false;
-    },
-    end(spelled) {
-      const ended = all().filter((room) => spelled.includes(room.pattern));
-      forget(ended);
-      return ended;
-    },
+    release: (named) => mark(named, { live: false, held: false, busy: false }),
     lost() {
-      for (const room of all()) {
-        room.busy = room.live = room.alone = false;
-        room.retryAt = 0;
-      }
-      forget(all().filter((room) => room.uses.size === 0));
+      mark(all(), { live: false, busy: false, alone: false, retryAt: 0 });
+      forget(all().filter((room) => !room.uses.size));
     },
     plan(now) {
-      forget(all().filter((room) => room.uses.size === 0 && !room.live && !room.busy));
-      const unused = all().filter((room) => room.live && !room.busy && room.uses.size === 0);
-      const wanted = all().filter((room) => idle(room) && room.retryAt <= now);
-      return [...commands('unsubscribe', unused), ...commands('subscribe', wanted)];
+      forget(all().filter((room) => !room.uses.size && !room.busy && !room.live));
+      const made: RoomsCommand<U>[] = [];
+      for (let rest = due(now), first; (first = rest[0]); ) {
+        const { live, alone, since } = first;
+        // One command for all that may stand in the same one.
+        const named = rest.filter((room) => room === first || (!alone && !room.alone && room.live === live && room.since === since)).slice(0, ROOMS_MAX);
+        mark(named, { busy: true });
+        made.push({ event: live ? 'unsubscribe' : 'subscribe', data: { rooms: named.map((room) => room.written), since }, named });
+        rest = rest.filter((room) => !room.busy);
+      }
+      return made;
     },
-    dueAt: () => Math.min(...all().filter(idle).map((room) => room.retryAt)),
-    active: () => all().filter((room) => room.live),
-    reached: (room, cascade) => all().filter((entry) => entry.live && reaches(entry.pattern, room, cascade)),
-    held: () => all().filter((room) => room.held).map((room) => room.pattern),
-    clear() {
-      const gone = all();
-      rooms.clear();
-      return gone;
-    },
+    dueAt: () => Math.min(...due(Infinity).map((room) => room.retryAt)),
+    reached: (name, cascade) => all().filter((room) => room.live && reaches(room.pattern, name, cascade)),
   };
+  return self;
 }

@@ -6,7 +6,7 @@ import { RoomcastError } from './fault.js';
 import { safely } from './listeners.js';
 import type { Listeners } from './listeners.js';
 import { eventTest } from './pattern.js';
-import type { SubscribedData } from './protocol.js';
+import type { SubscribedData } from './protocol.generated.js';
 import type { Room, Rooms, RoomsCommand } from './rooms.js';
 import type { Gap, Handler, Position, SubscribeOptions, Subscription, SubscriptionStatus } from './types.js';
 
@@ -19,7 +19,7 @@ export interface Use {
   handler: Handler;
   options: SubscribeOptions;
   /** It is over, and how. */
-  over: SubscriptionStatus | undefined;
+  over?: SubscriptionStatus;
   active(): void;
   failed(fault: RoomcastError): void;
 }
@@ -28,109 +28,100 @@ interface Parts {
   env: Environment;
   rooms: Rooms<Use>;
   listeners: Listeners;
-  connection(): Connection;
+  connection: Connection;
   /** Has `flush` called soon. */
   changed(): void;
   moved(position: Position | null): void;
 }
 
 export interface Subscribing {
-  subscribe(written: string, handler: Handler, options: SubscribeOptions): Subscription;
+  subscribe(written: string, handler: Handler, options?: SubscribeOptions): Subscription;
   /** Sends what is due; only while a session stands. */
   flush(): void;
-  confirm(confirmed: readonly Room<Use>[], spelled: readonly string[]): void;
-  end(rooms: readonly Room<Use>[], over: SubscriptionStatus, fault: RoomcastError): void;
+  confirm(named: readonly Room<Use>[]): void;
+  /** These are over; `silent` where the application itself wanted it. */
+  end(named: readonly Room<Use>[], over: SubscriptionStatus, fault: RoomcastError, silent?: boolean): void;
   gap(gap: Gap): void;
 }
 
 export function createSubscribing({ env, rooms, listeners, connection, changed, moved }: Parts): Subscribing {
-  function subscribe(written: string, handler: Handler, options: SubscribeOptions): Subscription {
-    let active!: () => void;
-    let failed!: (fault: RoomcastError) => void;
-    const ready = new Promise<void>((resolve, reject) => {
-      active = resolve;
-      failed = reject;
-    });
+  function subscribe(written: string, handler: Handler, options: SubscribeOptions = {}): Subscription {
+    const use = { takes: eventTest(options.event ?? '*'), handler, options } as Use;
+    const ready = new Promise<void>((active, failed) => Object.assign(use, { active, failed }));
     // Whoever does not wait for it is told by onError.
     ready.catch(() => {});
-    const use: Use = { takes: eventTest(options.event ?? '*'), handler, options, over: undefined, active, failed };
     const room = rooms.add(written, use, options.since);
-    if (room.live) active();
+    if (room.live) use.active();
     changed();
     return {
-      get room() {
-        return room.pattern;
-      },
+      room: room.pattern,
       get status() {
         return use.over ?? (room.live ? 'active' : 'pending');
       },
       ready,
       unsubscribe() {
-        if (use.over) return;
+        if (!room.uses.delete(use)) return;
         use.over = 'ended';
-        room.uses.delete(use);
-        failed(new RoomcastError('SUBSCRIPTION_FAILED', `${room.pattern}: unsubscribed before the server had answered`));
+        use.failed(new RoomcastError('SUBSCRIPTION_FAILED', `${room.pattern}: unsubscribed before the answer`));
         changed();
       },
     };
   }
 
-  function confirm(confirmed: readonly Room<Use>[], spelled: readonly string[]) {
-    rooms.confirm(confirmed, spelled);
-    for (const room of confirmed) for (const use of room.uses) use.active();
+  function confirm(named: readonly Room<Use>[]) {
+    rooms.confirm(named);
+    for (const { uses } of named) for (const use of uses) use.active();
   }
 
-  function end(ended: readonly Room<Use>[], over: SubscriptionStatus, fault: RoomcastError) {
-    for (const { uses } of ended) {
-      for (const use of [...uses]) {
+  function end(named: readonly Room<Use>[], over: SubscriptionStatus, fault: RoomcastError, silent = false) {
+    rooms.forget(named);
+    for (const { uses } of named) {
+      const ended = [...uses];
+      uses.clear();
+      for (const use of ended) {
         use.over = over;
         use.failed(fault);
-        const { onError } = use.options;
-        if (onError) safely(env, () => onError(fault));
-        else listeners.emit('error', fault);
+        if (!silent) tell(fault, use.options);
       }
-      uses.clear();
     }
   }
 
-  function send(command: RoomsCommand<Use>) {
-    connection().call(command.event, command.data, ANSWER_MS, (fault, data) => {
+  function tell(fault: RoomcastError, { onError }: SubscribeOptions) {
+    if (onError) safely(env, () => onError(fault));
+    else listeners.emit('error', fault);
+  }
+
+  function send({ event, data, named }: RoomsCommand<Use>) {
+    const answered = (fault: RoomcastError | undefined, answer: unknown) => {
       if (fault?.code === 'DISCONNECTED') return;
       // Nothing is known of what the server has: a new connection begins from what is.
-      if (fault?.code === 'TIMEOUT') return connection().cut(fault);
-      if (command.event === 'unsubscribe') released(command, fault);
-      else if (fault) refused(command, fault);
+      if (fault?.code === 'TIMEOUT') return connection.cut(fault);
+      if (event === 'unsubscribe' && (!fault || fault.code === 'ROOM_NOT_FOUND')) rooms.release(named);
+      else if (fault) refused(named, fault);
       else {
-        const { rooms: spelled, position } = data as SubscribedData;
-        moved(position);
-        confirm(command.rooms, spelled);
+        moved((answer as SubscribedData).position);
+        confirm(named);
       }
       changed();
-    });
+    };
+    connection.call(event, JSON.stringify(data), answered, ANSWER_MS);
   }
 
-  function released({ rooms: named }: RoomsCommand<Use>, fault: RoomcastError | null) {
-    if (fault && fault.code !== 'ROOM_NOT_FOUND') rooms.refuse(named, fault, env.now(), env.random());
-    else rooms.released(named);
-  }
-
-  function refused({ rooms: named }: RoomsCommand<Use>, fault: RoomcastError) {
+  function refused(named: readonly Room<Use>[], fault: RoomcastError) {
     const given = rooms.refuse(named, fault, env.now(), env.random());
     end(given, 'failed', fault);
     // One that is asked for again stays pending, and somebody may want to know why.
-    if (!given.length && named.length === 1) listeners.emit('error', fault);
+    if (!given.length && named.length < 2) listeners.emit('error', fault);
   }
 
   return {
     subscribe,
     confirm,
     end,
-    flush() {
-      for (const command of rooms.plan(env.now())) send(command);
-    },
+    flush: () => rooms.plan(env.now()).forEach(send),
     gap(gap) {
-      for (const room of rooms.active()) {
-        for (const { options } of [...room.uses]) if (options.onGap) safely(env, () => options.onGap!(gap));
+      for (const { live, uses } of rooms.all()) {
+        for (const { options } of live ? [...uses] : []) safely(env, () => options.onGap?.(gap));
       }
       listeners.emit('gap', gap);
     },

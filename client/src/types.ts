@@ -40,7 +40,7 @@ export type Unsubscribe = () => void;
 export type Handler<T = unknown> = (publication: Publication<T>) => void;
 
 export interface SubscribeOptions {
-  /** Only publications whose event matches, such as `kpi:update`, `kpi:*`, `activity.*`. */
+  /** Only publications whose event matches, such as `kpi:update`; a `*` at its end stands for any rest: `kpi:*`, `activity.*`. */
   event?: string;
   /** Replays what came after this position first. */
   since?: Position;
@@ -132,8 +132,8 @@ export interface ClientOptions {
   token: TokenSource;
   /** Default true: connects when made. */
   autoConnect?: boolean;
-  /** In the order of preference; default `[webSocket()]`. */
-  transports?: readonly Transport[];
+  /** Default `webSocket()`; `fallback(webSocket(), sse(), longPoll())` where proxies stand in the way. */
+  transport?: Transport;
   backoff?: BackoffOptions;
   /** Default 30,000. */
   heartbeatIntervalMs?: number;
@@ -151,12 +151,31 @@ export interface ClientOptions {
   publishWindow?: number;
   /** Ids remembered to deliver nothing twice. Default 16,384. */
   seenMax?: number;
-  /** Keeps position and outbox over a reload of the page, for the same user and org; for instance `sessionStorage`. */
-  storage?: StateStorage;
-  /** Distinguishes clients that share a storage. Default `roomcast`. */
-  storageKey?: string;
+  /** Keeps position and outbox over a reload of the page, for the same user and org: `keepIn(sessionStorage)`. */
+  keep?: Keeper;
   /** Acknowledges publications that ask for it once their handlers have returned. Default true. */
   autoAck?: boolean;
+}
+
+/** What is kept over a reload of the page. */
+export interface KeptState {
+  /** The user and org it belongs to. */
+  who: string;
+  position: Position | null;
+  /** What the client was subscribed to. */
+  rooms: readonly string[];
+  /** Data of `publish` commands that were not answered, as JSON texts. */
+  outbox: readonly string[];
+}
+
+/** Keeps a client's state over a reload of the page. */
+export interface Keeper {
+  /** What was kept with a token for the same subject; it counts only if the server then confirms whose it is. */
+  recall(token: string): KeptState | undefined;
+  /** Gives the outbox that was kept for a user and org, once. */
+  claim(who: string): readonly string[];
+  /** `null` forgets everything. */
+  save(state: KeptState | null): void;
 }
 
 /** The part of the Web Storage API that the client uses. */
@@ -208,7 +227,9 @@ export interface Health {
 export interface Statistics {
   connects: number;
   reconnects: number;
+  /** Messages of any kind. */
   received: number;
+  /** Their length in characters of JSON. */
   receivedBytes: number;
   replayed: number;
   /** Publications that came again and were dropped. */
@@ -216,7 +237,9 @@ export interface Statistics {
   gaps: number;
   sent: number;
   sentBytes: number;
+  /** Publications that the server has logged. */
   published: number;
+  /** Publications in the outbox. */
   queued: number;
   /** Milliseconds since the session stood, `null` without one. */
   connectedMs: number | null;
@@ -253,6 +276,7 @@ export interface Transport {
   readonly name: string;
   /** Answers whether this environment can do it at all. */
   supported(): boolean;
+  /** Tells nothing before it has returned, and may throw. */
   open(url: string, events: TransportEvents): TransportConnection;
 }
 

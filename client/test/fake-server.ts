@@ -52,7 +52,7 @@ export function createWorld({ seed = 1 } = {}): World {
     reported,
     sign: (sign) => [...watchers].forEach((tell) => tell(sign)),
     client: (options = {}) =>
-      createClientIn(environment, { url: 'ws://fake/ws', token: () => server.token(), transports: [fakeTransport(server)], ...options }),
+      createClientIn(environment, { url: 'ws://fake/ws', token: () => server.token(), transport: fakeTransport(server), ...options }),
     settle: (ms = 50) => clock.advance(ms),
   };
 }

@@ -224,6 +224,18 @@ describe('reconnects and refusals', () => {
     expect(here.members[0]?.status).toBe('busy');
   });
 
+  test('tells what was wanted meanwhile when something was refused', async () => {
+    const here = presence<number>(client, lobby, { enter: {} });
+    await world.settle();
+    world.server.refuse = ({ event, data }) => (event === 'presence:update' && data?.state === 1 ? { code: 'INVALID_MESSAGE' } : undefined);
+    const first = here.update({ state: 1 });
+    await Promise.resolve();
+    const second = here.update({ state: 2 });
+    await world.settle();
+    await Promise.all([first, second]);
+    expect(here.members[0]?.state).toBe(2);
+  });
+
   test('asks again after the wait that a busy server names', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     vi.spyOn(Math, 'random').mockReturnValue(0);

@@ -111,7 +111,7 @@ export type Severity = 'warning' | 'critical';
 
 /** `alert:triggered`, `alert:escalated` and `alert:resolved` into `alerts:<org>:<dept>:<queue>`. */
 export interface AlertNotice extends Stamped {
-  alert_id: string;
+  id: string;
   rule: AlertRule;
   severity: Severity;
   value: number;
@@ -121,7 +121,7 @@ export interface AlertNotice extends Stamped {
 
 /** `alert:acknowledged`, published by a page into the alert's room. */
 export interface AlertAcknowledgement {
-  alert_id: string;
+  id: string;
   severity: Severity;
-  by: string;
+  acknowledged_by: string;
 }

@@ -21,8 +21,8 @@ export interface Use {
 /** What the server knows of this client. Each connection begins with a new one, by which late answers are recognised. */
 interface Told {
   self: Self | null;
-  /** Not sent again until something else is wanted. */
-  refused: Self | null;
+  /** What was not taken, and why; it is sent again only when somebody asks for it. */
+  refused: { self: Self | null; fault: RoomcastFault } | null;
   telling: boolean;
   watching: boolean;
 }
@@ -78,6 +78,7 @@ export class Attendance {
   add(use: Use): void {
     this.#uses.delete(use);
     this.#uses.add(use);
+    this.#told.refused = null;
     this.#plan();
   }
 
@@ -113,7 +114,8 @@ export class Attendance {
     const self = [...this.#uses].reduce<Self | null>((latest, use) => use.self ?? latest, null);
     if (told.telling) return;
     if (same(self, told.self)) this.#settle(null);
-    else if (!told.refused || !same(self, told.refused)) this.#tell(told, self);
+    else if (told.refused && same(self, told.refused.self)) this.#settle(told.refused.fault);
+    else this.#tell(told, self);
   }
 
   #refusal(session: Session): RoomcastFault | null {
@@ -134,10 +136,10 @@ export class Attendance {
       },
       (reason: unknown) => {
         told.telling = false;
-        const refusal = this.#final(told, reason);
-        if (!refusal) return;
-        told.refused = self;
-        this.#settle(refusal);
+        const fault = this.#final(told, reason);
+        if (!fault) return;
+        told.refused = { self, fault };
+        this.#plan();
       },
     );
   }
@@ -164,7 +166,7 @@ export class Attendance {
   }
 
   #take(diff: Diff): void {
-    if (diff.room !== this.#room || !this.#told.watching) return;
+    if (diff.room !== this.#room) return;
     if (!this.#roster.diff(diff)) this.#watch(this.#told);
     this.#changed();
   }

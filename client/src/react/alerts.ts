@@ -3,7 +3,7 @@
 import { RoomcastError } from '../index.js';
 import type { Client, Publication, Published } from '../types.js';
 import type { Alert } from './payloads.js';
-import { inChannel, useRooms } from './rooms.js';
+import { useRooms } from './rooms.js';
 import type { Fold, RoomIds, RoomOptions, RoomsView } from './rooms.js';
 
 export type AlertStatus = 'triggered' | 'escalated' | 'acknowledged' | 'resolved';
@@ -101,5 +101,5 @@ function keep<T extends { id: string }>(client: Client, changed: () => void, ale
  */
 export function useAlertNotifications<T extends { id: string } = Alert>(options: AlertsOptions = {}): Alerts<T> {
   const { alertsMax = 100 } = options;
-  return useRooms(inChannel('alerts', options), options, (client, changed) => keep<T>(client, changed, alertsMax), alertsMax);
+  return useRooms({ ...options, channels: ['alerts'] }, options, (client, changed) => keep<T>(client, changed, alertsMax));
 }

@@ -73,5 +73,5 @@ export const useChannel = <T = unknown>(room: string, handler: Handler<T>, optio
 /** The last publications of a room, and how to publish into it. */
 export function useRealtimeChannel<T = unknown>(room: string, options: ChannelOptions = {}): Kept<T> & RoomsView & ChannelActions {
   const { historyMax = 100 } = options;
-  return useRooms(room, options, (client) => keep<T>(client, room, historyMax), historyMax);
+  return useRooms(room, options, (client) => keep<T>(client, room, historyMax));
 }

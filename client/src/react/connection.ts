@@ -1,7 +1,6 @@
 // The connection itself: its state, its quality, and how to steer it.
 
 import type { Client, ClientEvents, ConnectionState, Health, RoomcastFault, Session } from '../types.js';
-import { useClient } from './provider.js';
 import { useStore } from './store.js';
 
 export interface Connection {
@@ -16,9 +15,8 @@ export interface Connection {
 const away = { state: 'disconnected', isConnected: false, session: null, fault: null, quality: 'offline', latencyMs: null } as const;
 
 function useLook<V extends { state: ConnectionState }>(look: (client: Client) => V, ...events: readonly (keyof ClientEvents)[]): V {
-  const client = useClient();
   return useStore<V>(
-    (changed) => {
+    (client, changed) => {
       let shown = look(client);
       const renew = () => {
         shown = look(client);
@@ -33,7 +31,7 @@ function useLook<V extends { state: ConnectionState }>(look: (client: Client) =>
         },
       };
     },
-    [client],
+    '',
     'microtask',
     away,
   );

@@ -2,7 +2,6 @@
 
 import { RoomcastError } from '../index.js';
 import type { Client, RoomcastFault, Unsubscribe } from '../types.js';
-import { useClient } from './provider.js';
 import { useStore } from './store.js';
 
 interface Handle {
@@ -26,18 +25,17 @@ export interface HandleView {
   fault: RoomcastFault | null;
 }
 
-/** `keys` name all that `makeUse` depends on. `opened` answers the handle, and throws while there is none. */
+/** `key` names all that `makeUse` depends on. `opened` answers the handle, and throws while there is none. */
 export function useHandle<H extends Handle, V extends object>(
   enabled: boolean,
   makeUse: (opened: () => H) => Use<H, V>,
-  ...keys: readonly unknown[]
+  key: readonly unknown[],
 ): V & HandleView {
-  const client = useClient();
   return useStore(
-    (changed) => {
+    (client, changed) => {
       let handle: H | undefined;
       const use = makeUse(() => {
-        if (!handle) throw new RoomcastError('DISCONNECTED', 'not enabled, or not shown yet');
+        if (!handle) throw new RoomcastError('DISCONNECTED', 'the hook is not enabled, or its component not shown yet');
         return handle;
       });
       return {
@@ -53,6 +51,6 @@ export function useHandle<H extends Handle, V extends object>(
         },
       };
     },
-    [client, enabled, ...keys],
+    JSON.stringify([enabled, key]),
   );
 }

@@ -1,6 +1,7 @@
 // The entry `@roomcast/client/react`: hooks and components over one shared client.
 
-export { RoomcastProvider, useClient } from './provider.js';
+export { useClient } from './client.js';
+export { RoomcastProvider } from './provider.js';
 export type { RoomcastProviderProps } from './provider.js';
 export { useWebSocket, useWebSocketHealth } from './connection.js';
 export type { Connection } from './connection.js';

@@ -35,8 +35,7 @@ export function useRealtimePresence<S = unknown>(room: string, options: Realtime
         look: (handle) => ({ members: handle ? handle.members : nobody, update }),
       };
     },
-    room,
-    !enter,
+    [room, !enter],
   );
   const { update } = shown;
   useEffect(() => {

@@ -1,12 +1,11 @@
 // The one client that all hooks below share.
 
-import { createContext, createElement, useContext, useEffect, useRef, useState } from 'react';
+import { createElement, useEffect, useRef, useState } from 'react';
 import type { ReactElement, ReactNode } from 'react';
 import { createClient } from '../index.js';
 import type { Client, ClientOptions, Transport } from '../types.js';
+import { ClientContext } from './client.js';
 import { useLatest } from './store.js';
-
-const ClientContext = createContext<Client | null>(null);
 
 /** While rendering on a server nothing connects, and there may be nothing to connect with. */
 const onServer: Transport = {
@@ -41,8 +40,8 @@ function OwnClient({ options, children }: { options: ClientOptions; children?: R
       const now = latest.current.token;
       return typeof now === 'string' ? now : now(why);
     };
-    const transports = typeof window === 'undefined' ? [onServer] : options.transports;
-    return createClient({ ...options, transports, token: typeof token === 'string' ? token : current, autoConnect: false });
+    const transport = typeof window === 'undefined' ? onServer : options.transport;
+    return createClient({ ...options, transport, token: typeof token === 'string' ? token : current, autoConnect: false });
   });
   const shown = useRef(false);
   useEffect(() => {
@@ -55,15 +54,4 @@ function OwnClient({ options, children }: { options: ClientOptions; children?: R
     };
   }, [client, latest]);
   return createElement(ClientContext.Provider, { value: client }, children);
-}
-
-/**
- * The client of the nearest `RoomcastProvider`.
- *
- * @throws when there is none
- */
-export function useClient(): Client {
-  const client = useContext(ClientContext);
-  if (!client) throw new Error('no roomcast client: wrap this in <RoomcastProvider client={…}> or <RoomcastProvider options={…}>');
-  return client;
 }

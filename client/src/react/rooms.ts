@@ -3,7 +3,6 @@
 import type { RefObject } from 'react';
 import { RoomcastError } from '../index.js';
 import type { Client, Gap, Publication, RoomcastFault, Subscription, SubscriptionStatus } from '../types.js';
-import { useClient } from './provider.js';
 import { useLatest, useStore } from './store.js';
 import type { Batch, Source } from './store.js';
 
@@ -58,36 +57,25 @@ export function roomsOf(target: Target, sessionOrg?: string): readonly string[] 
   if (!('channels' in target)) return target;
   const { channels, organizationId = sessionOrg, departmentId, queueName } = target;
   const ids = [organizationId, departmentId || (queueName && '*'), queueName].filter(Boolean);
-  if (ids.some((id) => id?.includes(':'))) throw new RoomcastError('INVALID_ROOM', `an id has a colon: ${ids.join(' ')}`);
+  const wrong = ids.find((id) => id?.includes(':'));
+  if (wrong) throw new RoomcastError('INVALID_ROOM', `"${wrong}" has a colon: give ids one by one`);
   return organizationId ? channels.map((channel) => [channel, ...ids].join(':')) : [];
 }
 
-/** Picks the ids out of a hook's options. */
-export const inChannel = (channel: string, { organizationId, departmentId, queueName }: RoomIds): Target => ({
-  channels: [channel],
-  organizationId,
-  departmentId,
-  queueName,
-});
-
 /**
- * Subscribes while the component is shown, and shows what a fold keeps. `keys` name all that `makeFold` depends on; it gets a function
- * to call when its view has changed by itself.
+ * Subscribes while the component is shown, and shows what a fold keeps. It begins anew when the target or an option has changed,
+ * other than a function. `makeFold` gets a function to call when its view has changed by itself.
  */
 export function useRooms<V extends object>(
   target: Target,
   options: RoomOptions,
   makeFold: (client: Client, changed: () => void) => Fold<V>,
-  ...keys: readonly number[]
 ): V & RoomsView {
-  const client = useClient();
   const latest = useLatest(options);
-  const { enabled = true, event, since, batch } = options;
-  return useStore(
-    (changed) => watch(client, enabled ? target : null, latest, makeFold, changed),
-    [client, JSON.stringify([target, enabled, event, since, batch, keys])],
-    batch,
-  );
+  const room = options.enabled === false ? null : target;
+  // Functions are not in the JSON text.
+  const key = JSON.stringify([target, options]);
+  return useStore((client, changed) => watch(client, room, latest, makeFold, changed), key, options.batch);
 }
 
 function watch<V extends object>(
@@ -97,6 +85,8 @@ function watch<V extends object>(
   makeFold: (client: Client, changed: () => void) => Fold<V>,
   changed: () => void,
 ): Source<V & RoomsView> {
+  // An id that is no segment is told while rendering, where it comes from.
+  if (target) roomsOf(target);
   let subscriptions: readonly Subscription[] = [];
   let gap: Gap | null = null;
   let fault: RoomcastFault | null = null;
@@ -135,8 +125,8 @@ function watch<V extends object>(
     if (!target || (subscriptions[0] && !has('ended'))) return;
     leave();
     const { event, since } = latest.current;
-    const options = { event, since, onGap, onError };
-    subscriptions = roomsOf(target, client.session?.organizationId).map((room) => client.subscribe(room, take, options));
+    const rooms = roomsOf(target, client.session?.organizationId);
+    subscriptions = rooms.map((room) => client.subscribe(room, take, { event, since, onGap, onError }));
     subscriptions.forEach(({ ready }) => ready.then(changed, changed));
   };
   return {

@@ -6,6 +6,8 @@ import type { HTMLAttributes, ReactElement } from 'react';
 import type { ConnectionQuality, ConnectionState } from '../types.js';
 import { useWebSocket, useWebSocketHealth } from './connection.js';
 
+const polite = { role: 'status', 'aria-live': 'polite' } as const;
+
 const words: Record<ConnectionState, string> = {
   connected: 'Connected',
   connecting: 'Connecting…',
@@ -24,8 +26,7 @@ export interface ConnectionStatusProps extends HTMLAttributes<HTMLElement> {
 /** Says how the connection stands, and tells screen readers when that changes. Children follow the words. */
 export function ConnectionStatus({ labels, children, ...rest }: ConnectionStatusProps): ReactElement {
   const { state } = useWebSocket();
-  const props = { role: 'status', 'aria-live': 'polite', 'data-state': state, ...rest } as const;
-  return createElement('span', props, labels?.[state] ?? words[state], children);
+  return createElement('span', { ...polite, 'data-state': state, ...rest }, labels?.[state] ?? words[state], children);
 }
 
 export interface RealtimeIndicatorProps extends HTMLAttributes<HTMLElement> {
@@ -38,13 +39,12 @@ export interface RealtimeIndicatorProps extends HTMLAttributes<HTMLElement> {
 /** A dot and a word for how live the page is. */
 export function RealtimeIndicator({ labels, showLatency, ...rest }: RealtimeIndicatorProps): ReactElement {
   const { state, quality, latencyMs } = useWebSocketHealth();
-  const props = { role: 'status', 'aria-live': 'polite', 'data-state': state, 'data-quality': quality, ...rest } as const;
-  const latency = showLatency && latencyMs !== null ? ` ${Math.round(latencyMs)} ms` : null;
+  const silent = (text: string) => createElement('span', { 'aria-hidden': true }, text);
   return createElement(
     'span',
-    props,
-    createElement('span', { 'aria-hidden': true }, '● '),
+    { ...polite, 'data-state': state, 'data-quality': quality, ...rest },
+    silent('● '),
     labels?.[quality] ?? qualities[quality],
-    latency && createElement('span', { 'aria-hidden': true }, latency),
+    showLatency && latencyMs !== null && silent(` ${Math.round(latencyMs)} ms`),
   );
 }

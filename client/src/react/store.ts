@@ -2,6 +2,8 @@
 
 import { useInsertionEffect, useMemo, useRef, useSyncExternalStore } from 'react';
 import type { RefObject } from 'react';
+import type { Client } from '../types.js';
+import { useClient } from './client.js';
 
 /** When a component hears of changes: `frame` is once per animation frame, or at once on hidden pages, which have no frames. */
 export type Batch = 'frame' | 'microtask';
@@ -53,16 +55,17 @@ function createStore<V extends object>(make: (changed: () => void) => Source<V>,
 }
 
 /**
- * Shows a source, and makes it anew only when a key has changed. `away` is how a view begins on a server and while hydrating, whatever
- * the page has come to meanwhile.
+ * Shows a source, and makes it anew only when the client or `key` has changed; so `key` names all that `make` depends on. `away` is how
+ * a view begins on a server and while hydrating, whatever the page has come to meanwhile.
  */
 export function useStore<V extends object>(
-  make: (changed: () => void) => Source<V>,
-  keys: readonly unknown[],
+  make: (client: Client, changed: () => void) => Source<V>,
+  key?: string,
   batch?: Batch,
   away?: object,
 ): V {
-  const store = useMemo(() => createStore(make, batch, away), keys);
+  const client = useClient();
+  const store = useMemo(() => createStore<V>((changed) => make(client, changed), batch, away), [client, key]);
   return useSyncExternalStore(store.subscribe, store.read, store.readOnServer);
 }
 

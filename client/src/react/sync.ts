@@ -18,7 +18,7 @@ const nothing: readonly never[] = [];
 
 /** Mirrors the collection in a room of the channel `sync`, and writes to it. Components that show the same one share it. */
 export function useRealtimeSync<T = unknown>(room: string, options: RealtimeSyncOptions = {}): RealtimeSync<T> {
-  const { enabled = true, optimistic, itemsMax, writesMax } = options;
+  const { enabled = true } = options;
   return useHandle<Collection<T>, Omit<RealtimeSync<T>, keyof HandleView>>(
     enabled,
     (opened) => {
@@ -33,9 +33,6 @@ export function useRealtimeSync<T = unknown>(room: string, options: RealtimeSync
         look: (handle) => ({ items: handle ? handle.items : nothing, ...actions }),
       };
     },
-    room,
-    optimistic,
-    itemsMax,
-    writesMax,
+    [room, options],
   );
 }

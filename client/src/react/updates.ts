@@ -2,7 +2,7 @@
 
 import type { Publication } from '../types.js';
 import type { AttendanceUpdate, BacklogUpdate, KpiUpdate } from './payloads.js';
-import { inChannel, useRooms } from './rooms.js';
+import { useRooms } from './rooms.js';
 import type { Fold, RoomIds, RoomOptions, RoomsView } from './rooms.js';
 
 export interface UpdatesOptions extends RoomIds, RoomOptions {
@@ -52,7 +52,7 @@ function keep<T>(historyMax: number, roomsMax: number): Fold<Kept<T>> {
 
 function useUpdates<T>(channel: string, options: UpdatesOptions): Updates<T> {
   const { historyMax = 100, roomsMax = 1_000 } = options;
-  return useRooms(inChannel(channel, options), options, () => keep<T>(historyMax, roomsMax), historyMax, roomsMax);
+  return useRooms({ ...options, channels: [channel] }, options, () => keep<T>(historyMax, roomsMax));
 }
 
 /**

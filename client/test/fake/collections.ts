@@ -46,8 +46,8 @@ export class FakeCollections {
     server.commands.set('sync:write', (data) => ({ event: 'sync:written', data: this.write(roomOf(data), data as unknown as Write) }));
   }
 
-  keysIn(room: string): string[] {
-    return [...this.stored(room).items.keys()];
+  itemsIn(room: string): Item[] {
+    return [...this.stored(room).items.values()];
   }
 
   /** A write by anybody. */

@@ -1,6 +1,7 @@
 // @vitest-environment jsdom
 import { act, cleanup, render, renderHook, screen } from '@testing-library/react';
 import { createElement, StrictMode } from 'react';
+import { renderToString } from 'react-dom/server';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ClientOptions, Transport } from '../../src/index.js';
 import {
@@ -107,7 +108,7 @@ describe('RoomcastProvider', () => {
 
   test('makes a client, one connection in StrictMode, and ends it when it goes', async () => {
     const { urls, closed, transport } = counting();
-    const options: ClientOptions = { url: 'ws://fake/ws', token: 'token', transports: [transport] };
+    const options: ClientOptions = { url: 'ws://fake/ws', token: 'token', transport };
     const seen = vi.fn();
     const Page = () => (seen(useClient()), null);
     const page = createElement(StrictMode, null, createElement(RoomcastProvider, { options }, createElement(Page)));
@@ -126,7 +127,7 @@ describe('RoomcastProvider', () => {
     const first = vi.fn(async () => 'first');
     const second = vi.fn(async () => 'second');
     const provide = (url: string, token: ClientOptions['token']) =>
-      createElement(RoomcastProvider, { options: { url, token, transports: [transport] } });
+      createElement(RoomcastProvider, { options: { url, token, transport } });
     const { rerender } = render(provide('ws://one', first));
     await settle();
     rerender(provide('ws://one', second));
@@ -147,9 +148,22 @@ describe('RoomcastProvider', () => {
 
   test('does not connect with autoConnect off', async () => {
     const { urls, transport } = counting();
-    render(createElement(RoomcastProvider, { options: { url: 'ws://fake', token: 'token', autoConnect: false, transports: [transport] } }));
+    render(createElement(RoomcastProvider, { options: { url: 'ws://fake', token: 'token', autoConnect: false, transport } }));
     await settle();
     expect(urls).toEqual([]);
+  });
+
+  test('hydrates what a server rendered, though the client has connected meanwhile', async () => {
+    await stage.play();
+    const complaints = vi.spyOn(console, 'error');
+    const page = createElement(RoomcastProvider, { client: stage.shared }, createElement(ConnectionStatus), createElement(RealtimeIndicator));
+    const container = document.createElement('div');
+    container.innerHTML = renderToString(page);
+    expect(container.textContent).toBe('Disconnected● Offline');
+    render(page, { container, hydrate: true });
+    await stage.play();
+    expect(container.textContent).toBe('Connected● Live');
+    expect(complaints).not.toHaveBeenCalled();
   });
 
   test('says what it needs', () => {

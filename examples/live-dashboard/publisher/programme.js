@@ -79,6 +79,6 @@ function checked(day, { agent, department, present }, org) {
 /** @param {Day} day @param {Desk} desk @param {string} event @param {Alert} alert @param {string} org @returns {Publication} */
 function alert(day, desk, event, { id, rule, severity, value, threshold, sinceS }, org) {
   /** @type {AlertNotice} */
-  const data = { ...day.stamp(), alert_id: id, rule, severity, value: Math.round(value * 1000) / 1000, threshold, since_s: sinceS };
+  const data = { ...day.stamp(), id, rule, severity, value: Math.round(value * 1000) / 1000, threshold, since_s: sinceS };
   return { room: room('alerts', org, desk), event, data, priority: 'high' };
 }

@@ -8,10 +8,12 @@ import { nothing } from './tally.js';
 /** Calls below which shares say nothing. */
 const CALLS_MIN = 20;
 
+/** What rules look at. @typedef {Pick<KpiUpdate, 'longest_wait_s' | 'staffing' | 'recent'>} Situation */
+
 /**
  * @typedef {object} Rule
  * @property {AlertRule} name
- * @property {(kpi: KpiUpdate) => number | null} measure `null` while it says nothing.
+ * @property {(situation: Situation) => number | null} measure `null` while it says nothing.
  * @property {number} warning
  * @property {number} critical Below `warning` where less is worse.
  * @property {number} clear
@@ -43,11 +45,11 @@ export class Alerts {
     return [...this.#open.values()];
   }
 
-  /** @param {KpiUpdate} kpi @returns {Change[]} */
-  judge(kpi) {
+  /** @param {Situation} situation @param {number} timeS @returns {Change[]} */
+  judge(situation, timeS) {
     return RULES.flatMap((rule) => {
-      const value = rule.measure(kpi);
-      const change = value === null ? null : this.#judge(rule, value, kpi.time_s);
+      const value = rule.measure(situation);
+      const change = value === null ? null : this.#judge(rule, value, timeS);
       return change === null ? [] : [change];
     });
   }
@@ -101,7 +103,7 @@ function share(part, { answered, abandoned }) {
   return calls < CALLS_MIN ? null : part / calls;
 }
 
-/** Agents on the phone by what the forecast asks for; small teams are spared, where one break is half of them. @param {KpiUpdate} kpi */
+/** Agents on the phone by what the forecast asks for; small teams are spared, where one break is half of them. @param {Situation} situation */
 function staffed({ staffing }) {
   const there = staffing.available + staffing.on_call + staffing.after_call;
   return staffing.required < 4 ? null : there / staffing.required;

@@ -60,10 +60,8 @@ export class Day {
   kpi({ queue }) {
     return {
       ...this.stamp(),
+      ...this.#situation(queue),
       waiting: queue.waiting,
-      longest_wait_s: queue.longestWaitS(this.timeS),
-      staffing: queue.staffing(this.timeS),
-      recent: rounded(queue.tally.recent(RECENT_MINUTES)),
       today: rounded(queue.tally.today()),
     };
   }
@@ -94,6 +92,15 @@ export class Day {
     return { day: this.date, time_s: this.timeS };
   }
 
+  /** @param {Queue} queue */
+  #situation(queue) {
+    return {
+      longest_wait_s: queue.longestWaitS(this.timeS),
+      staffing: queue.staffing(this.timeS),
+      recent: rounded(queue.tally.recent(RECENT_MINUTES)),
+    };
+  }
+
   #second() {
     for (const desk of this.desks) {
       const { queue, written } = desk;
@@ -101,7 +108,7 @@ export class Day {
       queue.step(this.timeS);
       written.step(this.timeS, queue.agents.filter(({ doing }) => doing === 'available').length);
       this.#noteChecks(queue, before);
-      if (this.timeS % 60 === 0) this.alertChanges.push(...desk.alerts.judge(this.kpi(desk)).map((change) => ({ desk, change })));
+      if (this.timeS % 60 === 0) this.alertChanges.push(...desk.alerts.judge(this.#situation(queue), this.timeS).map((change) => ({ desk, change })));
     }
     this.timeS += 1;
   }
@@ -116,10 +123,10 @@ export class Day {
 
 /** One or two stretches of unforeseen calls, as after a mailing or an outage. @param {Random} random @returns {Surge[]} */
 function surges(random) {
-  const count = random.happens(0.55) ? 2 : 1;
+  const count = random.happens(0.4) ? 2 : 1;
   return Array.from({ length: count }, () => {
     const fromS = random.between(OPENS_S + 1800, CLOSES_S - 7200);
-    return { fromS, toS: fromS + random.between(1200, 3000), factor: random.between(1.35, 1.9) };
+    return { fromS, toS: fromS + random.between(1200, 3000), factor: random.between(1.3, 1.7) };
   });
 }
 

@@ -13,9 +13,9 @@ const HOUR_S = 3600;
 /** The shifts, and which share of the day's greatest need each of them brings. Part-timers carry the morning's peak. */
 const SHIFTS = [
   { fromS: OPENS_S, hours: 8.5, share: 0.42 },
-  { fromS: OPENS_S, hours: 5, share: 0.3 },
-  { fromS: 9.5 * HOUR_S, hours: 4.5, share: 0.34 },
-  { fromS: CLOSES_S - 8 * HOUR_S, hours: 8, share: 0.52 },
+  { fromS: OPENS_S, hours: 5, share: 0.36 },
+  { fromS: 9.5 * HOUR_S, hours: 4.5, share: 0.42 },
+  { fromS: CLOSES_S - 8 * HOUR_S, hours: 8, share: 0.56 },
 ];
 
 /** A short break, and on long days lunch and another short one; now and then a training. @param {number} fromS @param {number} hours @param {number} stagger From 0 to 1. @param {Random} random */

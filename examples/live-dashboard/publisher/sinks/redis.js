@@ -13,6 +13,7 @@ const BY_FUNCTION = /^(kpi|alert):/;
 /** @implements {Sink} */
 export class RedisSink {
   #client;
+  #opening;
 
   /** @param {string} url @param {string} prefix What the gateway's keys begin with, `rc` by default. */
   constructor(url, prefix) {
@@ -25,12 +26,12 @@ export class RedisSink {
     });
     // What goes wrong is told by the commands that fail; without a listener the first lost connection would end the process.
     this.#client.on('error', () => {});
-    this.#client.connect().catch(() => {});
+    this.#opening = this.#client.connect().catch(() => {});
   }
 
   /** @param {readonly NumberedPublication[]} batch */
   async publish(batch) {
-    if (!this.#client.isReady) throw new Error('Redis cannot be reached');
+    if (!this.#client.isReady) await within(TIMEOUT_MS, this.#opening);
     const sent = batch.map((publication) => this.#client.sendCommand(this.#command(publication)).then(accepted, outcome));
     return within(TIMEOUT_MS, Promise.all(sent));
   }
@@ -58,7 +59,7 @@ function outcome(error) {
   return message.startsWith('REFUSED') ? { refused: message } : 'retry';
 }
 
-/** @template T @param {number} ms @param {Promise<T>} promise @returns {Promise<T>} */
+/** @template T @param {number} ms @param {Promise<T>} promise @returns {Promise<T>} The same, unless it takes too long. */
 async function within(ms, promise) {
   /** @type {NodeJS.Timeout | undefined} */
   let timer;

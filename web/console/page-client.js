@@ -35,7 +35,7 @@ export class PageClient {
       url,
       token: (why) => this.#credentials.give(why),
       autoConnect: false,
-      transports: [this.#carrier],
+      transport: this.#carrier,
       backoff: { attemptsMax: Infinity },
       heartbeatIntervalMs: PING_INTERVAL_MS,
     });

@@ -57,7 +57,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
         keptRooms = kept.rooms;
       }
       if (ask === 'renewal') return {};
-      resumed = rooms.resume(self.position, ask === 'rooms', keptRooms);
+      resumed = rooms.resume(self.position, ask, keptRooms);
       if (ask === 'nothing') return {};
       return { rooms: resumed.length ? resumed.map((room) => room.written) : undefined, since: self.position ?? undefined };
     },

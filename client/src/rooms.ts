@@ -4,6 +4,7 @@
 import { backoffMs } from './backoff.js';
 import { ASKED_TOO_MUCH } from './fault.js';
 import type { RoomcastError } from './fault.js';
+import type { Ask } from './machine.js';
 import { canonical, reaches } from './pattern.js';
 import type { Position } from './types.js';
 
@@ -47,7 +48,7 @@ export interface Rooms<U> {
   add(written: string, use: U, since?: Position): Room<U>;
   all(): Room<U>[];
   /** Rooms for `authenticate`, which go on from the client's position; all the others follow by `plan`. */
-  resume(position: Position | null, together: boolean, kept: readonly string[]): Room<U>[];
+  resume(position: Position | null, ask: Ask, kept: readonly string[]): Room<U>[];
   /** The server confirmed these. */
   confirm(named: readonly Room<U>[]): void;
   /** The server refused these; answers with those that are given up. */
@@ -92,12 +93,14 @@ export function createRooms<U>(): Rooms<U> {
       room.uses.add(use);
       return room;
     },
-    resume(position, together, kept) {
+    resume(position, ask, kept) {
       if (!position) return [];
       const held = all().filter((room) => room.held || (!room.since && kept.includes(room.pattern)));
-      const resumed = held.slice(0, together ? ROOMS_MAX : 0);
+      const resumed = held.slice(0, ask === 'rooms' ? ROOMS_MAX : 0);
       mark(resumed, { busy: true });
       mark(held.slice(resumed.length), { since: position, held: false });
+      // A position that the server does not take is of no use to any of them.
+      if (ask === 'nothing') mark(all().filter((room) => room.since === position), { since: undefined });
       return resumed;
     },
     confirm: (named) => mark(named, { live: true, held: true, busy: false, alone: false, since: undefined, refusals: 0 }),

@@ -120,9 +120,7 @@ export function createSubscribing({ env, rooms, listeners, connection, changed, 
     end,
     flush: () => rooms.plan(env.now()).forEach(send),
     gap(gap) {
-      for (const { live, uses } of rooms.all()) {
-        for (const { options } of live ? [...uses] : []) safely(env, () => options.onGap?.(gap));
-      }
+      for (const { uses } of rooms.all()) for (const { options } of [...uses]) safely(env, () => options.onGap?.(gap));
       listeners.emit('gap', gap);
     },
   };

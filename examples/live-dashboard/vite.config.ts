@@ -22,5 +22,5 @@ export default defineConfig({
     // The page asks for /ws at its own address. So its origin is the host that the gateway sees, and nothing need be allowed there.
     proxy: { '/ws': { target: process.env.ROOMCAST_GATEWAY ?? 'http://127.0.0.1:8080', ws: true } },
   },
-  test: { include: ['publisher/test/*.test.js', 'src/**/*.test.ts'] },
+  test: { include: ['publisher/test/*.test.js', 'src/**/*.test.ts', 'start/*.test.js'] },
 });

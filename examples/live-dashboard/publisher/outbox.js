@@ -8,7 +8,7 @@ const BATCH_MAX = 100;
 const PAUSE_FIRST_MS = 250;
 const PAUSE_MAX_MS = 5_000;
 
-/** One outcome for each publication of the batch, in order. @typedef {'accepted' | 'retry' | { refused: string }} Outcome */
+/** One outcome for each publication of the batch, in order. @typedef {'accepted' | { later: string } | { refused: string }} Outcome */
 /** @typedef {{ publish(batch: readonly NumberedPublication[]): Promise<Outcome[]>, close(): Promise<void> }} Sink Throws where nothing is known of the whole batch. */
 
 /** Retrying cannot help: the credentials or the room are wrong. */
@@ -54,12 +54,13 @@ export class Outbox {
   /** @param {readonly NumberedPublication[]} batch @param {readonly Outcome[]} outcomes */
   #settle(batch, outcomes) {
     const keep = batch.filter((_, index) => outcomes[index] !== 'accepted');
-    const refusal = outcomes.findIndex((outcome) => typeof outcome === 'object');
-    const refused = outcomes[refusal];
-    if (typeof refused === 'object') throw new Refused(`${batch[refusal]?.event} into ${batch[refusal]?.room}: ${refused.refused}`);
+    outcomes.forEach((outcome, index) => {
+      if (outcome !== 'accepted' && 'refused' in outcome) throw new Refused(`${batch[index]?.event} into ${batch[index]?.room}: ${outcome.refused}`);
+    });
     this.#pending.splice(0, batch.length, ...keep);
     const accepted = batch.length - keep.length;
-    if (keep.length > 0) return this.#fail(accepted, 'not everything was accepted');
+    const later = outcomes.find((outcome) => outcome !== 'accepted' && 'later' in outcome);
+    if (typeof later === 'object' && 'later' in later) return this.#fail(accepted, later.later);
     this.#failures = 0;
     return { accepted, trouble: null, pauseMs: 0 };
   }

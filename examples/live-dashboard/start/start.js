@@ -28,7 +28,8 @@ async function oneAddress(gateways) {
 
 /** @param {string} target @param {number} port */
 async function servePage(target, port) {
-  const page = await createServer({ root: ROOT, logLevel: 'error', server: { port, proxy: { '/ws': { target, ws: true } } } });
+  // The page tells by itself when it cannot connect; the proxy would tell it again at every attempt.
+  const page = await createServer({ root: ROOT, logLevel: 'silent', server: { port, proxy: { '/ws': { target, ws: true } } } });
   await page.listen();
   return page;
 }

@@ -12,7 +12,7 @@ const AGE_LIMITS_S = [HOUR_S, 4 * HOUR_S, 24 * HOUR_S];
 /** Cases that a queue holds at most; beyond it the oldest are closed unread, as in real life. */
 const CASES_MAX = 500;
 /** Share of a free agent's time that goes into cases. */
-const ATTENTION = 0.55;
+const ATTENTION = 0.35;
 
 export class Written {
   /** When each open case came in, oldest first; negative for earlier days. @type {number[]} */

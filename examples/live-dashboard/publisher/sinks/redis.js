@@ -56,7 +56,7 @@ const accepted = () => 'accepted';
 /** Only a refusal of the function is final; all else (no node has loaded it yet, Redis is loading, full, a replica) passes. @param {unknown} error @returns {Outcome} */
 function outcome(error) {
   const message = error instanceof Error ? error.message : String(error);
-  return message.startsWith('REFUSED') ? { refused: message } : 'retry';
+  return message.startsWith('REFUSED') ? { refused: message } : { later: `Redis: ${message}` };
 }
 
 /** @template T @param {number} ms @param {Promise<T>} promise @returns {Promise<T>} The same, unless it takes too long. */

@@ -22,18 +22,30 @@ export class RestSink {
 
   /** @param {readonly NumberedPublication[]} batch */
   async publish(batch) {
-    const response = await fetch(this.#address, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ publications: batch.map(asRequest) }),
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
+    const response = await this.#post({ publications: batch.map(asRequest) });
     const answer = await response.json();
     if (!response.ok) throw failure(this.#address, response.status, answer);
     return answer.results.map(outcome);
   }
 
   async close() {}
+
+  /** @param {object} body */
+  async #post(body) {
+    const headers = { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json' };
+    try {
+      return await fetch(this.#address, { method: 'POST', headers, body: JSON.stringify(body), signal: AbortSignal.timeout(TIMEOUT_MS) });
+    } catch (error) {
+      throw new Error(`${this.#address.origin} cannot be reached (${reason(error)})`, { cause: error });
+    }
+  }
+}
+
+/** What `fetch` hides behind "fetch failed". @param {unknown} error */
+function reason(error) {
+  if (!(error instanceof Error)) return String(error);
+  const { cause } = error;
+  return cause instanceof Error && 'code' in cause ? String(cause.code) : error.message;
 }
 
 /** @param {NumberedPublication} publication */
@@ -44,7 +56,8 @@ function asRequest({ room, event, data, priority, key }) {
 /** @param {{ code?: string, detail?: string }} result @returns {Outcome} */
 function outcome({ code, detail }) {
   if (code === undefined) return 'accepted';
-  return PASSING.has(code) ? 'retry' : { refused: `${code}: ${detail}` };
+  const message = `${code}: ${detail}`;
+  return PASSING.has(code) ? { later: message } : { refused: message };
 }
 
 /** @param {URL} address @param {number} status @param {{ code?: string, detail?: string }} problem */

@@ -81,10 +81,10 @@ describe('the outbox', () => {
   });
 
   it('keeps only what was not accepted', async () => {
-    const sink = new Recording([() => ['accepted', 'retry', 'accepted']]);
+    const sink = new Recording([() => ['accepted', { later: 'full' }, 'accepted']]);
     const outbox = new Outbox(sink, 100);
     outbox.add(some(3));
-    expect(await outbox.send(10)).toMatchObject({ accepted: 2 });
+    expect(await outbox.send(10)).toMatchObject({ accepted: 2, trouble: 'full' });
     await outbox.send(10);
     expect(sink.batches[1]?.map(({ data }) => data.seq)).toEqual([2]);
   });
@@ -123,7 +123,7 @@ describe('a run', () => {
   }
 
   it('publishes every number of every room, in order, whatever fails in between', async () => {
-    const sink = new Recording([away, (batch) => batch.map((_, index) => (index % 3 === 0 ? 'retry' : 'accepted')), away]);
+    const sink = new Recording([away, (batch) => batch.map((_, index) => (index % 3 === 0 ? { later: 'full' } : 'accepted')), away]);
     const accepted = await run(plan, sink, world(30_000));
     const keys = new Set(sink.batches.flat().map(({ key }) => key));
     expect(accepted).toBeGreaterThan(100);

@@ -62,7 +62,7 @@ describe('the store', () => {
     store.receive(publication(2, true));
     store.receive(publication(3));
     draw();
-    expect(store.shown().outage).toEqual({ phase: 'caughtUp', awayMs: 2_500, replayed: 1, missing: 0 });
+    expect(store.shown().outage).toEqual({ phase: 'caughtUp', awayMs: 2_500, replayed: 1, missing: 0, gaps: 0 });
     expect(store.shown().dashboard.strip.cells.map(({ kind }) => kind)).toEqual(['live', 'cut', 'replayed', 'live']);
   });
 

@@ -16,6 +16,8 @@ export interface Figures {
 export const SERVICE_LEVEL_TARGET = 0.8;
 /** More of the calls lost than this is worth a look. */
 export const ABANDONMENT_LIMIT = 0.1;
+/** Who waits for longer than this is about to give up. */
+export const LONG_WAIT_S = 180;
 /** Above it agents have no breath left between two calls. */
 export const OCCUPANCY_LIMIT = 0.9;
 

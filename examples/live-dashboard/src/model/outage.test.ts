@@ -3,7 +3,7 @@ import type { Outage } from './outage.ts';
 import { NO_OUTAGE, connectionChanged, publicationsCame } from './outage.ts';
 import { EMPTY_STRIP } from './strip.ts';
 
-const strip = (received: number, replayed: number, missing = 0) => ({ ...EMPTY_STRIP, received, replayed, missing });
+const strip = (received: number, replayed: number, missing = 0, gaps = 0) => ({ ...EMPTY_STRIP, received, replayed, missing, gaps });
 const away = connectionChanged(NO_OUTAGE, 'reconnecting', strip(10, 2), 1_000);
 const back = connectionChanged(away, 'connected', strip(10, 2), 4_000);
 
@@ -20,10 +20,10 @@ describe('an outage', () => {
   it('is over with the first live publication after the replayed ones', () => {
     const replaying = publicationsCame(back, strip(15, 7));
     expect(replaying.phase).toBe('catchingUp');
-    expect(publicationsCame(replaying, strip(16, 7))).toEqual<Outage>({ phase: 'caughtUp', awayMs: 3_000, replayed: 5, missing: 0 });
+    expect(publicationsCame(replaying, strip(16, 7))).toEqual<Outage>({ phase: 'caughtUp', awayMs: 3_000, replayed: 5, missing: 0, gaps: 0 });
   });
 
   it('tells what it cost', () => {
-    expect(publicationsCame(back, strip(12, 3, 4))).toMatchObject({ phase: 'caughtUp', replayed: 1, missing: 4 });
+    expect(publicationsCame(back, strip(12, 3, 4, 1))).toMatchObject({ phase: 'caughtUp', replayed: 1, missing: 4, gaps: 1 });
   });
 });

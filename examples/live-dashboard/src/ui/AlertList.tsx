@@ -1,6 +1,7 @@
 import type { RoomcastFault } from '@roomcast/client';
 import { useClient, useWebSocket } from '@roomcast/client/react';
 import { useState } from 'react';
+import { useLastSession } from '../connection/useLastSession.ts';
 import type { AlertAcknowledgement, AlertRule } from '../../shapes.ts';
 import type { Alert } from '../model/alerts.ts';
 import { clock, duration, percent, plural, title } from '../model/format.ts';
@@ -58,7 +59,8 @@ function AlertItem({ alert }: { alert: Alert }) {
 /** The acknowledgement comes back as a publication like any other, and only that changes the alert: so all pages agree. */
 function Acknowledge({ alert }: { alert: Alert }) {
   const client = useClient();
-  const { session, state } = useWebSocket();
+  const session = useLastSession();
+  const { state } = useWebSocket();
   const [sent, setSent] = useState(false);
   const [fault, setFault] = useState<RoomcastFault | null>(null);
   const acknowledge = () => {

@@ -20,7 +20,7 @@ export function BacklogPanel({ queues }: { queues: readonly QueueState[] }) {
               {backlog.ages.map((count, age) => count > 0 && <i key={AGES[age]} data-age={age} style={{ width: `${(count / most) * 100}%` }} title={`${count} ${AGES[age]}`} />)}
             </span>
             <b>{whole(backlog.open)}</b>
-            <small>oldest {old(backlog.oldest_s)}</small>
+            <small>{backlog.open === 0 ? '' : `oldest ${old(backlog.oldest_s)}`}</small>
           </li>
         ))}
       </ul>

@@ -43,11 +43,11 @@ export function Console({ onSignOut }: { onSignOut: () => void }) {
             <BacklogPanel queues={view.queues} />
             {scope.department !== null && <AgentTable presence={view.presence} clockS={dashboard.clock?.timeS ?? 0} />}
           </div>
-          <div className="column chart-column"><Charts queues={view.queues} clockS={dashboard.clock?.timeS ?? null} /></div>
           <div className="column people-column">
             <AlertList alerts={view.alerts} />
             <AttendancePanel presence={view.presence} />
           </div>
+          <div className="column chart-column"><Charts queues={view.queues} clockS={dashboard.clock?.timeS ?? null} /></div>
         </div>
       </main>
     </>

@@ -1,5 +1,6 @@
 import { useWebSocket, useWebSocketHealth } from '@roomcast/client/react';
 import { useState } from 'react';
+import { useLastSession } from '../connection/useLastSession.ts';
 import { clock as timeOfDay, title } from '../model/format.ts';
 import type { Scope } from '../model/scope.ts';
 import { WHOLE_ORG, fragmentOf } from '../model/scope.ts';
@@ -28,7 +29,7 @@ export function Header({ scope, clock, onSignOut }: Props) {
 
 /** Where one is, and the way back up. */
 function Path({ scope }: { scope: Scope }) {
-  const { session } = useWebSocket();
+  const session = useLastSession();
   const steps = [
     { name: session?.organizationId ?? 'org', scope: WHOLE_ORG },
     ...(scope.department === null ? [] : [{ name: title(scope.department), scope: { ...scope, queue: null } }]),

@@ -28,6 +28,7 @@ export function LogPanel({ strip, outage, refusal }: Props) {
           <Counter name="gaps" count={strip.gaps} />
         </dl>
       </div>
+      <p className="sr-only" role="status">{announcement(outage)}</p>
       <Cells cells={strip.cells} label={verdict(strip)} />
       <Legend />
     </section>
@@ -49,11 +50,10 @@ function Notice({ strip, outage, refusal }: Props) {
   if (state === 'error') return <p className="notice bad" role="alert" data-notice="refused"><b aria-hidden="true">✕</b>{fault?.code ?? 'Refused'}: {fault?.message ?? 'the gateway gave no reason'}. Sign out and connect with another token.</p>;
   if (refusal !== null) return <p className="notice bad" role="alert" data-notice="refused"><b aria-hidden="true">✕</b>{refusal.code}: {refusal.message}</p>;
   if (outage.phase === 'away') return <Away />;
-  if (strip.received === 0) return <p className="notice" role="status" data-notice="waiting">{state === 'connected' ? 'Connected. Waiting for the first publication.' : 'Connecting.'}</p>;
-  return <p className={strip.missing + strip.gaps > 0 ? 'notice bad' : 'notice good'} role="status" data-notice={outage.phase === 'caughtUp' ? 'caught-up' : 'live'}>{story(strip, outage)}</p>;
+  if (strip.received === 0) return <p className="notice" data-notice="waiting">{state === 'connected' ? 'Connected. Waiting for the first publication.' : 'Connecting.'}</p>;
+  return <p className={strip.missing + strip.gaps > 0 ? 'notice bad' : 'notice good'} data-notice={outage.phase === 'caughtUp' ? 'caught-up' : 'live'}>{story(strip, outage)}</p>;
 }
 
-/** The countdown is not read out, because it would never stop talking. */
 function Away() {
   const client = useClient();
   const [retryInMs, setRetryInMs] = useState(client.health.retryInMs);
@@ -63,7 +63,7 @@ function Away() {
   }, [client]);
   return (
     <div className="notice away" data-notice="reconnecting">
-      <p role="status"><b aria-hidden="true">↻</b>Reconnecting. What you see is how it was when the connection was lost.</p>
+      <p><b aria-hidden="true">↻</b>Reconnecting. What you see is how it was when the connection was lost.</p>
       <span className="countdown">{retryInMs === null ? 'trying now' : `next attempt in ${Math.ceil(retryInMs / 1000)} s`}</span>
       <button type="button" onClick={() => client.retryNow()}>Try now</button>
     </div>
@@ -72,10 +72,21 @@ function Away() {
 
 function story(strip: Strip, outage: Outage) {
   if (outage.phase === 'catchingUp') return <><b aria-hidden="true">↻</b>Connected again, catching up.</>;
-  if (outage.phase !== 'caughtUp') return <><b aria-hidden="true">{strip.missing + strip.gaps > 0 ? '!' : '✓'}</b>{verdict(strip)}</>;
-  const away = Math.max(0.1, Math.round(outage.awayMs / 100) / 10);
-  const rest = outage.missing === 0 ? 'nothing is missing' : `${plural(outage.missing, 'publication is', 'publications are')} missing`;
-  return <><b aria-hidden="true">{outage.missing === 0 ? '✓' : '!'}</b>Caught up after {away} s away: {plural(outage.replayed, 'publication', 'publications')} replayed, {rest}.</>;
+  const sign = strip.missing + strip.gaps > 0 ? '!' : '✓';
+  return <><b aria-hidden="true">{sign}</b>{outage.phase === 'caughtUp' ? ending(outage) : verdict(strip)}</>;
+}
+
+function ending({ awayMs, replayed, missing, gaps }: Extract<Outage, { phase: 'caughtUp' }>): string {
+  const away = Math.max(0.1, Math.round(awayMs / 100) / 10);
+  const rest = missing === 0 ? 'nothing is missing' : `${plural(missing, 'publication is', 'publications are')} missing`;
+  const admitted = gaps === 0 ? '' : ` The gateway admits ${plural(gaps, 'gap', 'gaps')}.`;
+  return `Caught up after ${away} s away: ${plural(replayed, 'publication', 'publications')} replayed, ${rest}.${admitted}`;
+}
+
+/** Read out when it changes. Counts and countdown are not, because they would never stop talking. */
+function announcement(outage: Outage): string {
+  if (outage.phase === 'away') return 'The connection was lost. Reconnecting.';
+  return outage.phase === 'caughtUp' ? ending(outage) : '';
 }
 
 function verdict({ missing, gaps, received }: Strip): string {

@@ -1,6 +1,6 @@
 import { duration, percent, title, whole } from '../model/format.ts';
 import {
-  ABANDONMENT_LIMIT, OCCUPANCY_LIMIT, SERVICE_LEVEL_TARGET, abandonment, answerSpeedS, handleTimeS, occupancy, onPhones, serviceLevel,
+  ABANDONMENT_LIMIT, LONG_WAIT_S, OCCUPANCY_LIMIT, SERVICE_LEVEL_TARGET, abandonment, answerSpeedS, handleTimeS, occupancy, onPhones, serviceLevel,
 } from '../model/measures.ts';
 import type { Figures } from '../model/measures.ts';
 import type { Scope } from '../model/scope.ts';
@@ -23,10 +23,13 @@ const COLUMNS: Column[] = [
     name: 'SL', meaning: 'Service level of the last 30 minutes', text: ({ recent }) => percent(serviceLevel(recent)),
     trouble: ({ recent }) => ((serviceLevel(recent) ?? 1) < SERVICE_LEVEL_TARGET ? 'below target' : null),
   },
-  { name: 'Wait', meaning: 'Calls waiting now', text: ({ waiting }) => whole(waiting) },
   {
-    name: 'Longest', meaning: 'Longest wait now', text: ({ longestWaitS, waiting }) => (waiting === 0 ? '–' : duration(longestWaitS)),
-    trouble: ({ longestWaitS, waiting }) => (waiting > 0 && longestWaitS > 180 ? 'over 3 minutes' : null),
+    name: 'Wait', meaning: 'Calls waiting now', text: ({ waiting }) => whole(waiting),
+    trouble: ({ longestWaitS, waiting }) => (waiting > 0 && longestWaitS > LONG_WAIT_S ? 'one for over 3 minutes' : null),
+  },
+  {
+    name: 'Longest', meaning: 'Longest wait now', spare: true, text: ({ longestWaitS, waiting }) => (waiting === 0 ? '–' : duration(longestWaitS)),
+    trouble: ({ longestWaitS, waiting }) => (waiting > 0 && longestWaitS > LONG_WAIT_S ? 'over 3 minutes' : null),
   },
   { name: 'Answ.', meaning: 'Answered today', spare: true, text: ({ today }) => whole(today.answered) },
   {

@@ -4,7 +4,7 @@ import { useMemo } from 'react';
 import { difference, duration, percent, whole } from '../model/format.ts';
 import type { Figures } from '../model/measures.ts';
 import {
-  ABANDONMENT_LIMIT, OCCUPANCY_LIMIT, SERVICE_LEVEL_TARGET, abandonment, answerSpeedS, handleTimeS, occupancy, onPhones, overForecast, serviceLevel,
+  ABANDONMENT_LIMIT, LONG_WAIT_S, OCCUPANCY_LIMIT, SERVICE_LEVEL_TARGET, abandonment, answerSpeedS, handleTimeS, occupancy, onPhones, overForecast, serviceLevel,
 } from '../model/measures.ts';
 import { combined } from '../model/series.ts';
 import type { QueueState } from '../model/state.ts';
@@ -25,13 +25,13 @@ const above = (value: number | null, limit: number, text: string) => (value !== 
 const MEASURES: Measure[] = [
   {
     name: 'Service level', value: ({ recent }) => serviceLevel(recent), shown: percent,
-    note: ({ today }) => `target 80 %, today ${percent(serviceLevel(today))}`,
+    note: ({ today }) => `today ${percent(serviceLevel(today))}`,
     trouble: ({ recent }) => below(serviceLevel(recent), SERVICE_LEVEL_TARGET, '▼ low'),
   },
   {
     name: 'Waiting now', value: ({ waiting }) => waiting, shown: whole,
     note: ({ longestWaitS, waiting }) => (waiting === 0 ? 'nobody waits' : `longest ${duration(longestWaitS)}`),
-    trouble: ({ waiting, longestWaitS }) => (waiting > 0 ? above(longestWaitS, 180, '▲ long') : null),
+    trouble: ({ waiting, longestWaitS }) => (waiting > 0 ? above(longestWaitS, LONG_WAIT_S, '▲ long') : null),
   },
   {
     name: 'Offered today', value: ({ today }) => today.offered, shown: whole,
@@ -47,7 +47,7 @@ const MEASURES: Measure[] = [
   { name: 'Handle time', value: ({ recent }) => handleTimeS(recent), shown: duration, note: ({ today }) => `today ${duration(handleTimeS(today))}` },
   {
     name: 'Occupancy', value: ({ recent }) => occupancy(recent), shown: percent,
-    note: ({ staffing }) => `${onPhones(staffing)} agents, ${staffing.required} needed`,
+    note: ({ staffing }) => `${onPhones(staffing)} agents for ${staffing.required}`,
     trouble: ({ recent }) => above(occupancy(recent), OCCUPANCY_LIMIT, '▲ high'),
   },
 ];

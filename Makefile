@@ -35,7 +35,7 @@ lint:
 deny: ## Licences, bans, sources and known vulnerabilities of the dependencies.
 	cargo deny check
 
-docs: ## Writes docs/configuration.md and docs/metrics.md anew.
+docs: ## Writes the documents anew that are made from the code.
 	UPDATE_DOCS=1 cargo test --test it docs
 
 image:

@@ -12,6 +12,7 @@ pub mod position;
 pub mod publication;
 pub mod push;
 pub mod room;
+pub mod schema;
 
 pub use code::{Close, CloseCode, Code, Fault};
 pub use codec::Wire;

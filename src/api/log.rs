@@ -169,11 +169,7 @@ impl LogAnswer {
 }
 
 fn wanted(publication: &Publication, pattern: Option<&Pattern>, now_us: u64) -> bool {
-    // As the hub delivers: cascade into the org's own room reaches everyone.
-    let reaches = |pattern: &Pattern| match publication.cascade {
-        true => publication.room.channel() == "org" || pattern.matches_at_or_below(&publication.room),
-        false => pattern.matches(&publication.room),
-    };
+    let reaches = |pattern: &Pattern| pattern.is_reached_by(&publication.room, publication.cascade);
     !publication.expired_at(now_us) && pattern.is_none_or(reaches)
 }
 

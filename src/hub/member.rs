@@ -170,7 +170,7 @@ impl Member {
         }
         let mut wanted = false;
         for subscription in self.subscriptions.iter().filter(|subscription| seq > subscription.from_seq) {
-            if reaches(&subscription.pattern, publication) {
+            if subscription.pattern.is_reached_by(&publication.room, publication.cascade) {
                 if seq <= seam_seq && !subscription.fresh {
                     return false;
                 }
@@ -210,9 +210,4 @@ impl Drop for Member {
             metrics::resumes(ResumeOutcome::Failed).increment(1);
         }
     }
-}
-
-fn reaches(pattern: &Pattern, publication: &Publication) -> bool {
-    let room = &publication.room;
-    if publication.cascade { room.channel() == "org" || pattern.matches_at_or_below(room) } else { pattern.matches(room) }
 }

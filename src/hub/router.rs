@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use smallvec::SmallVec;
 
 use crate::protocol::pattern::{Pattern, Step, step_takes};
-use crate::protocol::room::RoomName;
+use crate::protocol::room::{ORG_CHANNEL, RoomName};
 
 /// A session's place in its org's table.
 pub type Slot = u32;
@@ -101,7 +101,7 @@ impl Router {
         let channel = segments.next().unwrap_or_default();
         segments.next();
         visit_members(&self.root.below, visit);
-        if cascade && channel == "org" {
+        if cascade && channel == ORG_CHANNEL {
             // The org room with cascade is above every channel: it reaches every session of the org.
             return self.root.visit_all(visit);
         }

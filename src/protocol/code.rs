@@ -2,23 +2,37 @@
 
 use std::borrow::Cow;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 
-/// What went wrong, in the words of docs/protocol.md.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+/// What went wrong. More codes may come: treat one that you do not know like `INTERNAL_ERROR`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[schemars(rename = "ErrorCode")]
 pub enum Code {
+    /// The token is malformed, forged, expired, revoked, or for somebody else than the session's.
     AuthFailed,
+    /// Not authenticated yet, or not granted.
     Unauthorized,
+    /// No JSON object, an unknown command or event, wrong types, values out of bounds.
     InvalidMessage,
+    /// The room or pattern breaks the grammar.
     InvalidRoom,
+    /// Only in a close with 1009, and over REST.
     MessageTooLarge,
+    /// Too many commands; wait `retry_after_ms`.
     RateLimitExceeded,
+    /// The session has its full number of subscriptions.
     SubscriptionFailed,
+    /// Unsubscribed from what was no subscription.
     RoomNotFound,
+    /// The room has its full number of sessions on this node; wait `retry_after_ms`.
     RoomFull,
+    /// The org has its full number of connections; reconnect after `retry_after_ms`.
     ConnectionLimit,
+    /// Redis, or the keys to check tokens, cannot be reached; retry after `retry_after_ms`, publishing with the same key.
     BrokerUnavailable,
+    /// A failure of the server; retry later.
     InternalError,
 }
 
@@ -71,13 +85,16 @@ impl Code {
 }
 
 /// A refusal as its cause saw it: a code for programs, a sentence for people.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, Serialize, JsonSchema)]
 #[error("{}: {message}", code.as_str())]
+#[schemars(rename = "ErrorData")]
 pub struct Fault {
     pub code: Code,
+    /// For people; it may change.
     pub message: Cow<'static, str>,
     /// How long the client should wait before it tries again.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64")]
     pub retry_after_ms: Option<u64>,
 }
 
@@ -94,15 +111,23 @@ impl Fault {
 }
 
 /// Why the server closes a connection. 1000–1015 are RFC 6455 section 7.4.1; 4000–4499 mean "reconnect", 4500–4999 "do not".
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, JsonSchema)]
+#[schemars(transform = numbered)]
 #[repr(u16)]
 pub enum CloseCode {
+    /// The answer to the client's own close.
     Normal = 1000,
+    /// The frames broke RFC 6455.
     ProtocolError = 1002,
+    /// A binary message.
     UnsupportedData = 1003,
+    /// A text that is not UTF-8, or broken compression.
     InvalidPayload = 1007,
+    /// Reserved.
     PolicyViolation = 1008,
+    /// A message too long, in too many fragments, or unfinished for too long before authentication.
     MessageTooBig = 1009,
+    /// A failure of the server.
     InternalError = 1011,
     /// The node shuts down or hands its sessions on.
     Drain = 4000,
@@ -126,8 +151,44 @@ pub enum CloseCode {
     Revoked = 4502,
     /// Credentials are valid, what they grant is not enough.
     Unauthorized = 4503,
-    /// Malformed commands over and over.
+    /// Malformed or refused commands over and over.
     InvalidMessage = 4504,
+}
+
+impl CloseCode {
+    pub const ALL: [Self; 19] = [
+        Self::Normal,
+        Self::ProtocolError,
+        Self::UnsupportedData,
+        Self::InvalidPayload,
+        Self::PolicyViolation,
+        Self::MessageTooBig,
+        Self::InternalError,
+        Self::Drain,
+        Self::Stale,
+        Self::TokenExpired,
+        Self::ConnectionLimit,
+        Self::RateLimited,
+        Self::BrokerUnavailable,
+        Self::Disconnected,
+        Self::AuthFailed,
+        Self::AuthTimeout,
+        Self::Revoked,
+        Self::Unauthorized,
+        Self::InvalidMessage,
+    ];
+}
+
+/// On the wire a close code is its number; its name stays as the title.
+fn numbered(schema: &mut Schema) {
+    let Some(variants) = schema.get_mut("oneOf").and_then(serde_json::Value::as_array_mut) else { return };
+    for variant in variants {
+        let code =
+            CloseCode::ALL.into_iter().find(|code| variant["const"] == format!("{code:?}")).expect("CloseCode::ALL names all of them");
+        variant["title"] = variant["const"].take();
+        variant["const"] = (code as u16).into();
+        variant["type"] = "integer".into();
+    }
 }
 
 /// A close frame to send: the code and what its JSON reason holds.
@@ -162,6 +223,27 @@ impl Close {
             (None, Some(wait)) => format!(r#"{{"retry_after_ms":{wait}}}"#),
             (Some(code), Some(wait)) => format!(r#"{{"code":"{}","retry_after_ms":{wait}}}"#, code.as_str()),
         }
+    }
+}
+
+impl JsonSchema for Close {
+    fn schema_name() -> Cow<'static, str> {
+        "CloseReason".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "The reason in a close frame, where it is not empty.",
+            "type": "object",
+            "properties": {
+                "code": generator.subschema_for::<Code>(),
+                "retry_after_ms": {
+                    "description": "How long the client should wait before it comes back.",
+                    "type": "integer",
+                    "minimum": 0,
+                },
+            },
+        })
     }
 }
 

@@ -3,8 +3,10 @@
 //! Parsing is strict where a mistake would pass unnoticed (types, unknown commands, sizes) and lenient where protocols grow
 //! (unknown fields of `data` are ignored).
 
+use std::borrow::Cow;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -12,7 +14,7 @@ use serde_json::value::RawValue;
 use super::code::{Code, Fault};
 use super::pattern::Pattern;
 use super::position::Position;
-use super::publication::{DEPTH_MAX, Priority, is_deeper_than, is_paired};
+use super::publication::{DEPTH_MAX, IDEMPOTENCY_KEY_BYTES_MAX, Priority, is_deeper_than, is_paired};
 use super::room::{OrgId, RoomName, RoomSyntax};
 
 /// Longest command id, in bytes of its JSON text.
@@ -50,6 +52,21 @@ impl Serialize for CommandId {
     }
 }
 
+impl JsonSchema for CommandId {
+    fn schema_name() -> Cow<'static, str> {
+        "CommandId".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A client's own name for a command, at most 128 bytes as JSON text. The reply has it letter for letter.",
+            "type": ["string", "number"],
+            // Two of the bytes are the quotes.
+            "maxLength": ID_BYTES_MAX - 2,
+        })
+    }
+}
+
 /// One message from a client.
 #[derive(Debug)]
 pub struct Command {
@@ -68,8 +85,12 @@ pub enum Action {
 }
 
 /// First command, or renewal on the open connection. May subscribe at the same stroke, so that one replay covers it all.
+#[derive(JsonSchema)]
+#[schemars(rename = "AuthenticateData")]
 pub struct Authenticate {
+    /// A JWT.
     pub token: String,
+    #[schemars(flatten)]
     pub subscribe: Subscribe,
 }
 
@@ -79,18 +100,21 @@ impl fmt::Debug for Authenticate {
     }
 }
 
-#[derive(Debug, Default)]
+/// Which subscriptions to begin, and from where.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(rename = "SubscribeData")]
 pub struct Subscribe {
+    #[schemars(flatten)]
     pub selector: Selector,
-    /// Replay what came after this position first.
+    /// Replay what came after this position first. Without it delivery begins now.
     pub since: Option<Position>,
 }
 
 /// The data of both, as it is spelled. Written out, because fields of fields (`flatten`) are read by way of copies of everything.
+/// `Token` is a `String` where one must be there, and [`Ignored`] where it is a field that nobody knows.
 #[derive(Deserialize)]
-struct Entering {
-    #[serde(default)]
-    token: Option<String>,
+struct Entering<Token> {
+    token: Token,
     #[serde(default)]
     rooms: Vec<String>,
     #[serde(default)]
@@ -108,48 +132,74 @@ struct Entering {
     filter: Option<IgnoredAny>,
 }
 
+/// Any value, or none: a field that is passed over.
+type Ignored = Option<IgnoredAny>;
+
 /// Which rooms are meant: spelled out in `rooms`, or put together from channels, org, department and queue.
-#[derive(Debug, Default, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Deserialize, JsonSchema)]
 pub struct Selector {
+    /// Rooms or patterns, in short or long form. At most 256 together with `channels`.
     #[serde(default)]
+    #[schemars(length(max = SELECTORS_MAX))]
     pub rooms: Vec<String>,
+    /// Channels of the rooms to put together; `all` means every channel.
     #[serde(default)]
+    #[schemars(length(max = SELECTORS_MAX))]
     pub channels: Vec<String>,
+    /// The session's own org without one.
     #[serde(default)]
     pub organization_id: Option<String>,
+    /// One segment of the room.
     #[serde(default)]
     pub department_id: Option<String>,
+    /// Without a department it means the queue in every department.
     #[serde(default)]
     pub queue_name: Option<String>,
 }
 
 /// A publication from a client; the room may be put together like a subscription's.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "PublishData")]
 pub struct Publish {
+    /// A known event, such as `kpi:update`.
     pub event: String,
+    /// Any JSON value, passed on as it is.
+    #[schemars(with = "serde_json::Value")]
     pub data: Box<RawValue>,
+    /// A room, no pattern, in short or long form. Or name the channel.
     #[serde(default)]
     pub room: Option<String>,
+    /// The channel of the room to put together.
     #[serde(default)]
     pub channel: Option<String>,
+    /// The session's own org without one.
     #[serde(default)]
     pub organization_id: Option<String>,
+    /// One segment of the room.
     #[serde(default)]
     pub department_id: Option<String>,
+    /// Without a department it lies in the department `_`.
     #[serde(default)]
     pub queue_name: Option<String>,
     #[serde(default)]
     pub priority: Priority,
+    /// `false`: ephemeral, only for who is connected, never replayed.
     #[serde(default = "yes")]
     pub log: bool,
+    /// Also reaches subscriptions on rooms below.
     #[serde(default)]
     pub cascade: bool,
+    /// Carried to the receivers.
     #[serde(default)]
     pub requires_ack: bool,
+    /// The same key in the same org is logged once, whatever is sent again.
     #[serde(default)]
+    #[schemars(length(min = 1, max = IDEMPOTENCY_KEY_BYTES_MAX))]
     pub idempotency_key: Option<String>,
+    /// Not worth replaying after this long.
     #[serde(default)]
     pub ttl_ms: Option<u64>,
+    /// At most 4 KiB as JSON, `traceparent` among them.
     #[serde(default)]
     pub headers: Option<std::collections::BTreeMap<String, String>>,
 }
@@ -160,7 +210,7 @@ fn yes() -> bool {
 
 #[derive(Deserialize)]
 struct Message<'a> {
-    event: std::borrow::Cow<'a, str>,
+    event: Cow<'a, str>,
     #[serde(borrow, default)]
     id: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -202,12 +252,13 @@ impl Action {
     fn parse(event: &str, data: Option<&RawValue>) -> Result<Self, Fault> {
         match event {
             "authenticate" | "client:authenticate" => {
-                let mut entering: Entering = read(event, data)?;
-                let token = entering.token.take();
-                let token = token.ok_or_else(|| Fault::new(Code::InvalidMessage, "data of authenticate: missing field `token`"))?;
-                Ok(Self::Authenticate(Authenticate { token, subscribe: entering.subscribe()? }))
+                let (token, subscribe) = read::<Entering<String>>(event, data)?.split()?;
+                Ok(Self::Authenticate(Authenticate { token, subscribe }))
             }
-            "subscribe" | "client:subscribe" => read::<Entering>(event, data)?.subscribe().map(Self::Subscribe),
+            "subscribe" | "client:subscribe" => {
+                let (_, subscribe) = read::<Entering<Ignored>>(event, data)?.split()?;
+                Ok(Self::Subscribe(subscribe))
+            }
             "unsubscribe" | "client:unsubscribe" => read(event, data).map(Self::Unsubscribe),
             "publish" | "client:publish" => read(event, data).map(Box::new).map(Self::Publish),
             "ping" | "client:ping" => Ok(Self::Ping),
@@ -240,13 +291,13 @@ fn malformed(what: &dyn fmt::Display, error: &serde_json::Error) -> Fault {
     Fault::new(Code::InvalidMessage, format!("{what}: {why}"))
 }
 
-impl Entering {
-    fn subscribe(self) -> Result<Subscribe, Fault> {
+impl<Token> Entering<Token> {
+    fn split(self) -> Result<(Token, Subscribe), Fault> {
         if self.filter.is_some() {
             return Err(Fault::new(Code::InvalidMessage, "filters on subscriptions are not part of this version"));
         }
-        let Self { rooms, channels, organization_id, department_id, queue_name, since, .. } = self;
-        Ok(Subscribe { selector: Selector { rooms, channels, organization_id, department_id, queue_name }, since })
+        let Self { token, rooms, channels, organization_id, department_id, queue_name, since, .. } = self;
+        Ok((token, Subscribe { selector: Selector { rooms, channels, organization_id, department_id, queue_name }, since }))
     }
 }
 
@@ -339,6 +390,14 @@ mod tests {
         assert_eq!(patterns(json), ["kpi:acme:d:q", "backlog:acme:d:q"]);
         assert_eq!(patterns(r#"{"event":"subscribe","data":{"channels":["kpi"],"queue_name":"q"}}"#), ["kpi:acme:*:q"]);
         assert_eq!(patterns(r#"{"event":"subscribe","data":{"channels":["all"]}}"#), ["*:acme:**"]);
+    }
+
+    #[test]
+    fn a_field_that_only_another_command_has_is_passed_over() {
+        let with = |token: &str| format!(r#"{{"event":"subscribe","data":{{"token":{token},"rooms":["kpi:acme"]}}}}"#);
+        for token in ["7", "null", "\"text\"", "{\"a\":[]}"] {
+            assert_eq!(patterns(&with(token)), ["kpi:acme"], "{token}");
+        }
     }
 
     #[test]

@@ -6,16 +6,18 @@
 use std::fmt;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::code::Fault;
-use super::room::{OrgId, REST, RoomName, RoomSyntax, SYSTEM_CHANNELS, check_segment, check_system_depth, invalid};
+use super::room::{ORG_CHANNEL, OrgId, REST, RoomName, RoomSyntax, SYSTEM_CHANNELS, check_segment, check_system_depth, invalid};
 
 const ONE: &str = "*";
 
 /// A checked pattern in canonical text: `kpi:acme`, `kpi:acme:*:support`, `*:acme:**`. One pointer wide, because sessions keep theirs.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Pattern(Arc<Checked>);
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema)]
+#[schemars(description = "A pattern in canonical form: `kpi:acme`, `kpi:acme:*:support`, `*:acme:**`.")]
+pub struct Pattern(#[schemars(with = "String")] Arc<Checked>);
 
 #[derive(PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Checked {
@@ -78,7 +80,14 @@ impl Pattern {
         self.0.rest || segments.next().is_none()
     }
 
-    /// Whether some room at or below `room` would match: who is reached by a publication with `cascade`.
+    /// Whether a publication into `room` reaches a subscription on this pattern. With `cascade` it reaches what lies below the room too,
+    /// and everything of the org where the room is the org's own.
+    pub fn is_reached_by(&self, room: &RoomName, cascade: bool) -> bool {
+        let is_above_all = room.channel() == ORG_CHANNEL && self.org() == room.org();
+        if cascade { is_above_all || self.matches_at_or_below(room) } else { self.matches(room) }
+    }
+
+    /// Whether some room at or below `room` would match.
     pub fn matches_at_or_below(&self, room: &RoomName) -> bool {
         let mut steps = self.steps().enumerate();
         for segment in room.segments() {

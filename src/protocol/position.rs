@@ -1,8 +1,10 @@
 //! A place in an org's log, as one string that is opaque to clients.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Names one entry of one log: the log (`epoch`), the dense sequence number, and a check value of that very entry.
@@ -55,6 +57,20 @@ impl<'de> Deserialize<'de> for Position {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Clients are told of no form, because they have nothing to do with it.
+impl JsonSchema for Position {
+    fn schema_name() -> Cow<'static, str> {
+        "Position".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "Names a place in an org's log. Opaque: keep it, hand it back, compare it for equality only.",
+            "type": "string",
+        })
     }
 }
 

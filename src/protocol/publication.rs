@@ -15,6 +15,7 @@ use super::room::{RoomName, SessionId};
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema,
 )]
 #[serde(rename_all = "lowercase")]
+#[schemars(description = "Carried from the publisher to the receivers.")]
 pub enum Priority {
     Low,
     #[default]

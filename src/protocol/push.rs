@@ -1,5 +1,6 @@
 //! What the server sends: replies to commands, and pushes that nobody asked for.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::code::Fault;
@@ -10,7 +11,7 @@ use super::publication::Publication;
 use super::room::{OrgId, SessionId};
 
 /// Why something within a client's reach may be missing.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GapReason {
     /// The log no longer goes back that far.
@@ -35,9 +36,10 @@ impl GapReason {
 }
 
 /// An admitted loss: whatever was published after `from` and up to `to` may be missing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "GapData")]
 pub struct Gap {
-    /// The last position the client is known to have; `None` when it is not known.
+    /// The last position the client is known to have; `null` when it is not known.
     pub from: Option<Position>,
     /// Delivery goes on after this one.
     pub to: Position,
@@ -66,29 +68,52 @@ pub enum Push<'a> {
 }
 
 /// The answer to one command, or the news that credentials from the handshake were accepted.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Reply {
     Authenticated(Authenticated),
-    Subscribed { rooms: Vec<Pattern>, position: Option<Position> },
-    Unsubscribed { rooms: Vec<Pattern> },
-    Published { id: Option<Position>, duplicate: bool },
-    Pong { ts: u64, position: Option<Position> },
+    Subscribed {
+        /// In canonical form: keep them to compare with later pushes.
+        rooms: Vec<Pattern>,
+        /// Where live delivery begins, or the client's own `since`; `null` while earlier publications still wait for it.
+        position: Option<Position>,
+    },
+    Unsubscribed {
+        /// The subscriptions that ended, in canonical form.
+        rooms: Vec<Pattern>,
+    },
+    Published {
+        /// The publication's position; `null` for an ephemeral one.
+        id: Option<Position>,
+        /// The idempotency key was used before, and `id` is that of the first publication.
+        duplicate: bool,
+    },
+    Pong {
+        /// The server's time, Unix milliseconds.
+        ts: u64,
+        position: Option<Position>,
+    },
     Error(Fault),
 }
 
 /// What a client needs to know of its own session.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AuthenticatedData")]
 pub struct Authenticated {
     pub session_id: SessionId,
     pub user_id: Box<str>,
     pub organization_id: OrgId,
-    /// Unix seconds.
+    /// The end of the token, Unix seconds.
     pub expires_at: u64,
+    /// How often the server sends a WebSocket ping.
     pub ping_interval_ms: u64,
-    /// Subscriptions that the command asked for besides the session's own rooms.
+    /// The subscriptions that the command asked for, in canonical form, besides the session's own rooms.
     pub rooms: Vec<Pattern>,
+    /// Where live delivery begins, or the client's own `since`; `null` while earlier publications still wait for it.
     pub position: Option<Position>,
+    /// What the server can do beyond the base protocol, by names; ignore those that you do not know.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub features: &'static [&'static str],
 }
 
 /// A reply with the id of the command that it answers.

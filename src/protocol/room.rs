@@ -3,10 +3,12 @@
 //! A [`RoomName`] is only ever made by [`RoomSyntax`], so whoever holds one holds a checked, canonical address that carries
 //! its [`OrgId`] with it. Isolation between orgs rests on that (README, "isolation").
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::code::{Code, Fault};
@@ -15,15 +17,18 @@ use super::code::{Code, Fault};
 pub const SEGMENT_BYTES_MAX: usize = 64;
 /// Words of the long form `kpi:org:acme:dept:sales:queue:support`; they are never names.
 const RESERVED: [&str; 3] = ["org", "dept", "queue"];
+/// The channel of the rooms that stand for a whole org.
+pub const ORG_CHANNEL: &str = "org";
 /// Channels that every session is subscribed to by itself and that no wildcard reaches.
-pub const SYSTEM_CHANNELS: [&str; 2] = ["org", "user"];
+pub const SYSTEM_CHANNELS: [&str; 2] = [ORG_CHANNEL, "user"];
 /// Stands for any rest at the end of a pattern.
 pub(super) const REST: &str = "**";
 /// Stands for "no department given" when a queue is addressed without one.
 pub const NO_DEPARTMENT: &str = "_";
 
 /// A tenant. Every room, grant, log entry and session belongs to exactly one.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema)]
+#[schemars(rename = "OrganizationId")]
 pub struct OrgId(Arc<str>);
 
 impl OrgId {
@@ -60,9 +65,9 @@ impl Serialize for OrgId {
 }
 
 /// One connected client, unique over the cluster and over time.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct SessionId(pub uuid::Uuid);
+pub struct SessionId(#[schemars(with = "String")] pub uuid::Uuid);
 
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -117,6 +122,19 @@ impl RoomName {
     pub fn of_user(org: &OrgId, user: &str) -> Result<Self, Fault> {
         check_segment(user)?;
         Ok(Self { text: format!("user:{org}:{user}").into(), org: org.clone() })
+    }
+}
+
+impl JsonSchema for RoomName {
+    fn schema_name() -> Cow<'static, str> {
+        "Room".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A concrete address in canonical form: `kpi:acme:sales:support`.",
+            "type": "string",
+        })
     }
 }
 

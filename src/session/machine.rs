@@ -280,6 +280,7 @@ impl Machine {
             ping_interval_ms: settings.ping_interval_ms,
             rooms: asked.iter().map(|grant| grant.pattern().clone()).collect(),
             position: None,
+            features: &[],
         }
     }
 

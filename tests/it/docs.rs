@@ -26,3 +26,8 @@ fn the_metrics_page_is_current() {
 fn the_openapi_document_is_current() {
     is_current("docs/openapi.json", &roomcast::api::document());
 }
+
+#[test]
+fn the_schema_of_the_protocol_is_current() {
+    is_current("docs/protocol.schema.json", &roomcast::protocol::schema::document());
+}

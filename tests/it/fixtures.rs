@@ -139,6 +139,7 @@ fn authenticated(rooms: &[&str], position: Position) -> Reply {
         ping_interval_ms: 25_000,
         rooms: patterns(rooms),
         position: Some(position),
+        features: &[],
     })
 }
 
@@ -249,6 +250,7 @@ fn file_of_push(push: &Push<'_>) -> &'static str {
 #[test]
 fn every_push_is_written_as_its_fixture_says() {
     let (publication, alert, ephemeral) = (publication(), alert(), ephemeral());
+    let cascade = Publication { room: syntax().room("kpi:acme").unwrap(), cascade: true, ..publication.clone() };
     let missed = Publication { position: alert.position, time_us: alert.time_us, ..publication.clone() };
     let fresh_log = Position { epoch: 1_763_715_500_000, seq: 0, check: 0 };
     let gap = |reason| Gap { from: Some(position()), to: if reason == GapReason::LogLost { fresh_log } else { at(49, 0) }, reason };
@@ -264,6 +266,7 @@ fn every_push_is_written_as_its_fixture_says() {
     pushes.extend(gaps.iter().map(Push::Gap));
     let mut named: Vec<(&str, Push<'_>)> = pushes.into_iter().map(|push| (file_of_push(&push), push)).collect();
     named.push(("publication-options", Push::Publication { publication: &alert, replayed: false }));
+    named.push(("publication-cascade", Push::Publication { publication: &cascade, replayed: false }));
     named.push(("publication-ephemeral", Push::Publication { publication: &ephemeral, replayed: false }));
     let mut files = folder("pushes");
     for (name, push) in named {
@@ -288,40 +291,11 @@ fn every_error_code_has_a_fixture() {
     assert!(files.is_empty(), "nothing is known of {:?}", files.keys());
 }
 
-/// All close codes: each leads to the next, so that a new one cannot be left out here.
-fn following(code: CloseCode) -> Option<CloseCode> {
-    Some(match code {
-        CloseCode::Normal => CloseCode::ProtocolError,
-        CloseCode::ProtocolError => CloseCode::UnsupportedData,
-        CloseCode::UnsupportedData => CloseCode::InvalidPayload,
-        CloseCode::InvalidPayload => CloseCode::PolicyViolation,
-        CloseCode::PolicyViolation => CloseCode::MessageTooBig,
-        CloseCode::MessageTooBig => CloseCode::InternalError,
-        CloseCode::InternalError => CloseCode::Drain,
-        CloseCode::Drain => CloseCode::Stale,
-        CloseCode::Stale => CloseCode::TokenExpired,
-        CloseCode::TokenExpired => CloseCode::ConnectionLimit,
-        CloseCode::ConnectionLimit => CloseCode::RateLimited,
-        CloseCode::RateLimited => CloseCode::BrokerUnavailable,
-        CloseCode::BrokerUnavailable => CloseCode::Disconnected,
-        CloseCode::Disconnected => CloseCode::AuthFailed,
-        CloseCode::AuthFailed => CloseCode::AuthTimeout,
-        CloseCode::AuthTimeout => CloseCode::Revoked,
-        CloseCode::Revoked => CloseCode::Unauthorized,
-        CloseCode::Unauthorized => CloseCode::InvalidMessage,
-        CloseCode::InvalidMessage => return None,
-    })
-}
-
-pub fn close_codes() -> Vec<CloseCode> {
-    std::iter::successors(Some(CloseCode::Normal), |code| following(*code)).collect()
-}
-
 #[test]
 fn every_close_code_has_a_fixture() {
     let mut by_code: BTreeMap<u64, Value> =
         folder("closes").into_values().map(|fixture| (fixture["close_code"].as_u64().unwrap(), fixture)).collect();
-    for code in close_codes() {
+    for code in CloseCode::ALL {
         let number = code as u16;
         let fixture = by_code.remove(&u64::from(number)).unwrap_or_else(|| panic!("no file in fixtures/closes is about {number}"));
         let named = fixture["reason"].get("code").map(|named| {

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use roomcast::protocol::{Code, GapReason};
+use roomcast::protocol::{CloseCode, Code, GapReason};
 use serde_json::Value;
 
-use crate::fixtures::{close_codes, folder};
+use crate::fixtures::folder;
 
 fn text() -> String {
     std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/protocol.md")).unwrap()
@@ -39,7 +39,7 @@ fn every_code_is_explained() {
     for code in Code::ALL {
         assert!(text.contains(&format!("| `{}` |", code.as_str())), "{code:?} is missing");
     }
-    for code in close_codes() {
+    for code in CloseCode::ALL {
         assert!(text.contains(&format!("| {} |", code as u16)), "{code:?} is missing");
     }
     for reason in [GapReason::Trimmed, GapReason::Fork, GapReason::LogLost, GapReason::Evicted] {

@@ -1,9 +1,12 @@
 //! The native protocol as JSON text, without any framing.
 
 use bytes::{BufMut, BytesMut};
+use schemars::JsonSchema;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use crate::protocol::code::Code;
+use crate::protocol::pattern::Pattern;
 use crate::protocol::position::Position;
 use crate::protocol::publication::{Priority, Publication};
 use crate::protocol::push::{Answer, Push, Reply};
@@ -16,7 +19,7 @@ pub fn push(push: &Push<'_>, out: &mut BytesMut) {
         Push::Position(position) => message("position", None, &At { position: *position }, out),
         Push::TokenExpiring { expires_at } => message("token:expiring", None, &Expiring { expires_at: *expires_at }, out),
         Push::Unsubscribed { rooms, fault } => {
-            message("unsubscribed", None, &Ended { rooms, code: fault.code.as_str(), message: &fault.message }, out);
+            message("unsubscribed", None, &Ended { rooms, code: fault.code, message: &fault.message }, out);
         }
     }
 }
@@ -35,20 +38,29 @@ pub fn answer(answer: &Answer, out: &mut BytesMut) {
     message(event, id, &answer.reply, out);
 }
 
-#[derive(Serialize)]
-struct At {
+/// A place in the log to keep like any other.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PositionData")]
+pub(in crate::protocol) struct At {
     position: Position,
 }
 
-#[derive(Serialize)]
-struct Expiring {
+/// When the token ends.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "TokenExpiringData")]
+pub(in crate::protocol) struct Expiring {
+    /// Unix seconds.
     expires_at: u64,
 }
 
-#[derive(Serialize)]
-struct Ended<'a> {
-    rooms: &'a [crate::protocol::Pattern],
-    code: &'a str,
+/// Subscriptions that the server ended, and why.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SubscriptionsEndedData")]
+pub(in crate::protocol) struct Ended<'a> {
+    /// In canonical form.
+    rooms: &'a [Pattern],
+    code: Code,
+    /// For people; it may change.
     message: &'a str,
 }
 
@@ -86,6 +98,9 @@ fn write_publication(publication: &Publication, replayed: bool, out: &mut BytesM
     if let Some(headers) = &publication.headers {
         out.put_slice(b",\"headers\":");
         out.put_slice(headers.as_bytes());
+    }
+    if publication.cascade {
+        out.put_slice(b",\"cascade\":true");
     }
     if publication.requires_ack {
         out.put_slice(b",\"requires_ack\":true");

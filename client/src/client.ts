@@ -1,0 +1,257 @@
+// Puts the parts together: what the server tells goes to where it belongs, and what the application wants is sent when it can be.
+
+import { createConnection } from './connection.js';
+import { createDelivery } from './delivery.js';
+import type { Environment } from './environment.js';
+import { RoomcastError } from './fault.js';
+import { createListeners } from './listeners.js';
+import type { Ask } from './machine.js';
+import { average, quality } from './meter.js';
+import { createOutbox } from './outbox.js';
+import { isObject, toFault } from './protocol.js';
+import type { Message, PublicationPush } from './protocol.js';
+import type { AuthenticatedData, Push } from './protocol.generated.js';
+import { createPublishing, toItem } from './publishing.js';
+import { createRooms } from './rooms.js';
+import type { Room } from './rooms.js';
+import { createSubscribing } from './subscribing.js';
+import type { Use } from './subscribing.js';
+import { webSocket } from './transport/web-socket.js';
+import type { Client, ClientOptions, Gap, Health, Position, Publication, Session, Statistics } from './types.js';
+
+/** State that is kept is written this long after it changed: positions change with every publication, and storages are slow. */
+const KEEP_PAUSE_MS = 500;
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** As `createClient`, in a world of the caller's making. */
+export function createClientIn(env: Environment, options: ClientOptions): Client {
+  const { transport = webSocket(), keep, autoConnect = true, autoAck = true } = options;
+  if (!transport.supported()) throw new RoomcastError('UNSUPPORTED', `${transport.name} is not available here; hand in a transport that is`);
+
+  /** Whose position, rooms and outbox these are; they are never used for anybody else. */
+  let who: string | undefined;
+  let keptRooms: readonly string[] = [];
+  let resumed: Room<Use>[] = [];
+  let generation = 0;
+  let latencyMs: number | null = null;
+  let latencyAverageMs: number | null = null;
+  let acks: Position[] = [];
+  let flushing = false;
+  let disarm = () => {};
+  let cancelKeeping: (() => void) | undefined;
+  let unwatch = () => {};
+
+  const counts = Object.fromEntries(
+    'connects reconnects received receivedBytes replayed duplicates gaps sent sentBytes published queued'.split(' ').map((name) => [name, 0]),
+  ) as unknown as Statistics;
+  const listeners = createListeners(env);
+  const rooms = createRooms<Use>();
+  const outbox = createOutbox(options);
+  const connection = createConnection({ ...options, transport }, env, {
+    entering(ask, token) {
+      const kept = keep?.recall(token);
+      if (!who && kept) {
+        who = kept.who;
+        self.position = kept.position;
+        keptRooms = kept.rooms;
+      }
+      if (ask === 'renewal') return {};
+      resumed = rooms.resume(self.position, ask, keptRooms);
+      if (ask === 'nothing') return {};
+      return { rooms: resumed.length ? resumed.map((room) => room.written) : undefined, since: self.position ?? undefined };
+    },
+    entered,
+    live() {
+      flush();
+      listeners.emit('session', self.session!);
+    },
+    message,
+    carried(way, characters) {
+      counts[way]++;
+      counts[`${way}Bytes`] += characters;
+    },
+    pong(ms) {
+      latencyMs = ms;
+      latencyAverageMs = average(latencyAverageMs, ms);
+      listeners.emit('health', self.health);
+    },
+    lost(closeCode) {
+      self.session = latencyMs = latencyAverageMs = null;
+      acks = [];
+      rooms.lost();
+      publishing.lost(closeCode);
+    },
+    state(state, fault) {
+      const previous = self.state;
+      self.state = state;
+      self.fault = fault;
+      if (state === 'connected' && counts.connects++) counts.reconnects++;
+      listeners.emit('state', state, previous);
+      if (state === 'error') listeners.emit('error', fault!);
+      listeners.emit('health', self.health);
+    },
+    report: (fault) => listeners.emit('error', fault),
+  });
+
+  const parts = { env, options, counts, rooms, outbox, listeners, connection, changed, moved, published: () => counts.published++ };
+  const delivery = createDelivery(parts);
+  const subscribing = createSubscribing(parts);
+  const publishing = createPublishing(parts);
+
+  function entered(data: AuthenticatedData, ask: Ask): boolean {
+    const { session_id: id, user_id: userId, organization_id: organizationId, expires_at: expiresAt, features = [], position } = data;
+    const now = JSON.stringify([organizationId, userId]);
+    const same = !who || who === now;
+    who = now;
+    if (!same) {
+      forget();
+      outbox.fail(new RoomcastError('AUTH_FAILED', 'it was to be published as another user'));
+      return false;
+    }
+    self.session = { id, userId, organizationId, expiresAt, features } satisfies Session;
+    if (ask === 'renewal') return true;
+    keptRooms = [];
+    outbox.items = [...(keep?.claim(who) ?? []).map((text) => toItem(text)), ...outbox.items];
+    subscribing.confirm(resumed);
+    // What was asked for came to nothing, so everything since then is lost to this client.
+    if (ask === 'nothing' && self.position && position) gap({ from: self.position, to: position, reason: 'log_lost' });
+    moved(position);
+    return true;
+  }
+
+  function message(received: Message | PublicationPush | undefined) {
+    if (!received) return;
+    if ('room' in received) return publication(received);
+    if ('id' in received || !isObject(received.data)) return;
+    listeners.emit(`push:${received.event}`, received.data as never);
+    const { event, data } = received as Push;
+    if (event === 'position') moved(data.position);
+    else if (event === 'gap') gap(data);
+    else if (event === 'token:expiring') connection.input('expiring');
+    else if (event === 'unsubscribed') {
+      const ended = rooms.all().filter((room) => data.rooms.includes(room.pattern));
+      subscribing.end(ended, 'ended', toFault(data));
+    } else if (event === 'error') listeners.emit('error', toFault(data));
+  }
+
+  function publication(push: PublicationPush) {
+    const mine = generation;
+    const handled = delivery.publication(push);
+    if (autoAck && push.requires_ack) ack(handled);
+    // Only now, because the place is one behind what was handled; and not if a handler has had everything forgotten.
+    if (!push.overtook && mine === generation) moved(push.id);
+  }
+
+  function gap(told: Gap) {
+    counts.gaps++;
+    moved(told.to);
+    subscribing.gap(told);
+  }
+
+  function moved(to: Position | null | undefined) {
+    if (!to) return;
+    self.position = to;
+    keepSoon();
+  }
+
+  function keepSoon() {
+    if (keep) cancelKeeping ??= env.after(KEEP_PAUSE_MS, keepNow);
+  }
+
+  function keepNow() {
+    cancelKeeping?.();
+    cancelKeeping = undefined;
+    const held = rooms.all().filter((room) => room.held);
+    if (who) keep?.save({ who, position: self.position, rooms: held.map((room) => room.pattern), outbox: outbox.items.map((item) => item.text) });
+  }
+
+  function forget() {
+    generation++;
+    self.position = null;
+    keptRooms = [];
+    delivery.forget();
+  }
+
+  function ack({ id }: Publication) {
+    if (!id || !self.session?.features.includes('ack')) return;
+    acks.push(id);
+    changed();
+  }
+
+  /** Everything that is wanted at one go is sent at one go. */
+  function changed() {
+    if (flushing) return;
+    flushing = true;
+    env.soon(flush);
+  }
+
+  function flush() {
+    flushing = false;
+    disarm();
+    if (counts.queued !== outbox.items.length) {
+      counts.queued = outbox.items.length;
+      keepSoon();
+      listeners.emit('outbox', counts.queued);
+    }
+    if (!self.session) return;
+    if (acks.length) connection.send(JSON.stringify({ event: 'ack', data: { ids: acks.splice(0) } }));
+    subscribing.flush();
+    publishing.flush();
+    const dueAt = Math.min(rooms.dueAt(), outbox.dueAt());
+    if (dueAt < Infinity) disarm = env.after(dueAt - env.now(), flush);
+  }
+
+  const self: Mutable<Client> = {
+    state: 'disconnected',
+    session: null,
+    fault: null,
+    position: null,
+    get health(): Health {
+      const { phase, failures, retryAt, liveSince } = connection.machine;
+      const live = phase === 'live';
+      return {
+        state: self.state,
+        quality: quality(live, latencyAverageMs),
+        latencyMs,
+        latencyAverageMs,
+        attempt: live ? 0 : failures,
+        retryInMs: phase === 'waiting' ? Math.max(0, retryAt - env.now()) : null,
+        transport: live ? transport.name : null,
+        statistics: { ...counts, connectedMs: live ? env.now() - liveSince : null },
+      };
+    },
+    connect() {
+      unwatch();
+      unwatch = env.watch((sign) => (sign === 'leave' ? keepNow() : connection.input(sign)));
+      connection.input('connect');
+    },
+    disconnect(leaving) {
+      unwatch();
+      connection.input('disconnect');
+      keepNow();
+      if (!leaving?.forget) return;
+      const fault = new RoomcastError('DISCONNECTED', 'everything was forgotten');
+      subscribing.end(rooms.all(), 'ended', fault, true);
+      outbox.fail(fault);
+      forget();
+      who = undefined;
+      keep?.save(null);
+      flush();
+    },
+    retryNow: () => connection.input('retry'),
+    subscribe: subscribing.subscribe as Client['subscribe'],
+    publish: publishing.publish,
+    onEvent: delivery.onEvent as Client['onEvent'],
+    on: listeners.on,
+    ack,
+    request: (command, data) =>
+      new Promise((done, failed) => {
+        if (!self.session) return failed(new RoomcastError('DISCONNECTED', `${command} needs a connection`));
+        connection.call(command, JSON.stringify(data), (fault, answer) => (fault ? failed(fault) : done(answer as never)));
+      }),
+    onPush: (event, listener) => listeners.on(`push:${event}`, listener),
+  };
+  if (autoConnect) self.connect();
+  return self;
+}

@@ -1,0 +1,63 @@
+// Hands publications to whom they reach: once each, in the order in which they came.
+
+import type { Environment } from './environment.js';
+import { enter, safely } from './listeners.js';
+import type { Listeners } from './listeners.js';
+import { eventTest } from './pattern.js';
+import { toPublication } from './protocol.js';
+import type { PublicationPush } from './protocol.js';
+import type { Room, Rooms } from './rooms.js';
+import { createSeen } from './seen.js';
+import type { Use } from './subscribing.js';
+import type { ClientOptions, Handler, Publication, Statistics, Unsubscribe } from './types.js';
+
+export interface Delivery {
+  publication(push: PublicationPush): Publication;
+  onEvent(pattern: string, handler: Handler): Unsubscribe;
+  forget(): void;
+}
+
+interface Parts {
+  env: Environment;
+  rooms: Rooms<Use>;
+  listeners: Listeners;
+  counts: Statistics;
+  options: Pick<ClientOptions, 'seenMax'>;
+}
+
+export function createDelivery({ env, rooms, listeners, counts, options }: Parts): Delivery {
+  const seen = createSeen(options.seenMax ?? 16_384);
+  const handlers = new Set<Pick<Use, 'takes' | 'handler'>>();
+
+  function hand(publication: Publication, uses: Set<Pick<Use, 'takes' | 'handler'>>) {
+    for (const use of [...uses]) {
+      // A handler before this one may have ended it.
+      if (uses.has(use) && use.takes(publication.event)) safely(env, () => use.handler(publication));
+    }
+  }
+
+  function reached({ room, cascade = false }: PublicationPush): Room<Use>[] {
+    // What is for everybody in the org is not for the handlers of single rooms.
+    return rooms.reached(room, cascade && !room.startsWith('org:'));
+  }
+
+  return {
+    publication(push) {
+      const publication = toPublication(push);
+      const before = push.id ? seen.note(push.id, rooms.born) : undefined;
+      if (push.replayed) counts.replayed++;
+      if (before !== undefined) {
+        counts.duplicates++;
+        // Whoever asked for the past after it came first has not had it yet.
+        for (const room of reached(push)) if (room.replays && room.born > before) hand(publication, room.uses);
+        return publication;
+      }
+      for (const room of reached(push)) hand(publication, room.uses);
+      hand(publication, handlers);
+      listeners.emit('publication', publication);
+      return publication;
+    },
+    onEvent: (pattern, handler) => enter(handlers, { takes: eventTest(pattern), handler }),
+    forget: () => seen.clear(),
+  };
+}

@@ -1,0 +1,429 @@
+// The messages of roomcast.v1 as they stand on the wire. Types only: nothing here is left at run time.
+// Made by scripts/generate-types.mjs from docs/protocol.schema.json; change the gateway's types, not this file.
+
+/** What a client sends. */
+export type ClientMessage =
+  | AuthenticateCommand
+  | SubscribeCommand
+  | UnsubscribeCommand
+  | PublishCommand
+  | PingCommand;
+
+/** First command, or renewal of the token. May subscribe at the same stroke. */
+export interface AuthenticateCommand {
+  event: 'authenticate' | 'client:authenticate';
+  data: AuthenticateData;
+  id?: CommandId | null;
+}
+
+/**
+ * First command, or renewal on the open connection. May subscribe at the same stroke, so that one replay covers it all.
+ */
+export interface AuthenticateData {
+  /** A JWT. */
+  token: string;
+  /** Channels of the rooms to put together; `all` means every channel. */
+  channels?: string[];
+  /** One segment of the room. */
+  department_id?: string | null;
+  /** The session's own org without one. */
+  organization_id?: string | null;
+  /** Without a department it means the queue in every department. */
+  queue_name?: string | null;
+  /** Rooms or patterns, in short or long form. At most 256 together with `channels`. */
+  rooms?: string[];
+  /** Replay what came after this position first. Without it delivery begins now. */
+  since?: Position | null;
+}
+
+/** Names a place in an org's log. Opaque: keep it, hand it back, compare it for equality only. */
+export type Position = string;
+
+/** A client's own name for a command, at most 128 bytes as JSON text. The reply has it letter for letter. */
+export type CommandId = string | number;
+
+/** Subscribes to all that it names, or to nothing. */
+export interface SubscribeCommand {
+  event: 'subscribe' | 'client:subscribe';
+  data: SubscribeData;
+  id?: CommandId | null;
+}
+
+/** Which subscriptions to begin, and from where. */
+export interface SubscribeData {
+  /** Channels of the rooms to put together; `all` means every channel. */
+  channels?: string[];
+  /** One segment of the room. */
+  department_id?: string | null;
+  /** The session's own org without one. */
+  organization_id?: string | null;
+  /** Without a department it means the queue in every department. */
+  queue_name?: string | null;
+  /** Rooms or patterns, in short or long form. At most 256 together with `channels`. */
+  rooms?: string[];
+  /** Replay what came after this position first. Without it delivery begins now. */
+  since?: Position | null;
+}
+
+/** Ends subscriptions, which it names as they were made. */
+export interface UnsubscribeCommand {
+  event: 'unsubscribe' | 'client:unsubscribe';
+  data: Selector;
+  id?: CommandId | null;
+}
+
+/** Which rooms are meant: spelled out in `rooms`, or put together from channels, org, department and queue. */
+export interface Selector {
+  /** Channels of the rooms to put together; `all` means every channel. */
+  channels?: string[];
+  /** One segment of the room. */
+  department_id?: string | null;
+  /** The session's own org without one. */
+  organization_id?: string | null;
+  /** Without a department it means the queue in every department. */
+  queue_name?: string | null;
+  /** Rooms or patterns, in short or long form. At most 256 together with `channels`. */
+  rooms?: string[];
+}
+
+/** Publishes one message. */
+export interface PublishCommand {
+  event: 'publish' | 'client:publish';
+  data: PublishData;
+  id?: CommandId | null;
+}
+
+/** A publication from a client; the room may be put together like a subscription's. */
+export interface PublishData {
+  /** A known event, such as `kpi:update`. */
+  event: string;
+  /** Any JSON value, passed on as it is. */
+  data: unknown;
+  /** Also reaches subscriptions on rooms below. Default `false`. */
+  cascade?: boolean;
+  /** The channel of the room to put together. */
+  channel?: string | null;
+  /** One segment of the room. */
+  department_id?: string | null;
+  /** At most 4 KiB as JSON, `traceparent` among them. */
+  headers?: Record<string, string> | null;
+  /** The same key in the same org is logged once, whatever is sent again. */
+  idempotency_key?: string | null;
+  /** `false`: ephemeral, only for who is connected, never replayed. Default `true`. */
+  log?: boolean;
+  /** The session's own org without one. */
+  organization_id?: string | null;
+  /** Default `medium`. */
+  priority?: Priority;
+  /** Without a department it lies in the department `_`. */
+  queue_name?: string | null;
+  /** Carried to the receivers. Default `false`. */
+  requires_ack?: boolean;
+  /** A room, no pattern, in short or long form. Or name the channel. */
+  room?: string | null;
+  /** Not worth replaying after this long. */
+  ttl_ms?: number | null;
+}
+
+/** Carried from the publisher to the receivers. */
+export type Priority = 'low' | 'medium' | 'high' | 'urgent';
+
+/** Asks for a sign of life. */
+export interface PingCommand {
+  event: 'client:ping' | 'ping';
+  id?: CommandId | null;
+}
+
+/** What the server sends. What is none of these is to be ignored. */
+export type ServerMessage =
+  | Publication
+  | Reply
+  | Push;
+
+/** One message of a room. What has a `room` is a publication, whatever its `event`. */
+export interface Publication {
+  /** What it is about, such as `kpi:update`. */
+  event: string;
+  room: Room;
+  /** When the log took it. */
+  ts: string;
+  /** Any JSON value, as it was published. */
+  data: unknown;
+  /** It reaches subscriptions on rooms below its own too. Default `false`. */
+  cascade?: boolean;
+  /** `traceparent` among them. */
+  headers?: Record<string, string>;
+  /** Its position; left out for an ephemeral one. */
+  id?: Position;
+  /** Left out when it is `medium`. */
+  priority?: Priority;
+  /** It comes from the log, for a subscription with an older position. Default `false`. */
+  replayed?: boolean;
+  /** As the publisher asked. Default `false`. */
+  requires_ack?: boolean;
+}
+
+/** A concrete address in canonical form: `kpi:acme:sales:support`. */
+export type Room = string;
+
+/** The answer to a command, with its `id`. */
+export type Reply =
+  | AuthenticatedReply
+  | SubscribedReply
+  | UnsubscribedReply
+  | PublishedReply
+  | PongReply
+  | ErrorReply;
+
+/** Answers `authenticate`; comes without an `id` where the credentials came with the handshake. */
+export interface AuthenticatedReply {
+  event: 'authenticated';
+  data: AuthenticatedData;
+  id?: CommandId;
+}
+
+/** What a client needs to know of its own session. */
+export interface AuthenticatedData {
+  session_id: SessionId;
+  user_id: string;
+  organization_id: OrganizationId;
+  /** The end of the token, Unix seconds. */
+  expires_at: number;
+  /** How often the server sends a WebSocket ping. */
+  ping_interval_ms: number;
+  /** The subscriptions that the command asked for, in canonical form, besides the session's own rooms. */
+  rooms: Pattern[];
+  /** Where live delivery begins, or the client's own `since`; `null` while earlier publications still wait for it. */
+  position: Position | null;
+  /** What the server can do beyond the base protocol, by names; ignore those that you do not know. */
+  features?: string[];
+}
+
+/** One connected client, unique over the cluster and over time. */
+export type SessionId = string;
+
+/** A tenant. Every room, grant, log entry and session belongs to exactly one. */
+export type OrganizationId = string;
+
+/** A pattern in canonical form: `kpi:acme`, `kpi:acme:*:support`, `*:acme:**`. */
+export type Pattern = string;
+
+/** Answers `subscribe`. */
+export interface SubscribedReply {
+  event: 'subscribed';
+  data: SubscribedData;
+  id?: CommandId;
+}
+
+export interface SubscribedData {
+  /** In canonical form: keep them to compare with later pushes. */
+  rooms: Pattern[];
+  /** Where live delivery begins, or the client's own `since`; `null` while earlier publications still wait for it. */
+  position: Position | null;
+}
+
+/** Answers `unsubscribe`: nothing more comes by these subscriptions. */
+export interface UnsubscribedReply {
+  event: 'unsubscribed';
+  data: UnsubscribedData;
+  id?: CommandId;
+}
+
+export interface UnsubscribedData {
+  /** The subscriptions that ended, in canonical form. */
+  rooms: Pattern[];
+}
+
+/** Answers `publish`. */
+export interface PublishedReply {
+  event: 'published';
+  data: PublishedData;
+  id?: CommandId;
+}
+
+export interface PublishedData {
+  /** The publication's position; `null` for an ephemeral one. */
+  id: Position | null;
+  /** The idempotency key was used before, and `id` is that of the first publication. */
+  duplicate: boolean;
+}
+
+/** Answers `client:ping`. */
+export interface PongReply {
+  event: 'client:pong';
+  data: PongData;
+  id?: CommandId;
+}
+
+export interface PongData {
+  /** The server's time, Unix milliseconds. */
+  ts: number;
+  position: Position | null;
+}
+
+/** Answers a command that was refused. It does not end the session, unless it answers the first credentials. */
+export interface ErrorReply {
+  event: 'error';
+  data: ErrorData;
+  id?: CommandId;
+}
+
+/** A refusal as its cause saw it: a code for programs, a sentence for people. */
+export interface ErrorData {
+  code: ErrorCode;
+  /** For people; it may change. */
+  message: string;
+  /** How long the client should wait before it tries again. */
+  retry_after_ms?: number;
+}
+
+/** What went wrong. More codes may come: treat one that you do not know like `INTERNAL_ERROR`. */
+export type ErrorCode =
+  /** The token is malformed, forged, expired, revoked, or for somebody else than the session's. */
+  | 'AUTH_FAILED'
+  /** Not authenticated yet, or not granted. */
+  | 'UNAUTHORIZED'
+  /** No JSON object, an unknown command or event, wrong types, values out of bounds. */
+  | 'INVALID_MESSAGE'
+  /** The room or pattern breaks the grammar. */
+  | 'INVALID_ROOM'
+  /** Only in a close with 1009, and over REST. */
+  | 'MESSAGE_TOO_LARGE'
+  /** Too many commands; wait `retry_after_ms`. */
+  | 'RATE_LIMIT_EXCEEDED'
+  /** The session has its full number of subscriptions. */
+  | 'SUBSCRIPTION_FAILED'
+  /** Unsubscribed from what was no subscription. */
+  | 'ROOM_NOT_FOUND'
+  /** The room has its full number of sessions on this node; wait `retry_after_ms`. */
+  | 'ROOM_FULL'
+  /** The org has its full number of connections; reconnect after `retry_after_ms`. */
+  | 'CONNECTION_LIMIT'
+  /**
+   * Redis, or the keys to check tokens, cannot be reached; retry after `retry_after_ms`, publishing with the same key.
+   */
+  | 'BROKER_UNAVAILABLE'
+  /** A failure of the server; retry later. */
+  | 'INTERNAL_ERROR';
+
+/** What the server sends unasked, publications aside. */
+export type Push =
+  | GapPush
+  | PositionPush
+  | TokenExpiringPush
+  | UnsubscribedPush;
+
+/** Something within reach may be missing: fetch the present state anew. */
+export interface GapPush {
+  event: 'gap';
+  data: GapData;
+}
+
+/** An admitted loss: whatever was published after `from` and up to `to` may be missing. */
+export interface GapData {
+  /** The last position the client is known to have; `null` when it is not known. */
+  from: Position | null;
+  /** Delivery goes on after this one. */
+  to: Position;
+  reason: GapReason;
+}
+
+/** Why something within a client's reach may be missing. */
+export type GapReason =
+  /** The log no longer goes back that far. */
+  | 'trimmed'
+  /** Another history took the log's place: a replica that lagged was promoted. */
+  | 'fork'
+  /** The log was lost and begun anew. */
+  | 'log_lost'
+  /** The session was too slow for what the node could keep, and the log has moved on. */
+  | 'evicted';
+
+/** Sent with the heartbeat to a session that nothing concerned. */
+export interface PositionPush {
+  event: 'position';
+  data: PositionData;
+}
+
+/** A place in the log to keep like any other. */
+export interface PositionData {
+  position: Position;
+}
+
+/** Authenticate with a fresh token, or be closed. */
+export interface TokenExpiringPush {
+  event: 'token:expiring';
+  data: TokenExpiringData;
+}
+
+/** When the token ends. */
+export interface TokenExpiringData {
+  /** Unix seconds. */
+  expires_at: number;
+}
+
+/** The server ended subscriptions. Unlike the reply it has a `code`. */
+export interface UnsubscribedPush {
+  event: 'unsubscribed';
+  data: SubscriptionsEndedData;
+}
+
+/** Subscriptions that the server ended, and why. */
+export interface SubscriptionsEndedData {
+  /** In canonical form. */
+  rooms: Pattern[];
+  code: ErrorCode;
+  /** For people; it may change. */
+  message: string;
+}
+
+/**
+ * Why the server closes a connection. 1000–1015 are RFC 6455 section 7.4.1; 4000–4499 mean "reconnect", 4500–4999 "do
+ * not".
+ */
+export type CloseCode =
+  /** Normal: The answer to the client's own close. */
+  | 1000
+  /** ProtocolError: The frames broke RFC 6455. */
+  | 1002
+  /** UnsupportedData: A binary message. */
+  | 1003
+  /** InvalidPayload: A text that is not UTF-8, or broken compression. */
+  | 1007
+  /** PolicyViolation: Reserved. */
+  | 1008
+  /** MessageTooBig: A message too long, in too many fragments, or unfinished for too long before authentication. */
+  | 1009
+  /** InternalError: A failure of the server. */
+  | 1011
+  /** Drain: The node shuts down or hands its sessions on. */
+  | 4000
+  /** Stale: Nothing came from the client for too long. */
+  | 4001
+  /** TokenExpired: The token has expired, or its time has not come by this node's clock; come back with a fresh one. */
+  | 4002
+  /** ConnectionLimit: Too many connections at the moment. */
+  | 4003
+  /** RateLimited: Too many commands. */
+  | 4004
+  /** BrokerUnavailable: The broker cannot be reached. */
+  | 4005
+  /** Disconnected: An administrator disconnected the session. */
+  | 4006
+  /** AuthFailed: No valid credentials. */
+  | 4500
+  /** AuthTimeout: Nothing authenticated in time. */
+  | 4501
+  /** Revoked: The token, the user or the session was revoked. */
+  | 4502
+  /** Unauthorized: Credentials are valid, what they grant is not enough. */
+  | 4503
+  /** InvalidMessage: Malformed or refused commands over and over. */
+  | 4504;
+
+/** The reason in a close frame, where it is not empty. */
+export interface CloseReason {
+  code?: ErrorCode;
+  /** How long the client should wait before it comes back. */
+  retry_after_ms?: number;
+}

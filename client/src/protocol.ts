@@ -1,0 +1,59 @@
+// Reads what the server sends, and what a close means. The shapes on the wire are in protocol.generated.ts.
+
+import { RoomcastError } from './fault.js';
+import type * as wire from './protocol.generated.js';
+import type { Publication } from './types.js';
+
+/** Anything from the server. What has a `room` is a publication; what has an `id` and none answers a command. */
+export type Message = { event: string; id?: wire.CommandId; data?: unknown };
+
+export interface PublicationPush extends wire.Publication {
+  /** An urgent one that came before others which stand before it in the log: it says nothing of how far the client has got. */
+  overtook?: boolean;
+}
+
+/** Reads an object, or nothing: later versions may send what this one does not know. */
+function readObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export function readMessage(text: string): Message | PublicationPush | undefined {
+  return readObject(text) as Message | undefined;
+}
+
+/** Fills in what is left out on the wire when it says nothing. */
+export function toPublication({ requires_ack: requiresAck = false, cascade: _, overtook: __, ...push }: PublicationPush): Publication {
+  return { priority: 'medium', headers: {}, replayed: false, ...push, requiresAck };
+}
+
+/** Codes are told as they came; what is missing counts as a failure of the server. */
+export function toFault(data: unknown): RoomcastError {
+  const fields = isObject(data) ? data : {};
+  return new RoomcastError(String(fields.code ?? 'INTERNAL_ERROR'), String(fields.message ?? ''), {
+    retryAfterMs: milliseconds(fields.retry_after_ms),
+    data: fields,
+  });
+}
+
+/** What a close says: why, whether coming back is of any use, and how long to stay away at least. Reasons of proxies are free text. */
+export function readClose(closeCode: number, reason: string): RoomcastError {
+  const { code = 'DISCONNECTED', retry_after_ms } = readObject(reason) ?? {};
+  return new RoomcastError(String(code), `closed with ${closeCode}`, {
+    retryAfterMs: milliseconds(retry_after_ms),
+    closeCode,
+    fatal: closeCode >= 4500 && closeCode < 5000,
+  });
+}
+
+function milliseconds(value: unknown): number | undefined {
+  return typeof value === 'number' && value >= 0 ? value : undefined;
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}

@@ -1,0 +1,142 @@
+// What the client is subscribed to: uses of the same room share one subscription on the server. Decides which commands bring the
+// server's side in line with what is wanted; pure, subscribing.ts sends them.
+
+import { backoffMs } from './backoff.js';
+import { ASKED_TOO_MUCH } from './fault.js';
+import type { RoomcastError } from './fault.js';
+import type { Ask } from './machine.js';
+import { canonical, reaches } from './pattern.js';
+import type { Position } from './types.js';
+
+/** Rooms that fit into one command. */
+const ROOMS_MAX = 256;
+
+/** One subscription on the server. `U` is what the uses of it are. */
+export interface Room<U> {
+  /** As it was first written, which is what the server is asked for. */
+  readonly written: string;
+  /** In canonical form, as the server spells it. */
+  readonly pattern: string;
+  readonly uses: Set<U>;
+  /** To be replayed from, until the server has confirmed. */
+  since: Position | undefined;
+  /** Counts rooms as they come; tells whether one was there when a publication came first. */
+  readonly born: number;
+  /** It was made to see the past. */
+  readonly replays: boolean;
+  /** Confirmed on some connection, so that the client's position counts for it too. */
+  held: boolean;
+  /** Confirmed on this connection. */
+  live: boolean;
+  /** A command about it is under way. */
+  busy: boolean;
+  /** Asked for by itself, because a command that named others too was refused. */
+  alone: boolean;
+  refusals: number;
+  retryAt: number;
+}
+
+export interface RoomsCommand<U> {
+  event: 'subscribe' | 'unsubscribe';
+  data: { rooms: string[]; since?: Position | undefined };
+  named: Room<U>[];
+}
+
+export interface Rooms<U> {
+  /** How many there have been. */
+  born: number;
+  add(written: string, use: U, since?: Position): Room<U>;
+  all(): Room<U>[];
+  /** Rooms for `authenticate`, which go on from the client's position; all the others follow by `plan`. */
+  resume(position: Position | null, ask: Ask, kept: readonly string[]): Room<U>[];
+  /** The server confirmed these. */
+  confirm(named: readonly Room<U>[]): void;
+  /** The server refused these; answers with those that are given up. */
+  refuse(named: readonly Room<U>[], fault: RoomcastError, now: number, chance: number): readonly Room<U>[];
+  /** The server has let these go. */
+  release(named: readonly Room<U>[]): void;
+  forget(gone: readonly Room<U>[]): void;
+  /** The connection is gone. */
+  lost(): void;
+  plan(now: number): RoomsCommand<U>[];
+  /** When `plan` has something to do again. */
+  dueAt(): number;
+  reached(room: string, cascade: boolean): Room<U>[];
+}
+
+export function createRooms<U>(): Rooms<U> {
+  const rooms = new Map<string, Room<U>>();
+  const all = () => [...rooms.values()];
+  /** What the server has differs from what is wanted. */
+  const due = (now: number) => all().filter((room) => !room.busy && room.live === !room.uses.size && room.retryAt <= now);
+
+  function mark(named: readonly Room<U>[], state: Partial<Room<U>>) {
+    for (const room of named) Object.assign(room, state);
+  }
+
+  function forget(gone: readonly Room<U>[]) {
+    for (const { pattern } of gone) rooms.delete(pattern);
+  }
+
+  const self: Rooms<U> = {
+    born: 0,
+    all,
+    forget,
+    add(written, use, since) {
+      const pattern = canonical(written);
+      let room = rooms.get(pattern);
+      if (!room) {
+        const state = { held: false, live: false, busy: false, alone: false, refusals: 0, retryAt: 0 };
+        room = { written, pattern, uses: new Set(), since, born: ++self.born, replays: !!since, ...state };
+        rooms.set(pattern, room);
+      }
+      room.uses.add(use);
+      return room;
+    },
+    resume(position, ask, kept) {
+      if (!position) return [];
+      const held = all().filter((room) => room.held || (!room.since && kept.includes(room.pattern)));
+      const resumed = held.slice(0, ask === 'rooms' ? ROOMS_MAX : 0);
+      mark(resumed, { busy: true });
+      mark(held.slice(resumed.length), { since: position, held: false });
+      // A position that the server does not take is of no use to any of them.
+      if (ask === 'nothing') mark(all().filter((room) => room.since === position), { since: undefined });
+      return resumed;
+    },
+    confirm: (named) => mark(named, { live: true, held: true, busy: false, alone: false, since: undefined, refusals: 0 }),
+    refuse(named, fault, now, chance) {
+      mark(named, { busy: false });
+      const tooMuch = ASKED_TOO_MUCH.test(fault.code);
+      if (named.length > 1 && tooMuch) mark(named, { alone: true });
+      else if (tooMuch && fault.code !== 'ROOM_FULL') {
+        forget(named);
+        return named;
+      } else {
+        // Not at once even the first time: the server has just said no.
+        for (const room of named) room.retryAt = now + backoffMs(++room.refusals + 1, {}, fault.retryAfterMs, chance);
+      }
+      return [];
+    },
+    release: (named) => mark(named, { live: false, held: false, busy: false }),
+    lost() {
+      mark(all(), { live: false, busy: false, alone: false, retryAt: 0 });
+      forget(all().filter((room) => !room.uses.size));
+    },
+    plan(now) {
+      forget(all().filter((room) => !room.uses.size && !room.busy && !room.live));
+      const made: RoomsCommand<U>[] = [];
+      for (let rest = due(now), first; (first = rest[0]); ) {
+        const { live, alone, since } = first;
+        // One command for all that may stand in the same one.
+        const named = rest.filter((room) => room === first || (!alone && !room.alone && room.live === live && room.since === since)).slice(0, ROOMS_MAX);
+        mark(named, { busy: true });
+        made.push({ event: live ? 'unsubscribe' : 'subscribe', data: { rooms: named.map((room) => room.written), since }, named });
+        rest = rest.filter((room) => !room.busy);
+      }
+      return made;
+    },
+    dueAt: () => Math.min(...due(Infinity).map((room) => room.retryAt)),
+    reached: (name, cascade) => all().filter((room) => room.live && reaches(room.pattern, name, cascade)),
+  };
+  return self;
+}

@@ -1,0 +1,127 @@
+// The client's `subscribe`: keeps the uses of rooms, and has the server's side follow.
+
+import type { Connection } from './connection.js';
+import type { Environment } from './environment.js';
+import { RoomcastError } from './fault.js';
+import { safely } from './listeners.js';
+import type { Listeners } from './listeners.js';
+import { eventTest } from './pattern.js';
+import type { SubscribedData } from './protocol.generated.js';
+import type { Room, Rooms, RoomsCommand } from './rooms.js';
+import type { Gap, Handler, Position, SubscribeOptions, Subscription, SubscriptionStatus } from './types.js';
+
+/** The server may be busy with a long replay before it answers. */
+const ANSWER_MS = 60_000;
+
+/** One call of `subscribe`. */
+export interface Use {
+  takes: (event: string) => boolean;
+  handler: Handler;
+  options: SubscribeOptions;
+  /** It is over, and how. */
+  over?: SubscriptionStatus;
+  active(): void;
+  failed(fault: RoomcastError): void;
+}
+
+interface Parts {
+  env: Environment;
+  rooms: Rooms<Use>;
+  listeners: Listeners;
+  connection: Connection;
+  /** Has `flush` called soon. */
+  changed(): void;
+  moved(position: Position | null): void;
+}
+
+export interface Subscribing {
+  subscribe(written: string, handler: Handler, options?: SubscribeOptions): Subscription;
+  /** Sends what is due; only while a session stands. */
+  flush(): void;
+  confirm(named: readonly Room<Use>[]): void;
+  /** These are over; `silent` where the application itself wanted it. */
+  end(named: readonly Room<Use>[], over: SubscriptionStatus, fault: RoomcastError, silent?: boolean): void;
+  gap(gap: Gap): void;
+}
+
+export function createSubscribing({ env, rooms, listeners, connection, changed, moved }: Parts): Subscribing {
+  function subscribe(written: string, handler: Handler, options: SubscribeOptions = {}): Subscription {
+    const use = { takes: eventTest(options.event ?? '*'), handler, options } as Use;
+    const ready = new Promise<void>((active, failed) => Object.assign(use, { active, failed }));
+    // Whoever does not wait for it is told by onError.
+    ready.catch(() => {});
+    const room = rooms.add(written, use, options.since);
+    if (room.live) use.active();
+    changed();
+    return {
+      room: room.pattern,
+      get status() {
+        return use.over ?? (room.live ? 'active' : 'pending');
+      },
+      ready,
+      unsubscribe() {
+        if (!room.uses.delete(use)) return;
+        use.over = 'ended';
+        use.failed(new RoomcastError('SUBSCRIPTION_FAILED', `${room.pattern}: unsubscribed before the answer`));
+        changed();
+      },
+    };
+  }
+
+  function confirm(named: readonly Room<Use>[]) {
+    rooms.confirm(named);
+    for (const { uses } of named) for (const use of uses) use.active();
+  }
+
+  function end(named: readonly Room<Use>[], over: SubscriptionStatus, fault: RoomcastError, silent = false) {
+    rooms.forget(named);
+    for (const { uses } of named) {
+      const ended = [...uses];
+      uses.clear();
+      for (const use of ended) {
+        use.over = over;
+        use.failed(fault);
+        if (!silent) tell(fault, use.options);
+      }
+    }
+  }
+
+  function tell(fault: RoomcastError, { onError }: SubscribeOptions) {
+    if (onError) safely(env, () => onError(fault));
+    else listeners.emit('error', fault);
+  }
+
+  function send({ event, data, named }: RoomsCommand<Use>) {
+    const answered = (fault: RoomcastError | undefined, answer: unknown) => {
+      if (fault?.code === 'DISCONNECTED') return;
+      // Nothing is known of what the server has: a new connection begins from what is.
+      if (fault?.code === 'TIMEOUT') return connection.cut(fault);
+      if (event === 'unsubscribe' && (!fault || fault.code === 'ROOM_NOT_FOUND')) rooms.release(named);
+      else if (fault) refused(named, fault);
+      else {
+        moved((answer as SubscribedData).position);
+        confirm(named);
+      }
+      changed();
+    };
+    connection.call(event, JSON.stringify(data), answered, ANSWER_MS);
+  }
+
+  function refused(named: readonly Room<Use>[], fault: RoomcastError) {
+    const given = rooms.refuse(named, fault, env.now(), env.random());
+    end(given, 'failed', fault);
+    // One that is asked for again stays pending, and somebody may want to know why.
+    if (!given.length && named.length < 2) listeners.emit('error', fault);
+  }
+
+  return {
+    subscribe,
+    confirm,
+    end,
+    flush: () => rooms.plan(env.now()).forEach(send),
+    gap(gap) {
+      for (const { uses } of rooms.all()) for (const { options } of [...uses]) safely(env, () => options.onGap?.(gap));
+      listeners.emit('gap', gap);
+    },
+  };
+}

@@ -1,0 +1,368 @@
+// The protocol by example: the same files that the gateway is tested against. A file that no test knows fails.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import type { Client, ClientOptions, Gap, Priority, Publication, RoomcastFault, Transport, TransportEvents } from '../src/types.js';
+import { canonical } from '../src/pattern.js';
+import { createWorld, settled } from './fake-server.js';
+
+const ROOT = new URL('../../fixtures/', import.meta.url);
+
+/** The members of messages that tests look at. */
+interface Data {
+  rooms: string[];
+  since?: string;
+  position: string | null;
+  id: string | null;
+  code: string;
+  message: string;
+  retry_after_ms?: number;
+  to: string;
+  session_id: string;
+  user_id: string;
+  organization_id: string;
+  expires_at: number;
+}
+
+interface Wire {
+  event: string;
+  room: string;
+  id: string;
+  data: Data;
+}
+
+interface Meaning {
+  rooms: string[];
+  since: string | null;
+  room: string;
+  event: string;
+  data: unknown;
+  priority: Priority;
+  log: boolean;
+  cascade: boolean;
+  headers: Record<string, string>;
+  requires_ack: boolean;
+  idempotency_key: string;
+  ttl_ms: number;
+}
+
+interface Fixture {
+  wire: Wire;
+  meaning: Meaning;
+}
+
+function read(folder: string): Record<string, Fixture> {
+  const files = readdirSync(new URL(`${folder}/`, ROOT));
+  return Object.fromEntries(files.map((file) => [file.replace('.json', ''), JSON.parse(readFileSync(new URL(`${folder}/${file}`, ROOT), 'utf8')) as Fixture]));
+}
+
+const TOKEN = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl';
+const replies = read('replies');
+const authenticated = replies.authenticated!;
+
+/** A client whose server is the test itself. */
+function scripted(options: Partial<ClientOptions> = {}) {
+  const world = createWorld();
+  const sent: Record<string, unknown>[] = [];
+  let events: TransportEvents;
+  const transport: Transport = {
+    name: 'scripted',
+    supported: () => true,
+    open: (_url, told) => {
+      events = told;
+      queueMicrotask(() => told.onOpen());
+      return { send: (text) => sent.push(JSON.parse(text)), close: () => {} };
+    },
+  };
+  const client = world.client({ token: TOKEN, transport, ...options });
+  const say = async (message: object) => {
+    events.onMessage(JSON.stringify(message));
+    await settled();
+  };
+  /** Answers the last command of a name. */
+  const answer = (command: string, reply: { event: string; data?: unknown }) => say({ ...reply, id: sent.findLast(({ event }) => event === command)?.id });
+  const enter = async (data: object = {}) => {
+    await settled();
+    await answer('authenticate', { event: 'authenticated', data: { ...authenticated.wire.data, rooms: [], ...data } });
+  };
+  return { world, client, sent, say, answer, enter, close: (code: number, reason: string) => events.onClose(code, reason) };
+}
+
+/** What a command says, its id aside, which is the client's own. */
+const said = (sent: Record<string, unknown>[], command: string) => ({ ...sent.findLast(({ event }) => event === command), id: undefined });
+
+describe('commands', () => {
+  const commands = read('commands');
+  const wire = (name: string) => ({ ...commands[name]!.wire, id: undefined });
+  const meaning = (name: string) => commands[name]!.meaning;
+
+  const tests: Record<string, () => Promise<void>> = {
+    async authenticate() {
+      const { sent } = scripted();
+      await settled();
+      expect(said(sent, 'authenticate')).toEqual(wire('authenticate'));
+    },
+    async 'authenticate-resume'() {
+      const { client, sent, enter, answer, close, world } = scripted();
+      const { rooms, since } = meaning('authenticate-resume');
+      for (const room of rooms) client.subscribe(room, () => {});
+      await enter();
+      await answer('subscribe', { event: 'subscribed', data: { rooms, position: since } });
+      close(1006, '');
+      await world.settle();
+      expect(said(sent, 'authenticate')).toEqual(wire('authenticate-resume'));
+    },
+    async ping() {
+      const { sent, enter } = scripted();
+      await enter();
+      expect(said(sent, 'client:ping')).toEqual(wire('ping'));
+    },
+    publish: () => publishes('publish', {}),
+    async 'publish-ephemeral'() {
+      await publishes('publish-ephemeral', { log: false });
+    },
+    async 'publish-options'() {
+      const { priority, log, cascade, headers, requires_ack: requiresAck, idempotency_key: idempotencyKey, ttl_ms: ttlMs } = meaning('publish-options');
+      await publishes('publish-options', { priority, log, cascade, headers, requiresAck, idempotencyKey, ttlMs });
+    },
+    'subscribe-rooms': () => subscribes('subscribe-rooms'),
+    'subscribe-since': () => subscribes('subscribe-since'),
+    'subscribe-long-form': () => subscribes('subscribe-long-form'),
+    'subscribe-all-channels': () => means('subscribe-all-channels', ['all:acme']),
+    'subscribe-channels': () => means('subscribe-channels', ['kpi:acme:sales:support', 'backlog:acme:sales:support']),
+    'subscribe-queue': () => means('subscribe-queue', ['kpi:org:acme:queue:support']),
+    async unsubscribe() {
+      const { client, sent, enter, answer } = scripted();
+      const rooms = meaning('unsubscribe').rooms;
+      const subscription = client.subscribe(rooms[0]!, () => {});
+      await enter();
+      await answer('subscribe', { event: 'subscribed', data: { rooms, position: null } });
+      subscription.unsubscribe();
+      await settled();
+      expect(said(sent, 'unsubscribe')).toEqual(wire('unsubscribe'));
+    },
+  };
+
+  /** The command as written; an option with its default may be left out or spelled out, and a key is always there. */
+  async function publishes(name: string, options: object) {
+    const { client, sent, enter } = scripted();
+    const { room, event, data, log } = meaning(name);
+    await enter();
+    client.publish({ room, event, data, ...options }).catch(() => {});
+    await settled();
+    const { channel: _c, organization_id: _o, queue_name: _q, ...plain } = wire(name).data as unknown as Record<string, unknown>;
+    const key = log ? { idempotency_key: expect.any(String) } : {};
+    expect(said(sent, 'publish')).toEqual({ event: 'publish', id: undefined, data: { ...key, ...plain, room } });
+  }
+
+  async function subscribes(name: string) {
+    const { client, sent, enter } = scripted();
+    const { rooms, since } = wire(name).data;
+    for (const room of rooms) client.subscribe(room, () => {}, { since });
+    await enter();
+    expect(said(sent, 'subscribe')).toEqual(wire(name));
+    await means(name, rooms);
+  }
+
+  /** The client has rooms alone, which mean the same. */
+  async function means(name: string, rooms: string[]) {
+    expect(rooms.map(canonical)).toEqual(meaning(name).rooms);
+  }
+
+  test.each(Object.keys(commands))('%s', async (name) => {
+    expect(Object.keys(tests)).toContain(name);
+    await tests[name]!();
+  });
+});
+
+describe('replies', () => {
+  type Check = (wire: Wire) => Promise<void>;
+  const subscribed: Check = async (wire) => {
+    const { client, enter, answer } = scripted();
+    await enter();
+    const before = client.position;
+    const subscriptions = wire.data.rooms;
+    const made = subscriptions.map((room) => client.subscribe(room, () => {}));
+    await settled();
+    await answer('subscribe', wire);
+    expect(made.map(({ status }) => status)).toEqual(made.map(() => 'active'));
+    expect(client.position).toBe(wire.data.position ?? before);
+  };
+  const published: Check = async (wire) => {
+    const { client, enter, answer } = scripted();
+    await enter();
+    const outcome = client.publish({ room: 'kpi:acme', event: 'kpi:update', data: 1, log: wire.data.id === null ? false : undefined });
+    await settled();
+    await answer('publish', wire);
+    expect(await outcome).toEqual(wire.data);
+  };
+  const tests: Record<string, Check> = {
+    async authenticated(wire) {
+      const { client, enter } = scripted();
+      await enter(wire.data);
+      const { session_id: id, user_id: userId, organization_id: organizationId, expires_at: expiresAt } = wire.data;
+      expect(client.session).toEqual({ id, userId, organizationId, expiresAt, features: [] });
+      expect([client.state, client.position]).toEqual(['connected', wire.data.position]);
+    },
+    // Where a cookie came with the handshake the server has said so before this client's own `authenticate`, which is a renewal then.
+    async 'authenticated-by-handshake'(wire) {
+      const { client, say, enter } = scripted();
+      await settled();
+      await say(wire);
+      expect(client.state).toBe('connecting');
+      await enter(wire.data);
+      expect(client.state).toBe('connected');
+    },
+    subscribed,
+    'subscribed-catching-up': subscribed,
+    published,
+    'published-duplicate': published,
+    'published-ephemeral': published,
+    async unsubscribed(wire) {
+      const { client, enter, answer, sent } = scripted();
+      const rooms = wire.data.rooms;
+      const subscription = client.subscribe(rooms[0]!, () => {});
+      await enter();
+      await answer('subscribe', { event: 'subscribed', data: { rooms, position: null } });
+      subscription.unsubscribe();
+      await settled();
+      client.subscribe(rooms[0]!, () => {});
+      await settled();
+      expect(sent.filter(({ event }) => event === 'subscribe')).toHaveLength(1);
+      await answer('unsubscribe', wire);
+      expect(sent.filter(({ event }) => event === 'subscribe')).toHaveLength(2);
+    },
+    async pong(wire) {
+      const { client, enter, answer, world } = scripted();
+      await enter();
+      world.clock.sleep(20);
+      await answer('client:ping', wire);
+      expect(client.health.latencyMs).toBe(20);
+    },
+    async error(wire) {
+      await refused(wire);
+    },
+  };
+
+  test.each(Object.keys(replies))('%s', async (name) => {
+    expect(Object.keys(tests)).toContain(name);
+    await tests[name]!(replies[name]!.wire);
+  });
+});
+
+async function refused(wire: Wire) {
+  const { client, enter, answer } = scripted();
+  await enter();
+  const outcome = client.request('some:command', {}).catch((fault: RoomcastFault) => fault);
+  await settled();
+  await answer('some:command', wire);
+  const { code, message, retry_after_ms: retryAfterMs } = wire.data;
+  expect(await outcome).toMatchObject({ code, message, retryAfterMs });
+}
+
+describe('errors', () => {
+  const errors = read('errors');
+  test.each(Object.keys(errors))('%s', (name) => refused(errors[name]!.wire));
+});
+
+describe('pushes', () => {
+  const pushes = read('pushes');
+
+  async function delivered(client: Client, say: (message: object) => Promise<void>, wire: Wire) {
+    const got: Publication[] = [];
+    client.on('publication', (publication) => got.push(publication));
+    const before = client.position;
+    await say(wire);
+    const { requires_ack: requiresAck = false, cascade: _, ...plain } = wire as unknown as Record<string, unknown>;
+    expect(got).toEqual([{ priority: 'medium', headers: {}, replayed: false, ...plain, requiresAck }]);
+    expect(client.position).toBe(wire.id ?? before);
+  }
+
+  const tests: Record<string, (wire: Wire) => Promise<void>> = {
+    publication,
+    'publication-options': publication,
+    'publication-ephemeral': publication,
+    'publication-replayed': publication,
+    async 'publication-cascade'(wire) {
+      const { client, enter, answer, say } = scripted();
+      const deeper: Publication[] = [];
+      client.subscribe(`${wire.room}:sales`, (received) => deeper.push(received));
+      await enter();
+      await answer('subscribe', { event: 'subscribed', data: { rooms: [`${wire.room}:sales`], position: null } });
+      await delivered(client, say, wire);
+      expect(deeper).toHaveLength(1);
+    },
+    'gap-trimmed': gap,
+    'gap-evicted': gap,
+    'gap-fork': gap,
+    'gap-log-lost': gap,
+    async position(wire) {
+      const { client, enter, say } = scripted();
+      await enter();
+      await say(wire);
+      expect(client.position).toBe(wire.data.position);
+    },
+    async 'token-expiring'(wire) {
+      let tokens = 0;
+      const { enter, say, world } = scripted({ token: () => `token-${++tokens}` });
+      await enter({ expires_at: world.clock.wall / 1_000 + 86_400 });
+      await say(wire);
+      await world.settle(5_000);
+      expect(tokens).toBe(2);
+    },
+    async unsubscribed(wire) {
+      const { client, enter, answer, say } = scripted();
+      const { rooms, code, message } = wire.data;
+      const faults: RoomcastFault[] = [];
+      const subscription = client.subscribe(rooms[0]!, () => {}, { onError: (fault) => faults.push(fault) });
+      await enter();
+      await answer('subscribe', { event: 'subscribed', data: { rooms, position: null } });
+      await say(wire);
+      expect(subscription.status).toBe('ended');
+      expect(faults).toMatchObject([{ code, message }]);
+    },
+  };
+
+  async function publication(wire: Wire) {
+    const { client, enter, say } = scripted();
+    await enter();
+    await delivered(client, say, wire);
+  }
+
+  async function gap(wire: Wire) {
+    const { client, enter, say } = scripted();
+    const gaps: Gap[] = [];
+    client.on('gap', (told) => gaps.push(told));
+    await enter();
+    await say(wire);
+    expect(gaps).toEqual([wire.data]);
+    expect(client.position).toBe(wire.data.to);
+  }
+
+  test.each(Object.keys(pushes))('%s', async (name) => {
+    expect(Object.keys(tests)).toContain(name);
+    await tests[name]!(pushes[name]!.wire);
+  });
+});
+
+describe('closes', () => {
+  const closes = read('closes') as unknown as Record<string, { close_code: number; reason: { code?: string; retry_after_ms?: number } | null; reconnect: boolean }>;
+
+  test.each(Object.keys(closes))('%s', async (name) => {
+    const { close_code: closeCode, reason, reconnect } = closes[name]!;
+    const { client, enter, close } = scripted({ token: () => TOKEN });
+    await enter();
+    close(closeCode, reason ? JSON.stringify(reason) : '');
+    // On an open session a token that is refused, as it may be by a renewal elsewhere, is worth a fresh one.
+    const back = reconnect || closeCode === 4500;
+    expect(client.state).toBe(back ? 'reconnecting' : 'error');
+    expect(client.fault).toMatchObject({ code: reason?.code ?? 'DISCONNECTED', closeCode, retryAfterMs: reason?.retry_after_ms, fatal: !back });
+    expect(client.health.retryInMs).toBe(back ? (reason?.retry_after_ms ?? 0) : null);
+  });
+});
+
+test('every folder of fixtures is read', () => {
+  const folders = readdirSync(ROOT, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
+  // What is refused is not for clients to send, and patterns have a test of their own.
+  expect(folders.sort()).toEqual(['closes', 'commands', 'errors', 'patterns', 'pushes', 'refused', 'replies']);
+});

@@ -1,0 +1,99 @@
+// What operators do, and what limits refuse.
+
+import assert from 'node:assert/strict';
+import { until } from '../stage/until.mjs';
+
+const publishAll = `({ client }, [room, from, to]) => {
+  for (let n = from; n <= to; n++) client.publish({ room, event: 'kpi:update', data: { n } }).catch(() => {});
+}`;
+
+export const CHAPTERS = [
+  ['a node that is drained hands its visitors over without a loss', async ({ stage }) => {
+    const node = await stage.addNode(stage.redis, { DRAIN__ANNOUNCE_MS: 0, DRAIN__SPREAD_MS: 500, DRAIN__RETRY_AFTER_MS_MAX: 500 });
+    const scene = await stage.scene({ nodes: [node] });
+    try {
+      const alice = await scene.visitor();
+      await alice.whole(await scene.publish(20));
+      scene.front.target = stage.nodes[1];
+      node.program.signal('SIGTERM');
+      await scene.publish(200);
+      await until('the hand-over', () => alice.statistics(), ({ reconnects }) => reconnects === 1);
+      await alice.whole(await scene.publish(20));
+      assert.equal((await alice.statistics()).gaps, 0);
+    } finally {
+      await scene.close();
+    }
+  }],
+  ['while Redis is away the page stays connected, and what it publishes waits and is logged once', async ({ stage }) => {
+    const redis = await stage.addRedis();
+    const node = await stage.addNode(redis);
+    const scene = await stage.scene({ redis, nodes: [node] });
+    try {
+      const alice = await scene.visitor();
+      redis.program.signal('SIGSTOP');
+      await alice.ask(publishAll, [scene.room, 1, 20]);
+      // The gateway answers BROKER_UNAVAILABLE, and the client tries again.
+      await until('a refusal', () => alice.statistics(), ({ received }) => received >= 4);
+      assert.equal((await alice.statistics()).published, 0);
+      redis.program.signal('SIGCONT');
+      await alice.whole(20);
+      await until('an empty outbox', () => alice.statistics(), ({ queued }) => queued === 0);
+      assert.deepEqual((await scene.logged()).map(({ n }) => n), Array.from({ length: 20 }, (_, index) => index + 1));
+      assert.equal((await alice.statistics()).reconnects, 0);
+    } finally {
+      await scene.close();
+    }
+  }],
+  ['a publication that is too large is refused, and those behind it go on', async (scene) => {
+    const alice = await scene.visitor({ options: { outboxBytesMax: 4_000_000 } });
+    const outcome = `async ({ client }, room) => {
+      const large = client.publish({ room, event: 'kpi:update', data: 'x'.repeat(1_200_000) }).catch((fault) => fault.code);
+      const small = client.publish({ room, event: 'kpi:update', data: { n: 1 } });
+      return [await large, (await small).duplicate];
+    }`;
+    assert.deepEqual(await alice.ask(outcome, scene.room), ['MESSAGE_TOO_LARGE', false]);
+    await alice.whole(1);
+  }],
+  ['more subscriptions than a session may have are refused one by one, and the others stand', async (scene) => {
+    const rooms = Array.from({ length: 140 }, (_, index) => `chat:${scene.org}:room${index}`);
+    const alice = await scene.visitor({ rooms: [scene.room, ...rooms] });
+    await until('refusals', () => alice.ask('({ faults }) => faults.length'), (count) => count === 13);
+    const codes = await alice.ask('({ faults }) => [...new Set(faults.map(({ code }) => code))]');
+    assert.deepEqual(codes, ['SUBSCRIPTION_FAILED']);
+    await alice.whole(await scene.publish(5));
+    scene.front.target = scene.nodes[1];
+    scene.front.cut();
+    await alice.whole(await scene.publish(5));
+  }],
+  ['subscriptions that come and go amid cuts end as they were wanted last', async (scene) => {
+    const alice = await scene.visitor({ options: { backoff: { baseMs: 10, capMs: 50, attemptsMax: 1_000 } } });
+    const churn = `({ client }, [org, turns]) => {
+      const held = new Map();
+      for (let turn = 0; turn < turns; turn++) {
+        const room = 'chat:' + org + ':r' + (turn * 7) % 20;
+        if (held.has(room)) held.get(room).unsubscribe(), held.delete(room);
+        else held.set(room, client.subscribe(room, () => {}));
+      }
+      window.held = held;
+    }`;
+    for (let turn = 0; turn < 5; turn++) {
+      const { arrivals } = scene.front;
+      const published = scene.publish(50);
+      await alice.ask(churn, [scene.org, 50 + turn]);
+      scene.front.cut();
+      await published;
+      await until('a new connection', () => scene.front.arrivals > arrivals);
+      await alice.ask('() => [...window.held.values()].forEach((subscription) => subscription.unsubscribe())');
+    }
+    await alice.ask(churn, [scene.org, 30]);
+    await until('active subscriptions', () => alice.ask('() => [...window.held.values()].every(({ status }) => status === "active")'));
+    await alice.whole(await scene.publish(1));
+    const wanted = await alice.ask('() => [...window.held.keys()]');
+    const service = scene.token({ sub: 'backend', scope: 'roomcast:connections' });
+    const held = async () => {
+      const { connections } = await scene.nodes[0].rest('GET', `/api/ws/connections?organization_id=${scene.org}`, service);
+      return connections.filter(({ status }) => status !== 'closing').flatMap(({ subscriptions }) => subscriptions).filter((room) => !/^(org|user):/.test(room));
+    };
+    await until('subscriptions as wanted', held, (rooms) => JSON.stringify([...rooms].sort()) === JSON.stringify([scene.room, ...wanted].sort()));
+  }],
+];

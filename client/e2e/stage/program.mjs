@@ -1,0 +1,63 @@
+// A program that the run starts and ends.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+
+/** Characters of a program's output that are kept: those that run for long say a lot. */
+const OUTPUT_MAX = 64_000;
+
+export class Program {
+  #output = '';
+  #process;
+  #exited;
+
+  constructor(command, flags, { env = {}, cwd } = {}) {
+    this.command = command;
+    this.#process = spawn(command, flags, { env: { PATH: process.env.PATH, ...env }, cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+    // Awaited only when it is ended, which must not make an early failure one that nobody handles.
+    this.#exited = once(this.#process, 'exit');
+    this.#exited.catch(() => {});
+    for (const stream of [this.#process.stdout, this.#process.stderr]) {
+      stream.on('data', (chunk) => (this.#output = (this.#output + chunk).slice(-OUTPUT_MAX)));
+    }
+  }
+
+  get output() {
+    return this.#output;
+  }
+
+  get running() {
+    return this.#process.exitCode === null && this.#process.signalCode === null;
+  }
+
+  /** Waits until the output has it; fails with all of the output when the program ends first. */
+  async says(pattern) {
+    for (;;) {
+      const said = pattern.exec(this.#output);
+      if (said) return said;
+      const news = Promise.race([once(this.#process.stdout, 'data'), once(this.#process.stderr, 'data')]);
+      if ((await Promise.race([news, this.#exited.then(() => 'ended')])) === 'ended' && !pattern.test(this.#output)) {
+        throw new Error(`${this.command} ended before it said ${pattern}: ${this.#output}`);
+      }
+    }
+  }
+
+  signal(name) {
+    this.#process.kill(name);
+  }
+
+  async kill() {
+    if (this.running) this.signal('SIGKILL');
+    await this.#exited;
+  }
+}
+
+export async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}

@@ -94,7 +94,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
     report: (fault) => listeners.emit('error', fault),
   });
 
-  const parts = { env, options, counts, rooms, outbox, listeners, connection, changed, moved, published: () => counts.published++ };
+  const parts = { env, options, counts, rooms, outbox, listeners, connection, changed, arrived, published: () => counts.published++ };
   const delivery = createDelivery(parts);
   const subscribing = createSubscribing(parts);
   const publishing = createPublishing(parts);
@@ -113,10 +113,10 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
     if (ask === 'renewal') return true;
     keptRooms = [];
     outbox.items = [...(keep?.claim(who) ?? []).map((text) => toItem(text)), ...outbox.items];
-    subscribing.confirm(resumed);
     // What was asked for came to nothing, so everything since then is lost to this client.
     if (ask === 'nothing' && self.position && position) gap({ from: self.position, to: position, reason: 'log_lost' });
-    moved(position);
+    arrived(position);
+    subscribing.confirm(resumed, true);
     return true;
   }
 
@@ -126,7 +126,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
     if ('id' in received || !isObject(received.data)) return;
     listeners.emit(`push:${received.event}`, received.data as never);
     const { event, data } = received as Push;
-    if (event === 'position') moved(data.position);
+    if (event === 'position') arrived(data.position);
     else if (event === 'gap') gap(data);
     else if (event === 'token:expiring') connection.input('expiring');
     else if (event === 'unsubscribed') {
@@ -136,22 +136,24 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
   }
 
   function publication(push: PublicationPush) {
+    // Before the session stands it cannot be told for whom it is; it comes again after whatever went wrong.
+    if (!self.session) return;
     const mine = generation;
     const handled = delivery.publication(push);
     if (autoAck && push.requires_ack) ack(handled);
     // Only now, because the place is one behind what was handled; and not if a handler has had everything forgotten.
-    if (!push.overtook && mine === generation) moved(push.id);
+    if (!push.overtook && mine === generation) arrived(push.id, push.replayed);
   }
 
   function gap(told: Gap) {
     counts.gaps++;
-    moved(told.to);
+    arrived(told.to, true);
     subscribing.gap(told);
   }
 
-  function moved(to: Position | null | undefined) {
-    if (!to) return;
-    self.position = to;
+  function arrived(position: Position | null | undefined, past = false) {
+    if (!position || !rooms.arrived(position, past)) return;
+    self.position = position;
     keepSoon();
   }
 
@@ -194,6 +196,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
       keepSoon();
       listeners.emit('outbox', counts.queued);
     }
+    rooms.tidy();
     if (!self.session) return;
     if (acks.length) connection.send(JSON.stringify({ event: 'ack', data: { ids: acks.splice(0) } }));
     subscribing.flush();

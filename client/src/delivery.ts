@@ -36,9 +36,9 @@ export function createDelivery({ env, rooms, listeners, counts, options }: Parts
     }
   }
 
-  function reached({ room, cascade = false }: PublicationPush): Room<Use>[] {
+  function reached({ room, cascade = false, replayed = false }: PublicationPush): Room<Use>[] {
     // What is for everybody in the org is not for the handlers of single rooms.
-    return rooms.reached(room, cascade && !room.startsWith('org:'));
+    return rooms.reached(room, cascade && !room.startsWith('org:'), replayed);
   }
 
   return {

@@ -42,7 +42,10 @@ export type Handler<T = unknown> = (publication: Publication<T>) => void;
 export interface SubscribeOptions {
   /** Only publications whose event matches, such as `kpi:update`; a `*` at its end stands for any rest: `kpi:*`, `activity.*`. */
   event?: string;
-  /** Replays what came after this position first. */
+  /**
+   * Replays what came after this position first. It counts for the first use of a room; and what another subscription of this client
+   * got already, such as one on a room above, the server does not send again.
+   */
   since?: Position;
   onGap?: (gap: Gap) => void;
   /** The server refused or ended the subscription. Without it the error goes to the client's `error` listeners. */

@@ -89,11 +89,6 @@ export const CHAPTERS = [
     await until('active subscriptions', () => alice.ask('() => [...window.held.values()].every(({ status }) => status === "active")'));
     await alice.whole(await scene.publish(1));
     const wanted = await alice.ask('() => [...window.held.keys()]');
-    const service = scene.token({ sub: 'backend', scope: 'roomcast:connections' });
-    const held = async () => {
-      const { connections } = await scene.nodes[0].rest('GET', `/api/ws/connections?organization_id=${scene.org}`, service);
-      return connections.filter(({ status }) => status !== 'closing').flatMap(({ subscriptions }) => subscriptions).filter((room) => !/^(org|user):/.test(room));
-    };
-    await until('subscriptions as wanted', held, (rooms) => JSON.stringify([...rooms].sort()) === JSON.stringify([scene.room, ...wanted].sort()));
+    await until('subscriptions as wanted', () => scene.subscriptions(), (rooms) => JSON.stringify([...rooms].sort()) === JSON.stringify([scene.room, ...wanted].sort()));
   }],
 ];

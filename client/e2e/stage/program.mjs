@@ -47,6 +47,11 @@ export class Program {
     this.#process.kill(name);
   }
 
+  /** Waits until it has ended by itself. */
+  async ended() {
+    await this.#exited;
+  }
+
   async kill() {
     if (this.running) this.signal('SIGKILL');
     await this.#exited;

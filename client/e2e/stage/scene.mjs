@@ -1,5 +1,6 @@
 // What one chapter has for itself: an org with a log, a front, visitors, and a backend that publishes numbers.
 
+import { join } from 'node:path';
 import { Front } from './front.mjs';
 import { mint } from './token.mjs';
 import { until } from './until.mjs';
@@ -63,6 +64,11 @@ export class Scene {
     return end;
   }
 
+  /** Has a backend publish one thing. */
+  says(room, data) {
+    return this.redis.call(...this.#command(room, data));
+  }
+
   /** Publishes what no ledger counts. */
   async aside(count) {
     await this.redis.all(Array.from({ length: count }, (_, n) => this.#command(`chat:${this.org}:lobby`, { aside: n })));
@@ -81,6 +87,19 @@ export class Scene {
   /** Waits until the log has so many entries, and answers with them. */
   logs(count) {
     return until(`${count} log entries`, () => this.logged(), (entries) => entries.length >= count);
+  }
+
+  /** The rooms that sessions of the org are subscribed to on the whole cluster, but for those that every session has. */
+  async subscriptions() {
+    const service = this.token({ sub: 'backend', scope: 'roomcast:connections' });
+    const { connections } = await this.nodes[1].rest('GET', `/api/ws/connections?organization_id=${this.org}`, service);
+    return connections.flatMap(({ subscriptions }) => subscriptions).filter((room) => !/^(org|user):/.test(room));
+  }
+
+  /** Keeps a picture of the page where somebody asked for pictures (E2E_PICTURES names the folder). */
+  async picture({ page }, name) {
+    const folder = process.env.E2E_PICTURES;
+    if (folder) await page.screenshot({ path: join(folder, `${name}.png`) });
   }
 
   async #page(url) {

@@ -2,6 +2,8 @@
 
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { launch } from './browser.mjs';
 import { bundle } from './bundle.mjs';
 import { Gateway } from './gateway.mjs';
@@ -12,8 +14,10 @@ import { Scene } from './scene.mjs';
 /** Small tails make a resume read its pages from Redis; without leeway a token ends when it says so. */
 const SETTINGS = { HUB__TAIL_BYTES_MAX: 65_536, AUTH__LEEWAY_S: 0, SESSION__REVOCATION_INTERVAL_MS: 200 };
 
-const html = (script) => `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<link rel="icon" href="data:,"><title>roomcast</title><body><div id="root"></div><script type="module" src="${script}"></script></body></html>`;
+const html = (script) => `<!doctype html><html lang="en"><meta charset="utf-8"><title>roomcast</title>
+<link rel="icon" href="data:,"><script type="module" src="${script}"></script></html>`;
+
+const SCRIPTS = ['e2e/page/visit.ts', 'e2e/page/worker.ts', 'examples/vanilla.ts', 'examples/react.tsx', 'examples/worker.ts'];
 
 export class Stage {
   /** Whatever is started, ended in the opposite order. */
@@ -43,19 +47,23 @@ export class Stage {
   }
 
   async #prepare() {
-    const [redis, visit, react, worker] = await Promise.all([
-      this.addRedis(),
-      bundle('page/visit.ts'),
-      bundle('page/react.tsx'),
-      bundle('page/worker.ts'),
-    ]);
-    this.redis = redis;
-    for (const [path, script] of [['visit', visit], ['react', react], ['worker', worker]]) this.pages.set(`/${path}.js`, ['text/javascript', script]);
-    this.pages.set('/', ['text/html', html('/visit.js')]);
-    this.pages.set('/react', ['text/html', html('/react.js')]);
-    this.nodes = await Promise.all([this.addNode(redis), this.addNode(redis)]);
+    this.redis = await this.addRedis();
+    await this.#bundle();
+    this.nodes = await Promise.all([this.addNode(this.redis), this.addNode(this.redis)]);
     this.browser = await launch();
     this.#open.push(() => this.browser.close());
+  }
+
+  /** Pages stand under the names of their files, scripts with `.js` in place of their own ending. */
+  async #bundle() {
+    const texts = await Promise.all(SCRIPTS.map(bundle));
+    SCRIPTS.forEach((file, index) => this.pages.set(`/${file.replace(/\.tsx?$/, '.js')}`, ['text/javascript', texts[index]]));
+    this.pages.set('/', ['text/html', html('/e2e/page/visit.js')]);
+    this.pages.set('/worker', ['text/html', html('/e2e/page/worker.js')]);
+    for (const name of ['vanilla', 'react']) {
+      const page = await readFile(join(CLIENT, `examples/${name}.html`), 'utf8');
+      this.pages.set(`/examples/${name}.html`, ['text/html', page.replace(/(src="[^"]*)\.tsx?"/, '$1.js"')]);
+    }
   }
 
   async addRedis() {

@@ -48,25 +48,26 @@ export class Alerts {
   /** @param {Situation} situation @param {number} timeS @returns {Change[]} */
   judge(situation, timeS) {
     return RULES.flatMap((rule) => {
-      const value = rule.measure(situation);
-      const change = value === null ? null : this.#judge(rule, value, timeS);
+      const change = this.#judge(rule, rule.measure(situation), timeS);
       return change === null ? [] : [change];
     });
   }
 
-  /** @param {Rule} rule @param {number} value @param {number} timeS @returns {Change | null} */
+  /** What says nothing any more is no reason for an alert either. @param {Rule} rule @param {number | null} value @param {number} timeS @returns {Change | null} */
   #judge(rule, value, timeS) {
     const open = this.#open.get(rule.name);
-    const severity = severityOf(rule, value);
-    if (open === undefined) return severity === null ? null : this.#trigger(rule, severity, value, timeS);
+    const severity = value === null ? null : severityOf(rule, value);
+    if (open === undefined) return value === null || severity === null ? null : this.#trigger(rule, severity, value, timeS);
+    if (value === null || !beyond(rule, value, rule.clear)) return this.#resolve({ ...open, value: value ?? open.value });
     const alert = { ...open, value };
     this.#open.set(rule.name, alert);
-    if (open.severity === 'warning' && severity === 'critical') return this.#escalate(rule, alert);
-    if (!beyond(rule, value, rule.clear)) {
-      this.#open.delete(rule.name);
-      return { event: 'alert:resolved', alert };
-    }
-    return null;
+    return open.severity === 'warning' && severity === 'critical' ? this.#escalate(rule, alert) : null;
+  }
+
+  /** @param {Alert} alert @returns {Change} */
+  #resolve(alert) {
+    this.#open.delete(alert.rule);
+    return { event: 'alert:resolved', alert };
   }
 
   /** @param {Rule} rule @param {Severity} severity @param {number} value @param {number} timeS @returns {Change} */

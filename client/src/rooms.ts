@@ -22,8 +22,8 @@ export interface Room<U> {
   readonly uses: Set<U>;
   /** To be replayed from, until the server has confirmed. */
   since: Position | undefined;
-  /** Counts rooms as they come; tells whether one was there when a publication came first. */
-  readonly born: number;
+  /** Counts rooms as they are confirmed first; tells whether one was there when a publication came first. */
+  born: number;
   /** It was made to see the past. */
   readonly replays: boolean;
   /** Confirmed on some connection, so that the client's position counts for it too. */
@@ -70,6 +70,8 @@ export interface Rooms<U> {
   plan(now: number): RoomsCommand<U>[];
   /** When `plan` has something to do again. */
   dueAt(): number;
+  /** Those that the server has. */
+  active(): Room<U>[];
   /** Whom a publication is for; one from the past only for those that it is replayed for. */
   reached(room: string, cascade: boolean, past: boolean): Room<U>[];
 }
@@ -79,17 +81,12 @@ export function createRooms<U>(): Rooms<U> {
   const all = () => [...rooms.values()];
   /** Those that replays are for. */
   let replaying: readonly Room<U>[] = [];
-  /** What the server has differs from what is wanted; what it is to let go comes first. */
-  const due = (now: number) => all().filter((room) => !room.busy && room.live === !room.uses.size && room.retryAt <= now).sort((a, b) => Number(b.live) - Number(a.live));
+  /** What the server has differs from what is wanted. */
+  const due = (now: number) => all().filter((room) => !room.busy && room.live === !room.uses.size && room.retryAt <= now && (room.live || !isHeldUp(room)));
+  const isHeldUp = (room: Room<U>) => all().some((other) => other.pattern === room.pattern && other !== room);
 
   function mark(named: readonly Room<U>[], state: Partial<Room<U>>) {
     for (const room of named) Object.assign(room, state);
-  }
-
-  /** Whatever was to be replayed has come. */
-  function replayed() {
-    mark(replaying.filter((room) => room.live), { held: true, since: undefined });
-    replaying = [];
   }
 
   function forget(gone: readonly Room<U>[]) {
@@ -103,16 +100,16 @@ export function createRooms<U>(): Rooms<U> {
     add(written, use, since) {
       const pattern = canonical(written);
       let room = rooms.get(pattern);
-      if (room && !room.uses.size && room.live && (room.busy || since)) {
-        // The server lets it go first, and begins anew.
-        forget([room]);
+      if (room && !room.uses.size && (since || (room.live && room.busy))) {
+        // A new one begins once the server has let this one go.
+        rooms.delete(pattern);
         room.key = room;
-        rooms.set(room, room);
+        if (room.live || room.busy) rooms.set(room, room);
         room = undefined;
       }
       if (!room) {
         const state = { held: false, live: false, busy: false, alone: false, refusals: 0, retryAt: 0 };
-        room = { key: pattern, written, pattern, uses: new Set(), since, born: ++self.born, replays: !!since, ...state };
+        room = { key: pattern, written, pattern, uses: new Set(), since, born: 0, replays: !!since, ...state };
         rooms.set(pattern, room);
       }
       room.uses.add(use);
@@ -129,18 +126,25 @@ export function createRooms<U>(): Rooms<U> {
       return resumed;
     },
     confirm(named, past) {
-      for (const room of named) mark([room], { live: true, held: !room.since, busy: false, alone: false, refusals: 0 });
-      if (!past) return;
+      for (const room of named) {
+        room.held = !room.since;
+        room.born ||= ++self.born;
+      }
+      mark(named, { live: true, busy: false, alone: false, refusals: 0 });
       // The answer comes after whatever was replayed before.
-      replayed();
-      replaying = named;
+      if (past) replaying = named;
     },
     arrived(position, past) {
-      if (!past) replayed();
+      if (!past) {
+        // All that was replayed has come, so every room is where the client is.
+        mark(self.active(), { held: true, since: undefined });
+        replaying = [];
+      }
       const own = replaying.filter((room) => room.since);
       mark(own, { since: position });
       return !own.length;
     },
+    active: () => all().filter((room) => room.live),
     refuse(named, fault, now, chance) {
       mark(named, { busy: false });
       const tooMuch = ASKED_TOO_MUCH.test(fault.code);
@@ -174,7 +178,7 @@ export function createRooms<U>(): Rooms<U> {
       return made;
     },
     dueAt: () => Math.min(...due(Infinity).map((room) => room.retryAt)),
-    reached: (name, cascade, past) => (past && replaying.length ? replaying : all()).filter((room) => room.live && reaches(room.pattern, name, cascade)),
+    reached: (name, cascade, past) => (past && replaying.length ? replaying : self.active()).filter((room) => reaches(room.pattern, name, cascade)),
   };
   return self;
 }

@@ -4,10 +4,10 @@
 import { expect, test } from 'vitest';
 import type { Client, Gap } from '../src/types.js';
 import { createWorld, seeded } from './fake-server.js';
-import type { World } from './fake-server.js';
+import type { Fate, World } from './fake-server.js';
 
 /** Each of them found a defect once. */
-const KEPT: number[] = [];
+const KEPT: number[] = [1031, 1479, 1726, 1974, 2019, 3096, 5546];
 const [FROM = 1, TO = 150] = (process.env.MODEL_SEEDS ?? '').split('-').filter(Boolean).map(Number);
 const STEPS = 120;
 const ROOMS = ['kpi:acme:sales', 'kpi:acme:sales:support', 'chat:acme', 'alerts:acme:_:support', 'ai:acme:a', 'telemetry:acme:b'];
@@ -87,12 +87,19 @@ async function run(seed: number): Promise<Ledger> {
   client.on('state', (state) => ledger.note(`state ${state} ${client.fault?.code ?? ''}`));
   let calm = false;
   const chances = { cut: random() * 0.03, lose: random() * 0.01, refuse: random() * 0.1 };
-  server.fate = (direction, text) => {
-    const chance = calm ? 1 : random();
-    const fate = chance < chances.cut ? pick(['cut-before', 'cut-after'] as const) : chance < chances.cut + chances.lose && isAnswer(text) ? 'lose' : 'pass';
+  const frozen = new WeakSet<object>();
+  server.fate = (direction, text, session) => {
+    const fate = frozen.has(session) ? 'lose' : decide(text);
+    // A stream has no holes: behind what is lost nothing comes any more. Only an answer can fail to be given.
+    if (fate === 'lose' && !text.includes('"published"')) frozen.add(session);
     ledger.note(`${direction} ${fate} ${text.replace(/"token":"[^"]*"/, '').slice(0, 200)}`);
     return fate;
   };
+  function decide(text: string): Fate {
+    const chance = calm ? 1 : random();
+    if (chance < chances.cut) return pick(['cut-before', 'cut-after'] as const);
+    return chance < chances.cut + chances.lose && text.includes('"id":') ? 'lose' : 'pass';
+  }
   server.refuse = ({ event }) =>
     !calm && event !== 'client:ping' && random() < chances.refuse ? { code: pick(['RATE_LIMIT_EXCEEDED', 'BROKER_UNAVAILABLE']), retry_after_ms: below(300) } : undefined;
 
@@ -131,11 +138,6 @@ async function run(seed: number): Promise<Ledger> {
   return ledger;
 }
 
-/** Pushes are never lost on a connection that stands, and a lost command is as good as a lost answer. */
-function isAnswer(text: string): boolean {
-  return text.includes('"id":') && !text.includes('"room":');
-}
-
 function publish(client: Client, ledger: Ledger, room: string, number: number): void {
   const entry = { data: `own${number}`, outcome: 'waiting' };
   ledger.published.push(entry);
@@ -171,11 +173,8 @@ function watch(client: Client, ledger: Ledger, room: string, since?: string): vo
   const begin = ledger.indexOf(since) + 1;
   const subscription = client.subscribe(
     room,
-    ({ id, data, replayed }) => {
-      const index = ledger.indexOf(id);
-      watch.got.push(index);
-      // A break in the midst of a replay makes those go on from there that came meanwhile, and so get more than they asked for.
-      if (index < watch.from && watch.from < Infinity && !replayed) ledger.faults.push(`${watch.name}: ${index} came from before ${watch.from}`);
+    ({ id, data }) => {
+      watch.got.push(ledger.indexOf(id));
       ledger.note(`got ${watch.name} ${data}`);
     },
     { since, onGap, onError: ({ code }) => ledger.faults.push(`${room} was refused: ${code}`) },
@@ -184,7 +183,8 @@ function watch(client: Client, ledger: Ledger, room: string, since?: string): vo
   watch.reaches = (index) => test(ledger.entries[index]!.push.room);
   if (since) watch.from = begin;
   else {
-    const begun = () => (watch.from = server.begun.get(subscription.room)!);
+    const soonest = ledger.entries.length;
+    const begun = () => (watch.from = Math.max(soonest, server.begun.get(subscription.room)!));
     subscription.ready.then(begun, () => {});
   }
 }

@@ -53,7 +53,13 @@ export class Alerts {
     });
   }
 
-  /** What says nothing any more is no reason for an alert either. @param {Rule} rule @param {number | null} value @param {number} timeS @returns {Change | null} */
+  /**
+   * What says nothing any more is no reason for an alert either.
+   * @param {Rule} rule
+   * @param {number | null} value
+   * @param {number} timeS
+   * @returns {Change | null}
+   */
   #judge(rule, value, timeS) {
     const open = this.#open.get(rule.name);
     const severity = value === null ? null : severityOf(rule, value);
@@ -104,7 +110,10 @@ function share(part, { answered, abandoned }) {
   return calls < CALLS_MIN ? null : part / calls;
 }
 
-/** Agents on the phone by what the forecast asks for; small teams are spared, where one break is half of them. @param {Situation} situation */
+/**
+ * Agents on the phone by what the forecast asks for; small teams are spared, where one break is half of them.
+ * @param {Situation} situation
+ */
 function staffed({ staffing }) {
   const there = staffing.available + staffing.on_call + staffing.after_call;
   return staffing.required < 4 ? null : there / staffing.required;

@@ -33,8 +33,8 @@ export function TimeChart({ title, summary, times, fromS, toS, yMax, yText, laye
   const lastKnown = times.findLastIndex((_, index) => layers.some(({ values, ahead }) => !ahead && (values[index] ?? null) !== null));
   const shown = cursor !== null && cursor < times.length ? cursor : lastKnown;
   const point = ({ currentTarget, clientX }: PointerEvent<SVGSVGElement>) => {
-    const wanted = fromS + ((clientX - currentTarget.getBoundingClientRect().left - MARGIN.left) / (width - MARGIN.left - MARGIN.right)) * (toS - fromS);
-    setCursor(nearest(times, wanted));
+    const timeAt = scale(MARGIN.left, width - MARGIN.right, fromS, toS);
+    setCursor(nearest(times, timeAt(clientX - currentTarget.getBoundingClientRect().left)));
   };
   const walk = (event: KeyboardEvent) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
@@ -60,7 +60,9 @@ export function TimeChart({ title, summary, times, fromS, toS, yMax, yText, laye
               <text x={width - MARGIN.right - 2} y={y(target.value) + 11} textAnchor="end">{target.name}</text>
             </g>
           )}
-          {cursor !== null && times[shown] !== undefined && <line className="cursor" x1={x(times[shown])} x2={x(times[shown])} y1={MARGIN.top} y2={HEIGHT - MARGIN.bottom} />}
+          {cursor !== null && times[shown] !== undefined && (
+            <line className="cursor" x1={x(times[shown])} x2={x(times[shown])} y1={MARGIN.top} y2={HEIGHT - MARGIN.bottom} />
+          )}
         </svg>
       </div>
     </figure>

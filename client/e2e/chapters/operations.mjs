@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { until } from '../stage/until.mjs';
+import { Visitor } from '../stage/visitor.mjs';
 
 const publishAll = `({ client }, [room, from, to]) => {
   for (let n = from; n <= to; n++) client.publish({ room, event: 'kpi:update', data: { n } }).catch(() => {});
@@ -90,5 +91,37 @@ export const CHAPTERS = [
     await alice.whole(await scene.publish(1));
     const wanted = await alice.ask('() => [...window.held.keys()]');
     await until('subscriptions as wanted', () => scene.subscriptions(), (rooms) => JSON.stringify([...rooms].sort()) === JSON.stringify([scene.room, ...wanted].sort()));
+  }],
+  ['what is for a user or for a whole org comes without a subscription, once', async (scene) => {
+    const alice = await scene.visitor({ rooms: [] });
+    await alice.ask(`({ client }) => {
+      window.heard = [];
+      client.onEvent('kpi:*', ({ room, data }) => window.heard.push([room.split(':')[0], data.text]));
+    }`);
+    await scene.says(`user:${scene.org}:bob`, { text: 'for another' });
+    await scene.says(`user:${scene.org}:alice`, { text: 'for you' });
+    await scene.says(`org:${scene.org}`, { text: 'for all' });
+    await until('both', () => alice.ask('() => window.heard'), (heard) => heard.length >= 2);
+    assert.deepEqual(await alice.ask('() => window.heard'), [['user', 'for you'], ['org', 'for all']]);
+  }],
+  ['what the gateway cannot do yet is refused by its name, at once', async (scene) => {
+    const alice = await scene.visitor();
+    const faults = `async ({ client, presence, collection }, org) => {
+      const members = presence(client, 'chat:' + org + ':lobby', { enter: {} });
+      const items = collection(client, 'sync:' + org + ':tasks');
+      const write = await items.insert('a', 1).catch((fault) => fault.code);
+      return [members.fault?.code, items.fault?.code, write];
+    }`;
+    assert.deepEqual(await alice.ask(faults, scene.org), ['UNSUPPORTED', 'UNSUPPORTED', 'UNSUPPORTED']);
+  }],
+  ['a fallback to what the gateway does not serve comes back to the WebSocket', async (scene) => {
+    scene.front.target = null;
+    const alice = await Visitor.glance(await scene.context(), scene.address({ fallback: true, options: { backoff: { baseMs: 10, capMs: 50, attemptsMax: 1_000 } } }));
+    await until('another transport', () => alice.posts.length, (posts) => posts > 0);
+    scene.front.target = scene.nodes[0];
+    await alice.state('connected');
+    await alice.subscribed();
+    await alice.whole(await scene.publish(10));
+    assert.equal(await alice.ask('({ client }) => client.health.transport'), 'websocket');
   }],
 ];

@@ -40,10 +40,10 @@ export const CHAPTERS = [
   }],
   ['a token that ended while the page was away is replaced on the way back', async (scene) => {
     const alice = await scene.visitor();
+    scene.issue = (why) => scene.token(why === 'refused' ? {} : { lifetimeS: -10 });
     scene.front.target = null;
     scene.front.cut();
     await alice.state('reconnecting');
-    scene.issue = (why) => scene.token(why === 'refused' ? {} : { lifetimeS: -10 });
     scene.front.target = scene.nodes[1];
     await alice.ask('({ client }) => client.retryNow()');
     await alice.whole(await scene.publish(20));

@@ -1,7 +1,7 @@
 // The page that chapters visit: one client, and a ledger of the numbers that came to it, both within reach of the runner. The address
-// says what it does: `room` (repeatable), `keep`, and `options` for the client as JSON.
+// says what it does: `room` (repeatable), `keep`, `fallback`, and `options` for the client as JSON.
 
-import { createClient, keepIn } from '@roomcast/client';
+import { collection, createClient, fallback, keepIn, presence, sse, webSocket } from '@roomcast/client';
 import type { Client, ClientOptions, ConnectionState, Gap, RoomcastFault } from '@roomcast/client';
 import { Ledger } from './ledger.js';
 
@@ -18,6 +18,10 @@ export interface Visit {
   asked: string[];
   /** The ids of its sessions. */
   sessions: string[];
+  /** Settles once the server has answered to every subscription. */
+  answered: Promise<unknown>;
+  collection: typeof collection;
+  presence: typeof presence;
 }
 
 declare global {
@@ -38,18 +42,21 @@ async function token(why: string): Promise<string> {
 }
 
 const options = JSON.parse(wanted.get('options') ?? '{}') as Partial<ClientOptions>;
-const client = createClient({ url: '/ws', token, keep: keeps ? keepIn(sessionStorage) : undefined, ...options });
+const keep = keeps ? keepIn(sessionStorage) : undefined;
+const transport = wanted.has('fallback') ? fallback(webSocket(), sse()) : undefined;
+const client = createClient({ url: '/ws', token, keep, transport, ...options });
 const ledger = new Ledger(keeps ? (JSON.parse(sessionStorage.getItem(TAKEN) ?? '[]') as number[]) : []);
-const visit: Visit = { client, ledger, states: [], gaps: [], faults: [], asked, sessions: [] };
+const visit: Visit = { client, ledger, states: [], gaps: [], faults: [], asked, sessions: [], answered: Promise.resolve(), collection, presence };
 window.visit = visit;
 
 client.on('state', (state) => visit.states.push(state));
 client.on('gap', (gap) => visit.gaps.push(gap));
 client.on('error', (fault) => visit.faults.push({ ...fault, message: fault.message }));
 client.on('session', (session) => visit.sessions.push(session.id));
-for (const room of wanted.getAll('room')) {
+const subscriptions = wanted.getAll('room').map((room) =>
   client.subscribe<{ n: number }>(room, ({ data }) => {
     ledger.take(data.n);
     if (keeps) sessionStorage.setItem(TAKEN, JSON.stringify(ledger.taken));
-  });
-}
+  }),
+);
+visit.answered = Promise.allSettled(subscriptions.map(({ ready }) => ready));

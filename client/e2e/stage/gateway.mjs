@@ -3,10 +3,11 @@
 import { Program, freePort } from './program.mjs';
 
 export class Gateway {
-  /** `settings` are variables of the configuration without their prefix, such as `HUB__TAIL_BYTES_MAX`. */
+  /** Without a Redis it is one for development. `settings` are variables of the configuration without their prefix, such as `HUB__TAIL_BYTES_MAX`. */
   constructor(binary, { redisUrl, secret, settings = {} }) {
     this.binary = binary;
-    this.env = Object.fromEntries(Object.entries({ AUTH__SECRET: secret, ...settings }).map(([name, value]) => [`ROOMCAST_${name}`, String(value)]));
+    const variables = Object.entries({ ...(secret && { AUTH__SECRET: secret }), ...settings });
+    this.env = Object.fromEntries(variables.map(([name, value]) => [`ROOMCAST_${name}`, String(value)]));
     this.redisUrl = redisUrl;
   }
 
@@ -17,7 +18,7 @@ export class Gateway {
     if (this.redisUrl) flags.push('--redis-url', this.redisUrl);
     else flags.push('--dev');
     this.program = new Program(this.binary, flags, { env: this.env });
-    await this.program.says(/"serving"|serving/);
+    await this.program.says(/serving/);
     return this;
   }
 

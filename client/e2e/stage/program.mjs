@@ -11,6 +11,7 @@ export class Program {
   #output = '';
   #process;
   #exited;
+  #waiting = [];
 
   constructor(command, flags, { env = {}, cwd } = {}) {
     this.command = command;
@@ -19,8 +20,17 @@ export class Program {
     this.#exited = once(this.#process, 'exit');
     this.#exited.catch(() => {});
     for (const stream of [this.#process.stdout, this.#process.stderr]) {
-      stream.on('data', (chunk) => (this.#output = (this.#output + chunk).slice(-OUTPUT_MAX)));
+      stream.on('data', (chunk) => {
+        this.#output = (this.#output + chunk).slice(-OUTPUT_MAX);
+        this.#tell();
+      });
     }
+    // Its last words come before this.
+    this.#process.on('close', () => this.#tell());
+  }
+
+  #tell() {
+    for (const heard of this.#waiting.splice(0)) heard();
   }
 
   get output() {
@@ -36,10 +46,8 @@ export class Program {
     for (;;) {
       const said = pattern.exec(this.#output);
       if (said) return said;
-      const news = Promise.race([once(this.#process.stdout, 'data'), once(this.#process.stderr, 'data')]);
-      if ((await Promise.race([news, this.#exited.then(() => 'ended')])) === 'ended' && !pattern.test(this.#output)) {
-        throw new Error(`${this.command} ended before it said ${pattern}: ${this.#output}`);
-      }
+      if (!this.running) throw new Error(`${this.command} ended before it said ${pattern}: ${this.#output}`);
+      await new Promise((heard) => this.#waiting.push(heard));
     }
   }
 

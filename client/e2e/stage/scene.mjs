@@ -36,9 +36,10 @@ export class Scene {
   }
 
   /** The address of the page, with what it is to do. */
-  address({ rooms = [this.room], keep = false, options = {} } = {}, page = '/') {
+  address({ rooms = [this.room], keep = false, fallback = false, options = {} } = {}, page = '/') {
     const wanted = new URLSearchParams(rooms.map((room) => ['room', room]));
     if (keep) wanted.set('keep', '');
+    if (fallback) wanted.set('fallback', '');
     wanted.set('options', JSON.stringify(options));
     return `${this.front.origin}${page}?${wanted}`;
   }

@@ -8,13 +8,19 @@ export class Visitor {
   /** Errors that the page told of, but for those of connections that chapters cut on purpose. */
   troubles = [];
 
+  /** Addresses that it sent something to. */
+  posts = [];
+
   constructor(page) {
     this.page = page;
+    page.on('request', (request) => request.method() === 'POST' && this.posts.push(request.url()));
     page.setDefaultTimeout(PATIENCE_MS);
     page.on('pageerror', (error) => this.troubles.push(error.message));
     page.on('console', (message) => {
       const text = message.text();
-      if (message.type() === 'error' && !/WebSocket|net::ERR|status of 5/.test(text)) this.troubles.push(text);
+      // Browsers ask for an icon by themselves.
+      const icon = message.location().url.endsWith('/favicon.ico');
+      if (message.type() === 'error' && !icon && !/WebSocket|net::ERR/.test(text)) this.troubles.push(text);
     });
   }
 
@@ -43,9 +49,9 @@ export class Visitor {
     return until(`state ${state}`, () => this.ask('({ client }) => client.state'), (seen) => seen === state);
   }
 
-  /** Waits until the server has confirmed all subscriptions. */
+  /** Waits until the server has answered to every subscription. */
   subscribed() {
-    return until('subscriptions', () => this.ask('({ client }) => client.position !== null'));
+    return this.ask('async (visit) => void (await visit.answered)');
   }
 
   account() {

@@ -37,7 +37,7 @@ counted() {
   local what="$1"
   shift
   "$@" | tee "$work/output"
-  counts+=("$what: $(sed -nE '/[0-9]+ (of [0-9]+ )?passed/h; ${x; s/^.*: //; s/^ *Tests *//; p}' "$work/output")")
+  counts+=("$what: $(sed -nE 's/\x1b\[[0-9;]*m//g; /[0-9]+ (of [0-9]+ )?passed/h; ${x; s/^.*: //; s/^ *Tests *//; p}' "$work/output")")
 }
 
 # Runs a command as root, when that is to be had without asking.

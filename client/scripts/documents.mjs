@@ -1,4 +1,4 @@
-// Type-checks the code of README.md and docs/: every block that is `ts` or `tsx`, each as a module of its own against the built package
+// Type-checks the code of README.md, of docs/ and of the repository's README.md: every block that is `ts` or `tsx`, each as a module of its own against the built package
 // (npm run build). docs/api.md is left out, being made from what is checked here. Names that readers put in for themselves are declared below.
 
 import { execFileSync } from 'node:child_process';
@@ -39,7 +39,7 @@ function given(text) {
   return Object.entries(GIVEN).filter(([name]) => new RegExp(`\\b${name}\\b`).test(text) && !own(name)).map(([, declaration]) => declaration);
 }
 
-const pages = ['README.md', ...readdirSync(join(CLIENT, 'docs')).filter((name) => name.endsWith('.md') && name !== 'api.md').map((name) => `docs/${name}`)];
+const pages = ['README.md', '../README.md', ...readdirSync(join(CLIENT, 'docs')).filter((name) => name.endsWith('.md') && name !== 'api.md').map((name) => `docs/${name}`)];
 const blocks = pages.flatMap(blocksOf);
 rmSync(WORK, { recursive: true, force: true });
 mkdirSync(WORK, { recursive: true });

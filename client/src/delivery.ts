@@ -6,7 +6,7 @@ import type { Listeners } from './listeners.js';
 import { eventTest } from './pattern.js';
 import { toPublication } from './protocol.js';
 import type { PublicationPush } from './protocol.js';
-import type { Room, Rooms } from './rooms.js';
+import type { Rooms } from './rooms.js';
 import { createSeen } from './seen.js';
 import type { Use } from './subscribing.js';
 import type { ClientOptions, Handler, Publication, Statistics, Unsubscribe } from './types.js';
@@ -36,23 +36,20 @@ export function createDelivery({ env, rooms, listeners, counts, options }: Parts
     }
   }
 
-  function reached({ room, cascade = false, replayed = false }: PublicationPush): Room<Use>[] {
-    // What is for everybody in the org is not for the handlers of single rooms.
-    return rooms.reached(room, cascade && !room.startsWith('org:'), replayed);
-  }
-
   return {
     publication(push) {
       const publication = toPublication(push);
+      // What is for everybody in the org is not for the handlers of single rooms.
+      const reached = rooms.reached(push.room, !!push.cascade && !push.room.startsWith('org:'), publication.replayed);
       const before = push.id ? seen.note(push.id, rooms.born) : undefined;
       if (push.replayed) counts.replayed++;
       if (before !== undefined) {
         counts.duplicates++;
         // Whoever asked for the past after it came first has not had it yet.
-        for (const room of reached(push)) if (room.replays && room.born > before) hand(publication, room.uses);
+        for (const room of reached) if (room.replays && room.born > before) hand(publication, room.uses);
         return publication;
       }
-      for (const room of reached(push)) hand(publication, room.uses);
+      for (const room of reached) hand(publication, room.uses);
       hand(publication, handlers);
       listeners.emit('publication', publication);
       return publication;

@@ -27,13 +27,13 @@ export interface Room<U> {
   /** It was made to see the past. */
   readonly replays: boolean;
   /** Confirmed on some connection, so that the client's position counts for it too. */
-  held: boolean;
+  held?: boolean;
   /** Confirmed on this connection. */
-  live: boolean;
+  live?: boolean;
   /** A command about it is under way. */
-  busy: boolean;
+  busy?: boolean;
   /** Asked for by itself, because a command that named others too was refused. */
-  alone: boolean;
+  alone?: boolean;
   refusals: number;
   retryAt: number;
 }
@@ -82,7 +82,7 @@ export function createRooms<U>(): Rooms<U> {
   /** Those that replays are for. */
   let replaying: readonly Room<U>[] = [];
   /** What the server has differs from what is wanted. */
-  const due = (now: number) => all().filter((room) => !room.busy && room.live === !room.uses.size && room.retryAt <= now && (room.live || !isHeldUp(room)));
+  const due = (now: number) => all().filter((room) => !room.busy && !room.live === !!room.uses.size && room.retryAt <= now && (room.live || !isHeldUp(room)));
   const isHeldUp = (room: Room<U>) => all().some((other) => other.pattern === room.pattern && other !== room);
 
   function mark(named: readonly Room<U>[], state: Partial<Room<U>>) {
@@ -108,8 +108,7 @@ export function createRooms<U>(): Rooms<U> {
         room = undefined;
       }
       if (!room) {
-        const state = { held: false, live: false, busy: false, alone: false, refusals: 0, retryAt: 0 };
-        room = { key: pattern, written, pattern, uses: new Set(), since, born: 0, replays: !!since, ...state };
+        room = { key: pattern, written, pattern, uses: new Set(), since, born: 0, replays: !!since, refusals: 0, retryAt: 0 };
         rooms.set(pattern, room);
       }
       room.uses.add(use);
@@ -170,7 +169,7 @@ export function createRooms<U>(): Rooms<U> {
       for (let rest = due(now), first; (first = rest[0]); ) {
         const { live, alone, since } = first;
         // One command for all that may stand in the same one.
-        const named = rest.filter((room) => room === first || (!alone && !room.alone && room.live === live && room.since === since)).slice(0, ROOMS_MAX);
+        const named = rest.filter((room) => room === first || (!alone && !room.alone && !room.live === !live && room.since === since)).slice(0, ROOMS_MAX);
         mark(named, { busy: true });
         made.push({ event: live ? 'unsubscribe' : 'subscribe', data: { rooms: named.map((room) => room.written), since }, named });
         rest = rest.filter((room) => !room.busy);

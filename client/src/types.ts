@@ -177,8 +177,10 @@ export interface Keeper {
   recall(token: string): KeptState | undefined;
   /** Gives the outbox that was kept for a user and org, once. */
   claim(who: string): readonly string[];
-  /** `null` forgets everything. */
-  save(state: KeptState | null): void;
+  /** Writes what `state` then says, unless nothing is known yet: soon with a timer to wait by, at once without. */
+  save(state: () => KeptState | null, after?: (delayMs: number, task: () => void) => () => void): void;
+  /** Leaves nothing. */
+  forget(): void;
 }
 
 /** The part of the Web Storage API that the client uses. */

@@ -143,10 +143,11 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
   function publication(push: PublicationPush) {
     // Before the session stands it cannot be told for whom it is; it comes again after whatever went wrong.
     if (!self.session) return;
-    const handled = delivery.publication(push);
-    if (autoAck && push.requires_ack) ack(handled);
-    // Only now, because the place is one behind what was handled; and not if a handler has left.
-    if (!push.overtook && self.session) arrived(push.id, push.replayed);
+    const fresh = delivery.publication(push);
+    if (autoAck && push.requires_ack) ack(push);
+    // Only now, because the place is one behind what was handled; and not if a handler has left. What comes again says nothing of
+    // how far the client has got.
+    if (fresh && !push.overtook && self.session) arrived(push.id, push.replayed);
   }
 
   function gap(told: Gap) {
@@ -175,7 +176,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
     delivery.forget();
   }
 
-  function ack({ id }: Publication) {
+  function ack({ id }: Pick<Publication, 'id'>) {
     if (!id || !self.session?.features.includes('ack')) return;
     acks.push(id);
     changed();

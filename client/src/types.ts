@@ -3,7 +3,7 @@
 /** `error` means that coming back is of no use until something about the credentials or the client has changed. */
 export type ConnectionState = 'disconnected' | 'connecting' | 'connected' | 'reconnecting' | 'error';
 
-/** How good the connection is by its latency and its missed heartbeats; `offline` while there is none. */
+/** How good the connection is by the time that answers take; `offline` while there is none. */
 export type ConnectionQuality = 'excellent' | 'good' | 'poor' | 'offline';
 
 export type Priority = 'low' | 'medium' | 'high' | 'urgent';

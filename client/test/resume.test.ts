@@ -45,6 +45,31 @@ describe('the position', () => {
     expect(client.position).toBe(before);
   });
 
+  test('is left alone by what comes again', async () => {
+    const { client, server, settle, publish, got } = await connected();
+    publish(1);
+    const last = publish(2);
+    await settle();
+    const [session] = server.sessions;
+    server.out(session!, server.log().all[0]!.push);
+    await settle();
+    expect([client.position, got]).toEqual([last, [1, 2]]);
+  });
+
+  test('does not begin before the session stands', async () => {
+    const { client, server, settle, publish, got } = await connected();
+    const before = client.position;
+    server.cutAll();
+    server.fate = (_direction, text) => (text.includes('"authenticated"') ? 'lose' : 'pass');
+    await settle();
+    publish(1);
+    await settle();
+    expect([client.position, got]).toEqual([before, []]);
+    server.thaw();
+    await settle(15_000);
+    expect(got).toEqual([1]);
+  });
+
   test('is told while nothing comes', async () => {
     const { client, server, settle, publish, got } = await connected();
     const position = publish(1, 'chat:acme');
@@ -272,6 +297,20 @@ describe('since', () => {
       [1, 3],
       [2, 4],
     ]);
+  });
+
+  test('is for the room that asked alone', async () => {
+    const { client, settle, publish } = await connected();
+    const start = client.position!;
+    publish('a', 'chat:acme:sales');
+    await settle();
+    const [above, below]: unknown[][] = [[], []];
+    client.subscribe('chat:acme:sales', ({ data }) => below!.push(data));
+    client.subscribe('chat:acme', ({ data }) => above!.push(data), { since: start });
+    await settle();
+    publish('b', 'chat:acme:sales');
+    await settle();
+    expect([above, below]).toEqual([['a', 'b'], ['b']]);
   });
 
   test('shows the past again to whoever comes back and asks for it', async () => {

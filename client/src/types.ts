@@ -293,6 +293,7 @@ export interface TransportEvents {
 }
 
 export interface TransportConnection {
+  /** Drops what cannot be sent any more, and does not throw. */
   send(text: string): void;
   close(code?: number, reason?: string): void;
 }

@@ -136,7 +136,7 @@ mod tests {
     async fn every_file_that_the_page_names_is_there_with_its_type() {
         let mut names: Vec<String> = Console::iter().map(|name| name.to_string()).collect();
         names.sort();
-        for name in ["app.js", "connection.js", "favicon.svg", "style.css"] {
+        for name in ["app.js", "roomcast.js", "favicon.svg", "style.css"] {
             assert!(names.iter().any(|known| known == name), "{name}");
         }
         for name in &names {
@@ -151,8 +151,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_else_is_served() {
-        for path in
-            ["/console/none.js", "/console/connection.test.js", "/console/../package.json", "/console/..%2fpackage.json", "/console/x/"]
+        for path in ["/console/none.js", "/console/strip.test.js", "/console/../package.json", "/console/..%2fpackage.json", "/console/x/"]
         {
             let response = get(path, None).await;
             assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");

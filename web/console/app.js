@@ -1,10 +1,10 @@
-// The console: hears what the connection tells, keeps the books, and has the views drawn once per frame.
+// The console: hears what its client tells, keeps the books, and has the views drawn once per frame.
 
 import { byId, setText } from './dom.js';
 import { Journal } from './journal.js';
-import { Link } from './link.js';
 import { MessageList } from './message-list.js';
 import { publishElsewhere } from './outage.js';
+import { PageClient } from './page-client.js';
 import { readPublication, renderCommand } from './publish-form.js';
 import { renderRooms, suggestPatterns } from './room-chips.js';
 import { renderSession, renderState } from './session-card.js';
@@ -24,31 +24,28 @@ const journal = new Journal();
 const strip = new Strip();
 /** A room and an event that are known to reach this page: what is published meanwhile goes there. */
 let reached = null;
-const counts = { received: 0, replayed: 0, published: 0, duplicates: 0, reconnects: 0, gaps: 0 };
+const counts = { received: 0, replayed: 0, published: 0, reconnects: 0, gaps: 0 };
 const list = new MessageList(journal);
-const link = new Link(socketUrl.href, hear);
-const connection = link.connection;
+const client = new PageClient(socketUrl.href, hear);
 
-/** One entry per kind of news of connection.js that asks for more than a new drawing. */
+/** One entry per kind of news of page-client.js that asks for more than a new drawing. */
 const HEAR = {
-  connected({ again, since, awayMs, position }) {
+  connected({ position, back }) {
     strip.passed(position);
-    sessionStorage.setItem(TOKEN_KEY, connection.token);
-    if (!again) return introduce(connection.session);
+    sessionStorage.setItem(TOKEN_KEY, client.token);
+    if (!back) return introduce(client.session);
     counts.reconnects += 1;
-    note('note', `Connected again after ${(awayMs / 1_000).toFixed(1)} s; asked for what came after ${place(since)}.`);
+    note('note', `Connected again after ${(back.awayMs / 1_000).toFixed(1)} s; asked for what came after ${place(back.since)}.`);
   },
-  lost({ why, wasConnected, unanswered, waitMs }) {
+  lost({ why, wasConnected, attempt, waitMs }) {
     if (wasConnected) strip.cut();
-    const fate = unanswered > 0 ? ` ${unanswered} publications were not answered: whether they were logged is not known.` : '';
-    const what = wasConnected ? 'Connection lost' : 'No connection';
-    note(unanswered > 0 ? 'fault' : 'note', `${what} (${why}); attempt ${connection.failures} in ${(waitMs / 1_000).toFixed(1)} s.${fate}`);
+    note('note', `${wasConnected ? 'Connection lost' : 'No connection'} (${why}); attempt ${attempt} in ${(waitMs / 1_000).toFixed(1)} s.`);
   },
-  refused({ code, message }) {
-    note('fault', `Refused: ${code}: ${message}`);
+  refused({ fault }) {
+    note('fault', `Refused: ${fault.code}: ${fault.message}`);
   },
   renewed() {
-    sessionStorage.setItem(TOKEN_KEY, connection.token);
+    sessionStorage.setItem(TOKEN_KEY, client.token);
     note('note', 'The token was renewed on the open connection.');
   },
   expiring({ expiresAt }) {
@@ -64,9 +61,6 @@ const HEAR = {
   published() {
     counts.published += 1;
     setText(byId('publish-alert'), '');
-  },
-  duplicate() {
-    counts.duplicates += 1;
   },
   position({ position }) {
     strip.passed(position);
@@ -106,7 +100,7 @@ function gapText({ from, to, reason }) {
 }
 
 /** Fills the forms with rooms of the org, where the newcomer has not written anything yet. */
-function introduce({ organization_id: org }) {
+function introduce({ organizationId: org }) {
   suggestPatterns(org);
   byId('pattern').value ||= `kpi:${org}`;
   byId('publish-room').value ||= `kpi:${org}:sales`;
@@ -124,19 +118,21 @@ function draw() {
 }
 
 function render() {
-  const connected = connection.phase === 'connected';
-  renderState(connection, performance.now());
-  renderSession(connection);
-  renderRooms(connection.rooms, connected, (room) => link.run('unsubscribe', [room]));
-  renderStrip(strip, connection, counts.gaps);
-  renderCommand((connection.lastId ?? 0) + 1);
+  const connected = client.phase === 'connected';
+  const { health } = client;
+  renderState(client.phase, health);
+  renderSession(client);
+  renderRooms(client.rooms.keys(), connected, (room) => client.unsubscribe(room));
+  renderStrip(strip, client.position, counts.gaps);
+  renderCommand();
   list.render();
   for (const id of ['subscribe', 'publish', 'drop']) byId(id).disabled = !connected;
-  for (const [name, count] of Object.entries(counts)) setText(byId(`count-${name}`), String(count));
-  byId('step-connect').className = connection.session ? 'done' : '';
-  byId('step-subscribe').className = connection.rooms.size > 0 ? 'done' : '';
+  const shown = { ...counts, duplicates: health.statistics.duplicates };
+  for (const [name, count] of Object.entries(shown)) setText(byId(`count-${name}`), String(count));
+  byId('step-connect').className = client.session ? 'done' : '';
+  byId('step-subscribe').className = client.rooms.size > 0 ? 'done' : '';
   byId('step-publish').className = counts.published > 0 ? 'done' : '';
-  if (connection.phase === 'waiting') draw();
+  if (client.phase === 'waiting') draw();
 }
 
 function on(id, type, act) {
@@ -149,43 +145,42 @@ function on(id, type, act) {
 
 on('token-form', 'submit', () => {
   setText(byId('session-alert'), '');
-  link.run('connect', byId('token').value.trim());
+  client.enter(byId('token').value.trim());
 });
 on('sign-out', 'click', () => {
   sessionStorage.removeItem(TOKEN_KEY);
   byId('token').value = '';
   strip.reset();
   reached = null;
-  link.run('signOut');
+  client.leave();
 });
-on('retry', 'click', () => link.run('retry'));
+on('retry', 'click', () => client.retry());
 on('subscribe-form', 'submit', () => {
   setText(byId('rooms-alert'), '');
-  link.run('subscribe', [byId('pattern').value.trim()]);
+  client.subscribe(byId('pattern').value.trim());
 });
 on('publish-form', 'input', () => {});
 on('publish-form', 'submit', () => {
   try {
-    link.run('publish', readPublication());
+    client.publish(readPublication());
   } catch (error) {
     setText(byId('publish-alert'), `The data is no JSON: ${error.message}`);
   }
 });
 on('drop', 'click', () => {
-  link.run('drop', AWAY_MS);
+  client.drop(AWAY_MS);
   if (byId('meanwhile').checked) publishMeanwhile();
 });
 on('pause', 'click', () => list.setPaused(!list.paused));
 on('clear', 'click', () => list.clear());
 on('filter', 'input', () => list.setFilter(byId('filter').value));
-addEventListener('online', () => link.run('retry'));
 
 function publishMeanwhile() {
   const where = reached ?? { room: byId('publish-room').value.trim(), event: byId('publish-event').value.trim() };
   const publications = Array.from({ length: MEANWHILE }, (_, index) => ({ ...where, data: { meanwhile: index + 1, of: MEANWHILE } }));
-  publishElsewhere(socketUrl.href, connection.token, publications, (news) => {
-    if (news.what === 'published' || news.what === 'fault') hear(news);
-  });
+  const published = () => hear({ what: 'published' });
+  const failed = ({ code, message }) => hear({ what: 'fault', command: 'publish', code, message });
+  publishElsewhere(socketUrl.href, client.token, publications, published, failed);
 }
 
 /** The token of the address, which is taken out of the address bar and the history, or the one of this tab before a reload. */
@@ -199,6 +194,6 @@ watchStrip(draw);
 const token = givenToken();
 if (token) {
   byId('token').value = token;
-  link.run('connect', token);
+  client.enter(token);
 }
 draw();

@@ -60,7 +60,7 @@ function row(entry) {
 }
 
 function publicationRow({ publication }) {
-  const { id, ts, room, event, data, priority = 'medium', replayed = false } = publication;
+  const { id, ts, room, event, data, priority, replayed } = publication;
   const seq = peek(id)?.seq;
   const badges = [];
   if (replayed) badges.push(badge('replayed'));
@@ -79,9 +79,9 @@ function publicationRow({ publication }) {
   return element('li', { data: { replayed: replayed ? 'yes' : '', priority } }, details);
 }
 
-function body({ id, ts, priority = 'medium', headers, data }) {
+function body({ id, ts, priority, headers, data }) {
   const facts = { position: id ?? 'none (ephemeral)', time: ts, priority };
-  if (headers) facts.headers = JSON.stringify(headers);
+  if (Object.keys(headers).length > 0) facts.headers = JSON.stringify(headers);
   const rows = Object.entries(facts).map(([name, value]) => element('div', {}, element('dt', {}, name), element('dd', {}, value)));
   return element('div', { className: 'body' }, element('pre', {}, JSON.stringify(data, null, 2)), element('dl', {}, ...rows));
 }

@@ -1,23 +1,16 @@
 // Publishes over a connection of its own while the page's one is down, so that there is something to catch up with.
 
-import { Link } from './link.js';
+import { createClient } from './roomcast.js';
 
 /**
- * Publishes one after another, then leaves; gives up quietly when it cannot connect, since `onNews` has heard why.
+ * Publishes in order, then leaves; tries once, because later the page is back and there is nothing to catch up with.
  * @param {{room: string, event: string, data: unknown}[]} publications
- * @param {(news: {what: string}) => void} onNews
+ * @param {() => void} onPublished called for each that was logged
+ * @param {(fault: {code: string, message: string}) => void} onFault called for each that was not
  */
-export function publishElsewhere(url, token, publications, onNews) {
-  let left = publications.length;
-  const link = new Link(url, (news) => {
-    onNews(news);
-    if (news.what === 'connected') for (const publication of publications) link.run('publish', publication);
-    if (news.what === 'published' || (news.what === 'fault' && news.command === 'publish')) left -= 1;
-    if (left === 0 || news.what === 'lost' || news.what === 'refused') {
-      left = -1;
-      // After this turn, because the connection is still in the middle of telling.
-      if (link.connection.phase !== 'idle') queueMicrotask(() => link.run('signOut'));
-    }
-  });
-  link.run('connect', token);
+export async function publishElsewhere(url, token, publications, onPublished, onFault) {
+  const client = createClient({ url, token, backoff: { attemptsMax: 0 } });
+  client.on('error', () => client.disconnect({ forget: true }));
+  await Promise.all(publications.map((publication) => client.publish(publication).then(onPublished, onFault)));
+  client.disconnect({ forget: true });
 }

@@ -1,4 +1,4 @@
-// The publish form: reads it, and shows the command that would be sent.
+// The publish form: reads it, and shows what would be sent.
 
 import { byId, setText } from './dom.js';
 
@@ -16,11 +16,11 @@ export function readPublication() {
   return priority === 'medium' ? publication : { ...publication, priority };
 }
 
-/** @param {number} id of the next command */
-export function renderCommand(id) {
+/** Shows the command but for the `id` and the idempotency key, which the client adds. */
+export function renderCommand() {
   const data = byId('publish-data');
   try {
-    setText(byId('command'), JSON.stringify({ event: 'publish', id, data: readPublication() }));
+    setText(byId('command'), JSON.stringify({ event: 'publish', data: readPublication() }));
     data.removeAttribute('aria-invalid');
   } catch (error) {
     setText(byId('command'), `The data is no JSON: ${error.message}`);

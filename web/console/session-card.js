@@ -5,24 +5,23 @@ import { byId, setHidden, setText } from './dom.js';
 const TEXT = {
   idle: 'Not connected',
   connecting: 'Connecting…',
-  authenticating: 'Authenticating…',
   connected: 'Connected',
+  waiting: 'Reconnecting',
   refused: 'Refused',
 };
 
 const timeOfDay = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false });
 
-export function renderState(connection, now) {
-  const { phase, latencyMs } = connection;
+export function renderState(phase, { latencyMs, retryInMs }) {
   byId('state').dataset.phase = phase;
-  setText(byId('state-text'), phase === 'waiting' ? 'Reconnecting' : TEXT[phase]);
-  setText(byId('latency'), phase === 'waiting' ? countdown(connection, now) : latency(phase, latencyMs));
+  setText(byId('state-text'), TEXT[phase]);
+  setText(byId('latency'), phase === 'waiting' ? countdown(retryInMs) : latency(phase, latencyMs));
   setHidden(byId('retry'), phase !== 'waiting');
 }
 
 /** The countdown stands apart from the state's text, which is announced whenever it changes. */
-function countdown({ retryAt }, now) {
-  return `in ${Math.max(0, (retryAt - now) / 1_000).toFixed(1)} s`;
+function countdown(retryInMs) {
+  return retryInMs === null ? 'now' : `in ${(retryInMs / 1_000).toFixed(1)} s`;
 }
 
 function latency(phase, latencyMs) {
@@ -31,11 +30,11 @@ function latency(phase, latencyMs) {
 }
 
 export function renderSession({ phase, session, fault, token }) {
-  setText(byId('user'), session?.user_id ?? '–');
-  setText(byId('org'), session?.organization_id ?? '–');
-  setText(byId('session'), session?.session_id ?? '–');
-  byId('session').title = session?.session_id ?? '';
-  setText(byId('expires'), session ? timeOfDay.format(session.expires_at * 1_000) : '–');
+  setText(byId('user'), session?.userId ?? '–');
+  setText(byId('org'), session?.organizationId ?? '–');
+  setText(byId('session'), session?.id ?? '–');
+  byId('session').title = session?.id ?? '';
+  setText(byId('expires'), session ? timeOfDay.format(session.expiresAt * 1_000) : '–');
   setText(byId('session-alert'), fault ? `${fault.code}: ${fault.message}` : '');
   setText(byId('connect'), phase === 'connected' ? 'Renew' : 'Connect');
   setHidden(byId('sign-out'), phase === 'idle');

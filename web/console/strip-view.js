@@ -21,14 +21,14 @@ export function watchStrip(onResize) {
   }).observe(strip);
 }
 
-export function renderStrip(strip, connection, gaps) {
+export function renderStrip(strip, position, gaps) {
   const nodes = byId('strip').children;
   // A full strip moves on by whole rows, so that cells keep their place while a row fills.
   const all = strip.newest(Infinity);
   const skipped = columns * Math.max(0, Math.ceil(all.length / Math.max(1, columns)) - ROWS);
   const cells = all.slice(skipped);
   for (let index = 0; index < nodes.length; index += 1) draw(nodes[index], cells[index]);
-  setText(byId('position'), connection.position ?? '–');
+  setText(byId('position'), position ?? '–');
   renderVerdict(strip, gaps);
 }
 

@@ -38,7 +38,7 @@ async fn options_reach_the_log_and_a_key_is_logged_once() {
     let messages = log["messages"].as_array().unwrap();
     assert_eq!(messages.len(), 1);
     let expected = json!({"event": "kpi:update", "room": "kpi:acme", "id": first.body["id"], "ts": messages[0]["ts"], "data": {"a": [1, null]},
-        "priority": "high", "headers": {"h": "v"}, "requires_ack": true});
+        "priority": "high", "headers": {"h": "v"}, "cascade": true, "requires_ack": true});
     assert_eq!(messages[0], expected);
     let ephemeral =
         node.post("publish", "/broadcast", json!({"event": "kpi:update", "target": {"room": "kpi:acme"}, "data": 1, "log": false})).await;

@@ -213,8 +213,6 @@ say "clippy"
 cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
 say "the chart"
 ./scripts/check-chart.sh
-say "the client's types of messages"
-node client/scripts/generate-types.mjs --check
 say "the page's modules"
 timeout 120 node --test --test-reporter=spec web/console/*.test.js
 prepare_node

@@ -7,6 +7,7 @@
 // /usr/bin/chromium). Fetches playwright-core into .cache/ at the root once. Ends with one line of summary and, after a failure, code 1.
 
 import { CHAPTERS as connections } from './chapters/connections.mjs';
+import { CHAPTERS as disasters } from './chapters/disasters.mjs';
 import { CHAPTERS as gaps } from './chapters/gaps.mjs';
 import { CHAPTERS as operations } from './chapters/operations.mjs';
 import { CHAPTERS as outboxes } from './chapters/outboxes.mjs';
@@ -21,7 +22,7 @@ import { Stage } from './stage/stage.mjs';
 const DEADLINE_MS = 240_000;
 
 const wanted = process.argv.slice(2).join(' ');
-const all = [connections, outboxes, tokens, tabs, gaps, operations, places, readme, sabotage].flat();
+const all = [connections, outboxes, tokens, tabs, gaps, operations, disasters, places, readme, sabotage].flat();
 const chapters = all.filter(([sentence]) => sentence.includes(wanted));
 
 /** Each chapter has an org and a front of its own, so one that fails leaves the others as they are. */
@@ -33,7 +34,7 @@ async function live(stage, sentence, chapter) {
     console.log(`  ${sentence} (${((performance.now() - begin) / 1_000).toFixed(1)} s)`);
     return true;
   } catch (error) {
-    console.error(`  FAILED: ${sentence}\n${error.stack}`);
+    console.error(`  FAILED: ${sentence}\n`, error);
     return false;
   } finally {
     await scene.close();

@@ -1,5 +1,6 @@
-// Type-checks the code of README.md, of docs/ and of the repository's README.md: every block that is `ts` or `tsx`, each as a module of its own against the built package
-// (npm run build). docs/api.md is left out, being made from what is checked here. Names that readers put in for themselves are declared below.
+// Type-checks the code of README.md, of docs/ and of the repository's README.md: every block that is `ts` or `tsx`, each as a module of
+// its own against the built package (npm run build). docs/api.md is left out, being made from what is checked here. Names that readers put
+// in for themselves are declared below.
 
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';

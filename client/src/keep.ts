@@ -16,6 +16,12 @@ export function keepIn(storage: StateStorage, key = 'roomcast'): Keeper {
   let kept = read(storage, key);
   let subject: string | null = null;
   let cancel: (() => void) | undefined;
+
+  /** Before its first session the client has not got all that was kept, and there may never be one: so it is not written over. */
+  function unclaimed({ who, rooms, outbox }: KeptState): Pick<KeptState, 'rooms' | 'outbox'> | undefined {
+    return kept?.who === who ? { rooms: [...new Set([...kept.rooms, ...rooms])], outbox: [...kept.outbox, ...outbox] } : undefined;
+  }
+
   return {
     recall(token) {
       subject = subjectOf(token);
@@ -31,7 +37,7 @@ export function keepIn(storage: StateStorage, key = 'roomcast'): Keeper {
         cancel?.();
         cancel = undefined;
         const known = state();
-        if (known) write(storage, key, { v: VERSION, subject, ...known });
+        if (known) write(storage, key, { v: VERSION, subject, ...known, ...unclaimed(known) });
       };
       if (!after) now();
       else cancel ??= after(PAUSE_MS, now);

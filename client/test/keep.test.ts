@@ -54,6 +54,31 @@ describe('over a reload of the page', () => {
     expect(world.server.commandsOf('authenticate').at(-1)!.data!.rooms).toEqual(['kpi:acme']);
   });
 
+  test('a page that goes before the server has answered leaves to the next one what it found, and what it had to publish', async () => {
+    const world = createWorld();
+    const storage = new Storage();
+    const publish = ({ client }: ReturnType<typeof page>, data: string) => client.publish({ room: 'chat:acme', event: 'kpi:update', data });
+    const first = page(world, storage);
+    await world.settle();
+    world.server.door = 'refused';
+    world.server.cutAll();
+    await world.settle();
+    publish(first, 'of the first');
+    await first.leave();
+    world.server.publish({ room: 'kpi:acme', data: 'missed' });
+    world.server.door = 'open';
+    world.server.latencyMs = 100;
+    const second = page(world, storage);
+    publish(second, 'of the second');
+    await world.settle(150);
+    expect(second.client.state).toBe('connecting');
+    await second.leave();
+    const third = page(world, storage);
+    await world.settle(2_000);
+    expect(third.got).toEqual(['missed']);
+    expect(logged(world)).toEqual(['missed', 'of the first', 'of the second']);
+  });
+
   test('rooms of the page before that are not subscribed to any more are left out', async () => {
     const world = createWorld();
     const storage = new Storage();

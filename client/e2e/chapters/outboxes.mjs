@@ -51,6 +51,24 @@ export const CHAPTERS = [
     assert.deepEqual(numbers(await scene.logged()), oneTo(220));
     assert.equal((await alice.statistics()).gaps, 0);
   }],
+  ['a page that is loaded anew again before it had a session keeps what was kept', async (scene) => {
+    const alice = await scene.visitor({ keep: true });
+    await alice.whole(await scene.publish(100));
+    scene.front.target = null;
+    scene.front.cut();
+    await alice.state('reconnecting');
+    await scene.publish(100);
+    await alice.ask(publishAll, [scene.room, 201, 220]);
+    // Connections open, and the server is too busy to say a word.
+    scene.front.judge = () => 'drop';
+    scene.front.target = scene.nodes[1];
+    await alice.page.reload();
+    await until('a command', () => alice.statistics(), ({ sent }) => sent > 0);
+    scene.front.judge = null;
+    await alice.page.reload();
+    await alice.whole(220);
+    assert.deepEqual(numbers(await scene.logged()), oneTo(220));
+  }],
   ['an outbox is not published as somebody else', async (scene) => {
     const alice = await scene.visitor({ keep: true });
     scene.front.target = null;

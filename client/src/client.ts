@@ -55,13 +55,15 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
   const rooms = createRooms<Use>();
   const outbox = createOutbox(options);
   const connection = createConnection({ ...options, transport }, env, {
-    entering(ask, token) {
+    token(token) {
       const kept = keep?.recall(token);
-      if (!who && kept) {
-        who = kept.who;
-        self.position = kept.position;
-        keptRooms = kept.rooms;
-      }
+      if (who || !kept) return;
+      who = kept.who;
+      self.position = kept.position;
+      keptRooms = kept.rooms;
+      restore(who);
+    },
+    entering(ask) {
       if (ask === 'renewal') return {};
       resumed = rooms.resume(self.position, ask, keptRooms);
       if (ask === 'nothing') return {};
@@ -118,12 +120,17 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
     self.session = { id, userId, organizationId, expiresAt, features } satisfies Session;
     if (ask === 'renewal') return true;
     keptRooms = [];
-    outbox.items = [...(keep?.claim(who) ?? []).map((text) => toItem(text)), ...outbox.items];
+    restore(who);
     // What was asked for came to nothing, so everything since then is lost to this client.
     if (ask === 'nothing' && self.position && position) gap({ from: self.position, to: position, reason: 'log_lost' });
     arrived(position);
     subscribing.confirm(resumed, true);
     return true;
+  }
+
+  /** What the page before this one left goes first. */
+  function restore(whose: string) {
+    outbox.items = [...(keep?.claim(whose) ?? []).map((text) => toItem(text)), ...outbox.items];
   }
 
   function message(received: Message) {
@@ -166,8 +173,8 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
 
   /** What may outlive the page, once it is known whose it is. */
   function state(): KeptState | null {
-    const held = rooms.all().filter((room) => room.held);
-    return who ? { who, position: self.position, rooms: held.map((room) => room.pattern), outbox: outbox.items.map((item) => item.text) } : null;
+    const held = rooms.all().flatMap((room) => (room.held ? room.pattern : []));
+    return who ? { who, position: self.position, rooms: [...keptRooms, ...held], outbox: outbox.items.map((item) => item.text) } : null;
   }
 
   function forget() {

@@ -23,8 +23,10 @@ export interface ConnectionOptions extends MachineOptions {
 
 /** What the client above is asked and told. */
 export interface ConnectionEvents {
+  /** A token is at hand. */
+  token(token: string): void;
   /** What `authenticate` says besides the token. */
-  entering(ask: Ask, token: string): Record<string, unknown>;
+  entering(ask: Ask): Record<string, unknown>;
   /** The server took the token; `false` as an answer ends the connection and begins another one. */
   entered(data: AuthenticatedData, ask: Ask): boolean;
   /** After `entered`, once the state is `connected`. */
@@ -104,7 +106,7 @@ export function createConnection(options: ConnectionOptions, env: Environment, e
     const got = (fresh: string) => {
       if (mine !== fetches) return;
       if (typeof fresh !== 'string' || !fresh) return failed();
-      token = fresh;
+      events.token((token = fresh));
       step({ on: 'token' });
     };
     // A provider that throws at once is like one that rejects.
@@ -149,7 +151,7 @@ export function createConnection(options: ConnectionOptions, env: Environment, e
   }
 
   function authenticate({ ask }: { ask: Ask }) {
-    call('authenticate', JSON.stringify({ token, ...events.entering(ask, token) }), (fault, answer) => {
+    call('authenticate', JSON.stringify({ token, ...events.entering(ask) }), (fault, answer) => {
       // A lost connection is told of by itself.
       if (fault) return fault.code === 'DISCONNECTED' ? undefined : step({ on: 'refused', fault });
       const data = answer as AuthenticatedData;

@@ -79,6 +79,28 @@ describe('over a reload of the page', () => {
     expect(logged(world)).toEqual(['missed', 'of the first', 'of the second']);
   });
 
+  test('and over another one before there was a session again', async () => {
+    const world = createWorld();
+    const storage = new Storage();
+    const first = page(world, storage);
+    await world.settle();
+    world.server.door = 'refused';
+    world.server.cutAll();
+    await world.settle();
+    first.client.publish({ room: 'chat:acme', event: 'kpi:update', data: 'first' });
+    await first.leave();
+    world.server.publish({ room: 'kpi:acme', data: 'missed' });
+    const second = page(world, storage);
+    second.client.publish({ room: 'chat:acme', event: 'kpi:update', data: 'second' });
+    await world.settle(100);
+    await second.leave();
+    const third = page(world, storage);
+    world.server.door = 'open';
+    await world.settle(2_000);
+    expect([second.got, third.got]).toEqual([[], ['missed']]);
+    expect(logged(world)).toEqual(['missed', 'first', 'second']);
+  });
+
   test('rooms of the page before that are not subscribed to any more are left out', async () => {
     const world = createWorld();
     const storage = new Storage();

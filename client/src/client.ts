@@ -61,7 +61,6 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
       who = kept.who;
       self.position = kept.position;
       keptRooms = kept.rooms;
-      restore(who);
     },
     entering(ask) {
       if (ask === 'renewal') return {};
@@ -120,17 +119,13 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
     self.session = { id, userId, organizationId, expiresAt, features } satisfies Session;
     if (ask === 'renewal') return true;
     keptRooms = [];
-    restore(who);
+    // What the page before this one left goes first.
+    outbox.items = [...(keep?.claim(who) ?? []).map((text) => toItem(text)), ...outbox.items];
     // What was asked for came to nothing, so everything since then is lost to this client.
     if (ask === 'nothing' && self.position && position) gap({ from: self.position, to: position, reason: 'log_lost' });
     arrived(position);
     subscribing.confirm(resumed, true);
     return true;
-  }
-
-  /** What the page before this one left goes first. */
-  function restore(whose: string) {
-    outbox.items = [...(keep?.claim(whose) ?? []).map((text) => toItem(text)), ...outbox.items];
   }
 
   function message(received: Message) {
@@ -174,7 +169,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
   /** What may outlive the page, once it is known whose it is. */
   function state(): KeptState | null {
     const held = rooms.all().flatMap((room) => (room.held ? room.pattern : []));
-    return who ? { who, position: self.position, rooms: [...keptRooms, ...held], outbox: outbox.items.map((item) => item.text) } : null;
+    return who ? { who, position: self.position, rooms: held, outbox: outbox.items.map((item) => item.text) } : null;
   }
 
   function forget() {

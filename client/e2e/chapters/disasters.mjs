@@ -17,9 +17,6 @@ function drawn(seed) {
   };
 }
 
-const publish = `({ client }, [room, from, to]) => {
-  for (let n = from; n <= to; n++) client.publish({ room, event: 'kpi:update', data: { sent: n } }).catch(() => {});
-}`;
 const churn = `({ client }, room) => {
   window.others ??= new Map();
   const held = window.others.get(room);
@@ -49,11 +46,11 @@ const DISASTERS = {
   churn: ({ scene, alice, pick }) => alice.ask(churn, `chat:${scene.org}:${pick(['a', 'b', 'c'])}`),
   backend: ({ scene, random }) => scene.publish(1 + Math.floor(random() * 200), { bytes: Math.floor(random() * 2_000) }),
   page: async ({ scene, alice, sent, random }) => {
-    // Before its first session a page cannot keep anything, since nobody has said whose it is.
+    // Before it has had a token a page can keep nothing, since nobody has said whose it is.
     if (!(await alice.ask('({ sessions }) => sessions.length'))) return;
     const from = sent.last + 1;
     sent.last += 1 + Math.floor(random() * 10);
-    await alice.ask(publish, [`chat:${scene.org}:sent`, from, sent.last]);
+    await alice.publishesNumbers(`chat:${scene.org}:sent`, from, sent.last, 'sent');
   },
 };
 /** Drawn more often than the others, so that there is something to lose. */

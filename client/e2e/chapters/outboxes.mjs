@@ -2,12 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { until } from '../stage/until.mjs';
+import { Visitor } from '../stage/visitor.mjs';
 
 const oneTo = (last) => Array.from({ length: last }, (_, index) => index + 1);
 const numbers = (entries) => entries.map(({ n }) => n);
-const publishAll = `({ client }, [room, from, to]) => {
-  for (let n = from; n <= to; n++) client.publish({ room, event: 'kpi:update', data: { n } }).catch(() => {});
-}`;
 
 export const CHAPTERS = [
   ['what is published offline is sent in order after the return, and comes back to who published it', async (scene) => {
@@ -17,7 +15,7 @@ export const CHAPTERS = [
     scene.front.target = null;
     scene.front.cut();
     await alice.state('reconnecting');
-    await alice.ask(publishAll, [scene.room, 1, 300]);
+    await alice.publishesNumbers(scene.room, 1, 300);
     assert.equal((await alice.statistics()).queued, 300);
     scene.front.target = scene.nodes[1];
     await context.setOffline(false);
@@ -30,7 +28,7 @@ export const CHAPTERS = [
     let cuts = 0;
     scene.front.judge = (text) => (text.includes('"event":"published"') && ++cuts % 3 === 0 && cuts < 30 ? 'cut' : 'pass');
     const alice = await scene.visitor({ options: { backoff: { baseMs: 10, capMs: 50, attemptsMax: 100 } } });
-    await alice.ask(publishAll, [scene.room, 1, 60]);
+    await alice.publishesNumbers(scene.room, 1, 60);
     await alice.whole(60);
     await until('an empty outbox', () => alice.statistics(), ({ queued }) => queued === 0);
     assert.ok(cuts >= 30, `${cuts} answers`);
@@ -43,7 +41,7 @@ export const CHAPTERS = [
     scene.front.cut();
     await alice.state('reconnecting');
     await scene.publish(100);
-    await alice.ask(publishAll, [scene.room, 201, 220]);
+    await alice.publishesNumbers(scene.room, 201, 220);
     await alice.page.reload();
     scene.front.target = scene.nodes[1];
     await alice.ask('({ client }) => client.retryNow()');
@@ -58,7 +56,7 @@ export const CHAPTERS = [
     scene.front.cut();
     await alice.state('reconnecting');
     await scene.publish(100);
-    await alice.ask(publishAll, [scene.room, 201, 220]);
+    await alice.publishesNumbers(scene.room, 201, 220);
     // Connections open, and the server is too busy to say a word.
     scene.front.judge = () => 'drop';
     scene.front.target = scene.nodes[1];
@@ -74,13 +72,13 @@ export const CHAPTERS = [
     scene.front.target = null;
     scene.front.cut();
     await alice.state('reconnecting');
-    await alice.ask(publishAll, [scene.room, 1, 5]);
+    await alice.publishesNumbers(scene.room, 1, 5);
     await until('a kept outbox', () => alice.page.evaluate(() => JSON.parse(sessionStorage.roomcast ?? '{"outbox":[]}').outbox.length), (kept) => kept === 5);
     scene.issue = () => scene.token({ sub: 'bob' });
     scene.front.target = scene.nodes[0];
     await alice.page.reload();
     await alice.state('connected');
-    await alice.ask(publishAll, [scene.room, 6, 6]);
+    await alice.publishesNumbers(scene.room, 6, 6);
     assert.deepEqual(numbers(await scene.logs(1)), [6]);
   }],
   ['a publication that is not granted is refused and stands in nobody\'s way', async (scene) => {
@@ -88,7 +86,23 @@ export const CHAPTERS = [
     const refused = `async ({ client }, room) => (await client.publish({ room, event: 'kpi:update', data: 1 }).catch((fault) => fault)).code`;
     assert.equal(await alice.ask(refused, 'kpi:another:sales'), 'UNAUTHORIZED');
     assert.equal(await alice.ask(refused, 'kpi:*'), 'INVALID_ROOM');
-    await alice.ask(publishAll, [scene.room, 1, 1]);
+    await alice.publishesNumbers(scene.room, 1, 1);
     await alice.whole(1);
+  }],
+  ['a page that crashes goes on from what was kept shortly before', async (scene) => {
+    const alice = await scene.visitor({ keep: true });
+    await alice.whole(await scene.publish(100));
+    await until('a kept state', () => alice.page.evaluate(() => 'roomcast' in sessionStorage));
+    await scene.publish(50);
+    // A crash leaves the storage as it is at this moment, and tells nobody.
+    const left = await alice.page.evaluate(() => ({ ...sessionStorage }));
+    await alice.page.close();
+    const last = await scene.publish(100);
+    const context = await scene.context();
+    await context.addInitScript((items) => Object.assign(sessionStorage, items), left);
+    const again = await Visitor.open(context, scene.address({ keep: true }));
+    await again.comes(last);
+    assert.deepEqual((await again.account()).missing, []);
+    assert.deepEqual((await again.account()).late, []);
   }],
 ];

@@ -15,6 +15,7 @@ export const CHAPTERS = [
     const page = new Visitor(await (await scene.context()).newPage());
     await page.page.goto(`${scene.front.origin}/examples/vanilla.html?room=${scene.room}`);
     await shows(page, 'connected');
+    await until('a subscription', () => scene.subscriptions(), (rooms) => rooms.length === 1);
     await scene.says(scene.room, { waiting: 7 });
     await shows(page, '7 calls are waiting');
     scene.front.target = scene.nodes[1];
@@ -28,7 +29,7 @@ export const CHAPTERS = [
   ['the React page under StrictMode shows moving numbers by one connection and one subscription', async (scene) => {
     const page = new Visitor(await (await scene.context({ viewport: { width: 1_280, height: 800 } })).newPage());
     await page.page.goto(`${scene.front.origin}/examples/react.html`);
-    await shows(page, 'Connected');
+    await page.page.waitForSelector('ul[aria-busy="false"]', { state: 'attached' });
     const queues = ['sales:support', 'sales:orders', 'service:billing', 'technical:first-line'];
     for (const [index, queue] of queues.entries()) await scene.says(`kpi:${scene.org}:${queue}`, { waiting: index + 1 });
     await shows(page, '10 calls are waiting');

@@ -10,6 +10,7 @@ import { createServer } from 'vite';
 import { Gateway } from '../stage/gateway.mjs';
 import { BINARY, CLIENT } from '../stage/places.mjs';
 import { freePort } from '../stage/program.mjs';
+import { until } from '../stage/until.mjs';
 import { Visitor } from '../stage/visitor.mjs';
 
 const run = promisify(execFile);
@@ -74,8 +75,11 @@ export const CHAPTERS = [
         const visitor = new Visitor(await context.newPage());
         await visitor.page.goto(`${origin}/${page}#${token}`);
         await visitor.page.waitForFunction(() => document.title === 'connected' || document.body.innerText.includes('Connected'));
-        await publish(line(readme, 'cargo run -- publish'), { token, port: gateway.port });
-        await visitor.page.waitForFunction(() => document.body.innerText.includes('7 calls are waiting'));
+        // Nobody types so fast as to be there before the subscription; a test is.
+        await until('the number', async () => {
+          await publish(line(readme, 'cargo run -- publish'), { token, port: gateway.port });
+          return visitor.page.evaluate(() => document.body.innerText.includes('7 calls are waiting'));
+        });
         assert.deepEqual(visitor.troubles, []);
       }
     } finally {

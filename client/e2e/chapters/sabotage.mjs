@@ -13,7 +13,7 @@ export const CHAPTERS = [
   }],
   ['a backend that publishes one number twice is found out', async (scene) => {
     const alice = await scene.visitor();
-    await alice.publishes(scene.room, { n: 1 });
+    await alice.publishesNumbers(scene.room, 1, 1);
     await alice.comes(1);
     await alice.whole(1);
     const last = await scene.publish(2);

@@ -22,8 +22,7 @@ export const CHAPTERS = [
     scene.front.target = null;
     scene.front.cut();
     await one.state('reconnecting');
-    await one.publishes(scene.room, { n: 51 });
-    await one.publishes(scene.room, { n: 52 });
+    await one.publishesNumbers(scene.room, 51, 52);
     const opened = context.waitForEvent('page');
     // A window that its page opens begins with a copy of the storage. What was not kept yet is kept on leaving.
     await one.page.evaluate(() => {

@@ -77,8 +77,11 @@ export class Visitor {
     assert.deepEqual(await this.account(), { count: last, last, missing: [], doubled: [], late: [] });
   }
 
-  /** Publishes from the page without waiting for the answer. */
-  publishes(room, data) {
-    return this.ask(`({ client }, [room, data]) => void client.publish({ room, event: 'kpi:update', data }).catch(() => {})`, [room, data]);
+  /** Publishes numbers from the page, each as `{[name]: number}`, without waiting for answers. */
+  publishesNumbers(room, from, to, name = 'n') {
+    const publish = `({ client }, [room, from, to, name]) => {
+      for (let number = from; number <= to; number++) client.publish({ room, event: 'kpi:update', data: { [name]: number } }).catch(() => {});
+    }`;
+    return this.ask(publish, [room, from, to, name]);
   }
 }

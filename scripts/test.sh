@@ -12,7 +12,10 @@ snippets=.cache/snippets
 # Later major versions for Node ask for Node 20, and Debian 12 has 18.
 snippets_python=(redis~=8.1)
 snippets_node=(redis@5)
-# The browser of the tests of the page.
+# What the client's tools need. Where Node is older, as in Debian 12, a newer one is fetched into this folder and used from there.
+node_wanted=20.19
+node_own=.cache/node
+# The browser of the tests of the page and of the client.
 chromium="${CHROMIUM:-/usr/bin/chromium}"
 
 say() { printf '\n== %s\n' "$*"; }
@@ -22,6 +25,19 @@ unchecked=()
 cannot_check() {
   unchecked+=("$*")
   say "NOT CHECKED: $*"
+}
+
+# What passed, by part. It is told once more at the end, because thousands of lines lie between.
+counts=()
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+
+# Runs a command, and keeps the last line in which it says how many passed.
+counted() {
+  local what="$1"
+  shift
+  "$@" | tee "$work/output"
+  counts+=("$what: $(sed -nE 's/\x1b\[[0-9;]*m//g; /[0-9]+ (of [0-9]+ )?passed/h; ${x; s/^.*: //; s/^ *Tests *//; p}' "$work/output")")
 }
 
 # Runs a command as root, when that is to be had without asking.
@@ -36,8 +52,11 @@ as_root() {
   fi
 }
 
-# Answers whether Node is there in a version that everything here runs on.
-node_suffices() { node --eval 'process.exit(process.versions.node.split(".")[0] >= 18 ? 0 : 1)' 2>/dev/null; }
+# Answers whether Node is there in this version or a later one.
+node_since() {
+  node --eval 'const [found, wanted] = [process.versions.node, process.argv[1]].map((text) => text.split(".").map(Number));
+    process.exit(found[0] > wanted[0] || (found[0] === wanted[0] && found[1] >= wanted[1]) ? 0 : 1);' "$1" 2>/dev/null
+}
 
 redis_major() { redis-server --version 2>/dev/null | sed -n 's/.* v=\([0-9]*\)\..*/\1/p'; }
 
@@ -47,7 +66,7 @@ install_missing() {
   command -v make >/dev/null || packages+=(make)
   command -v cmake >/dev/null || packages+=(cmake)
   [ "$(redis_major || true)" ] || packages+=(redis-server)
-  node_suffices || packages+=(nodejs)
+  node_since 18.0 || packages+=(nodejs)
   # Debian has npm apart from Node; other packages of Node bring it.
   command -v npm >/dev/null || packages+=(npm)
   # Without ensurepip, which Debian has apart from Python, a virtual environment has no pip.
@@ -66,13 +85,33 @@ install_missing() {
     echo "redis-server 7 or later is needed; found: $(redis-server --version 2>/dev/null || echo none)" >&2
     return 1
   fi
-  if ! node_suffices; then
+  if ! node_since 18.0; then
     echo "node 18 or later is needed; found: $(node --version 2>/dev/null || echo none)" >&2
     return 1
   fi
   if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
     say "installing rustfmt and clippy"
     rustup component add rustfmt clippy
+  fi
+}
+
+# Puts a Node that the client's tools run on first in the path.
+prepare_node() {
+  node_since "$node_wanted" && return
+  local own="$PWD/$node_own/node_modules/node/bin"
+  if ! PATH="$own:$PATH" node_since "$node_wanted"; then
+    say "fetching node@22, because $(node --version) is older than $node_wanted"
+    npm install --prefix "$node_own" --no-save --no-audit --no-fund --loglevel error node@22
+  fi
+  export PATH="$own:$PATH"
+  node_since "$node_wanted"
+}
+
+# Fetches the packages of a folder as its lock file says, unless that was done since the file changed.
+prepare_packages() {
+  if ! [ "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ]; then
+    say "fetching the packages of $1"
+    (cd "$1" && timeout 300 npm ci --no-audit --no-fund --loglevel error)
   fi
 }
 
@@ -130,6 +169,38 @@ compare_instructions() {
   ./scripts/bench.sh
 }
 
+# Everything of the client that needs no gateway, and whether what is made from other files is what they say.
+check_client() {
+  prepare_packages client
+  say "the client"
+  counted "the client" timeout 300 npm --prefix client test
+  local script
+  for script in client/scripts/*.mjs; do
+    if grep -q -e --check "$script"; then
+      timeout 60 node "$script" --check
+    fi
+  done
+  timeout 60 node client/scripts/documents.mjs
+}
+
+check_dashboard() {
+  prepare_packages examples/live-dashboard
+  say "the dashboard"
+  counted "the dashboard" timeout 300 npm --prefix examples/live-dashboard test
+}
+
+# What a browser shows. Needs the gateway to be built.
+check_in_browser() {
+  export CHROMIUM="$chromium" ROOMCAST_BIN
+  ROOMCAST_BIN="$(realpath "${CARGO_TARGET_DIR:-target}")/debug/roomcast"
+  say "the page in a browser"
+  counted "the page in a browser" timeout 300 node tests/browser/console.mjs
+  say "the client in a browser"
+  counted "the client in a browser" timeout 300 npm --prefix client run e2e
+  say "the dashboard in a browser"
+  counted "the dashboard in a browser" timeout 300 npm --prefix examples/live-dashboard run e2e
+}
+
 install_missing
 prepare_snippets
 if [ "${1:-}" = --prepare ]; then
@@ -142,21 +213,21 @@ say "clippy"
 cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
 say "the chart"
 ./scripts/check-chart.sh
-say "the client's types of messages"
-node client/scripts/generate-types.mjs --check
 say "the page's modules"
 timeout 120 node --test --test-reporter=spec web/console/*.test.js
+prepare_node
+check_client
+check_dashboard
 say "building the tests"
 # This builds the gateway too, with the very features of the tests, so that nothing is compiled twice.
 cargo test --quiet --workspace --locked --no-run
-say "the page in a browser"
-CHROMIUM="$chromium" ROOMCAST_BIN="$(realpath "${CARGO_TARGET_DIR:-target}")/debug/roomcast" timeout 300 node tests/browser/console.mjs
+check_in_browser
 say "tests"
-results="$(mktemp)"
-trap 'rm -f "$results"' EXIT
-cargo test --workspace --locked | tee "$results"
-awk '/^test result:/ { passed += $4; failed += $6 } END { printf "\n%d passed, %d failed\n", passed, failed }' "$results"
+cargo test --workspace --locked | tee "$work/results"
+counts+=("$(awk '/^test result:/ { passed += $4; failed += $6 } END { printf "the gateway: %d passed, %d failed", passed, failed }' "$work/results")")
 compare_instructions
+say "passed"
+printf '%s\n' "${counts[@]}"
 for what in "${unchecked[@]}"; do
   printf 'NOT CHECKED: %s\n' "$what"
 done

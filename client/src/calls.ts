@@ -33,7 +33,7 @@ export function createCalls(after: Environment['after'], send: (text: string) =>
 
   return {
     call(event, data, answered, timeoutMs = usualMs) {
-      if (waiting.size >= CALLS_MAX) return answered(new RoomcastError('QUEUE_FULL', 'too many commands are under way'), data);
+      if (waiting.size >= CALLS_MAX) return answered(new RoomcastError('QUEUE_FULL', 'too many commands under way'), data);
       const id = ++last;
       const cancel = after(timeoutMs, () => finish(id, new RoomcastError('TIMEOUT', `${event}: no answer within ${timeoutMs} ms`)));
       waiting.set(id, (fault, answer) => {

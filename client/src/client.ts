@@ -17,45 +17,52 @@ import type { Room } from './rooms.js';
 import { createSubscribing } from './subscribing.js';
 import type { Use } from './subscribing.js';
 import { webSocket } from './transport/web-socket.js';
-import type { Client, ClientOptions, Gap, Health, Position, Publication, Session, Statistics } from './types.js';
-
-/** State that is kept is written this long after it changed: positions change with every publication, and storages are slow. */
-const KEEP_PAUSE_MS = 500;
+import type { Client, ClientOptions, Gap, Health, KeptState, Position, Publication, Session, Statistics } from './types.js';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** As `createClient`, in a world of the caller's making. */
 export function createClientIn(env: Environment, options: ClientOptions): Client {
   const { transport = webSocket(), keep, autoConnect = true, autoAck = true } = options;
-  if (!transport.supported()) throw new RoomcastError('UNSUPPORTED', `${transport.name} is not available here; hand in a transport that is`);
+  if (!transport.supported()) throw new RoomcastError('UNSUPPORTED', `there is no ${transport.name} here; hand in another transport`);
 
   /** Whose position, rooms and outbox these are; they are never used for anybody else. */
   let who: string | undefined;
   let keptRooms: readonly string[] = [];
   let resumed: Room<Use>[] = [];
-  let generation = 0;
   let latencyMs: number | null = null;
   let latencyAverageMs: number | null = null;
   let acks: Position[] = [];
   let flushing = false;
   let disarm = () => {};
-  let cancelKeeping: (() => void) | undefined;
   let unwatch = () => {};
 
-  const counts = Object.fromEntries(
-    'connects reconnects received receivedBytes replayed duplicates gaps sent sentBytes published queued'.split(' ').map((name) => [name, 0]),
-  ) as unknown as Statistics;
+  const counts: Statistics = {
+    connects: 0,
+    reconnects: 0,
+    received: 0,
+    receivedBytes: 0,
+    replayed: 0,
+    duplicates: 0,
+    gaps: 0,
+    sent: 0,
+    sentBytes: 0,
+    published: 0,
+    queued: 0,
+    connectedMs: null,
+  };
   const listeners = createListeners(env);
   const rooms = createRooms<Use>();
   const outbox = createOutbox(options);
   const connection = createConnection({ ...options, transport }, env, {
-    entering(ask, token) {
+    token(token) {
       const kept = keep?.recall(token);
-      if (!who && kept) {
-        who = kept.who;
-        self.position = kept.position;
-        keptRooms = kept.rooms;
-      }
+      if (who || !kept) return;
+      who = kept.who;
+      self.position = kept.position;
+      keptRooms = kept.rooms;
+    },
+    entering(ask) {
       if (ask === 'renewal') return {};
       resumed = rooms.resume(self.position, ask, keptRooms);
       if (ask === 'nothing') return {};
@@ -82,7 +89,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
       rooms.lost();
       publishing.lost(closeCode);
     },
-    state(state, fault) {
+    state({ state, fault }) {
       const previous = self.state;
       self.state = state;
       self.fault = fault;
@@ -91,10 +98,10 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
       if (state === 'error') listeners.emit('error', fault!);
       listeners.emit('health', self.health);
     },
-    report: (fault) => listeners.emit('error', fault),
+    report: ({ fault }) => listeners.emit('error', fault),
   });
 
-  const parts = { env, options, counts, rooms, outbox, listeners, connection, changed, moved, published: () => counts.published++ };
+  const parts = { env, options, counts, rooms, outbox, listeners, connection, changed, arrived, published: () => counts.published++ };
   const delivery = createDelivery(parts);
   const subscribing = createSubscribing(parts);
   const publishing = createPublishing(parts);
@@ -106,27 +113,27 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
     who = now;
     if (!same) {
       forget();
-      outbox.fail(new RoomcastError('AUTH_FAILED', 'it was to be published as another user'));
+      outbox.fail(new RoomcastError('AUTH_FAILED', 'meant to be published by another user'));
       return false;
     }
     self.session = { id, userId, organizationId, expiresAt, features } satisfies Session;
     if (ask === 'renewal') return true;
     keptRooms = [];
+    // What the page before this one left goes first.
     outbox.items = [...(keep?.claim(who) ?? []).map((text) => toItem(text)), ...outbox.items];
-    subscribing.confirm(resumed);
     // What was asked for came to nothing, so everything since then is lost to this client.
     if (ask === 'nothing' && self.position && position) gap({ from: self.position, to: position, reason: 'log_lost' });
-    moved(position);
+    arrived(position);
+    subscribing.confirm(resumed, true);
     return true;
   }
 
-  function message(received: Message | PublicationPush | undefined) {
-    if (!received) return;
-    if ('room' in received) return publication(received);
+  function message(received: Message) {
+    if ('room' in received) return publication(received as PublicationPush);
     if ('id' in received || !isObject(received.data)) return;
     listeners.emit(`push:${received.event}`, received.data as never);
     const { event, data } = received as Push;
-    if (event === 'position') moved(data.position);
+    if (event === 'position') arrived(data.position);
     else if (event === 'gap') gap(data);
     else if (event === 'token:expiring') connection.input('expiring');
     else if (event === 'unsubscribed') {
@@ -136,44 +143,42 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
   }
 
   function publication(push: PublicationPush) {
-    const mine = generation;
-    const handled = delivery.publication(push);
-    if (autoAck && push.requires_ack) ack(handled);
-    // Only now, because the place is one behind what was handled; and not if a handler has had everything forgotten.
-    if (!push.overtook && mine === generation) moved(push.id);
+    // Before the session stands it cannot be told for whom it is; it comes again after whatever went wrong.
+    if (!self.session) return;
+    const fresh = delivery.publication(push);
+    if (autoAck && push.requires_ack) ack(push);
+    // Only now, because the place is one behind what was handled; and not if a handler has left. What comes again says nothing of
+    // how far the client has got.
+    if (fresh && !push.overtook && self.session) arrived(push.id, push.replayed);
   }
 
   function gap(told: Gap) {
     counts.gaps++;
-    moved(told.to);
+    arrived(told.to, true);
     subscribing.gap(told);
   }
 
-  function moved(to: Position | null | undefined) {
-    if (!to) return;
-    self.position = to;
+  function arrived(position: Position | null | undefined, past = false) {
+    if (!position || !rooms.arrived(position, past)) return;
+    self.position = position;
     keepSoon();
   }
 
-  function keepSoon() {
-    if (keep) cancelKeeping ??= env.after(KEEP_PAUSE_MS, keepNow);
-  }
+  const keepSoon = () => keep?.save(state, env.after);
 
-  function keepNow() {
-    cancelKeeping?.();
-    cancelKeeping = undefined;
-    const held = rooms.all().filter((room) => room.held);
-    if (who) keep?.save({ who, position: self.position, rooms: held.map((room) => room.pattern), outbox: outbox.items.map((item) => item.text) });
+  /** What may outlive the page, once it is known whose it is. */
+  function state(): KeptState | null {
+    const held = rooms.all().flatMap((room) => (room.held ? room.pattern : []));
+    return who ? { who, position: self.position, rooms: held, outbox: outbox.items.map((item) => item.text) } : null;
   }
 
   function forget() {
-    generation++;
     self.position = null;
     keptRooms = [];
     delivery.forget();
   }
 
-  function ack({ id }: Publication) {
+  function ack({ id }: Pick<Publication, 'id'>) {
     if (!id || !self.session?.features.includes('ack')) return;
     acks.push(id);
     changed();
@@ -194,6 +199,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
       keepSoon();
       listeners.emit('outbox', counts.queued);
     }
+    rooms.tidy();
     if (!self.session) return;
     if (acks.length) connection.send(JSON.stringify({ event: 'ack', data: { ids: acks.splice(0) } }));
     subscribing.flush();
@@ -223,20 +229,20 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
     },
     connect() {
       unwatch();
-      unwatch = env.watch((sign) => (sign === 'leave' ? keepNow() : connection.input(sign)));
+      unwatch = env.watch((sign) => (sign === 'leave' ? keep?.save(state) : connection.input(sign)));
       connection.input('connect');
     },
     disconnect(leaving) {
       unwatch();
       connection.input('disconnect');
-      keepNow();
+      keep?.save(state);
       if (!leaving?.forget) return;
       const fault = new RoomcastError('DISCONNECTED', 'everything was forgotten');
       subscribing.end(rooms.all(), 'ended', fault, true);
       outbox.fail(fault);
       forget();
       who = undefined;
-      keep?.save(null);
+      keep?.forget();
       flush();
     },
     retryNow: () => connection.input('retry'),

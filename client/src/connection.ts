@@ -7,7 +7,7 @@ import { RoomcastError } from './fault.js';
 import { createMachine } from './machine.js';
 import type { Action, Ask, Input, Machine, MachineOptions, Sign, Why } from './machine.js';
 import type { AuthenticatedData } from './protocol.generated.js';
-import { readClose, readMessage } from './protocol.js';
+import { readClose, readObject } from './protocol.js';
 import type { Message } from './protocol.js';
 import type { ConnectionState, TokenSource, Transport, TransportConnection } from './types.js';
 
@@ -23,20 +23,22 @@ export interface ConnectionOptions extends MachineOptions {
 
 /** What the client above is asked and told. */
 export interface ConnectionEvents {
+  /** A token is at hand. */
+  token(token: string): void;
   /** What `authenticate` says besides the token. */
-  entering(ask: Ask, token: string): Record<string, unknown>;
+  entering(ask: Ask): Record<string, unknown>;
   /** The server took the token; `false` as an answer ends the connection and begins another one. */
   entered(data: AuthenticatedData, ask: Ask): boolean;
   /** After `entered`, once the state is `connected`. */
   live(): void;
-  /** Anything that answers no command; `undefined` for what cannot be read. */
-  message(message: Message | undefined): void;
+  /** Anything that answers no command. */
+  message(message: Message): void;
   /** Texts came and went. */
   carried(way: 'received' | 'sent', characters: number): void;
   pong(latencyMs: number): void;
   lost(closeCode: number | undefined): void;
-  state(state: ConnectionState, fault: RoomcastError | null): void;
-  report(fault: RoomcastError): void;
+  state(change: { state: ConnectionState; fault: RoomcastError | null }): void;
+  report(trouble: { fault: RoomcastError }): void;
 }
 
 export interface Connection {
@@ -73,8 +75,8 @@ export function createConnection(options: ConnectionOptions, env: Environment, e
     enter: authenticate,
     ping,
     drop: () => drop(true),
-    state: ({ state, fault }) => events.state(state, fault),
-    report: ({ fault }) => events.report(fault),
+    state: events.state,
+    report: events.report,
   };
 
   function step(input: Input) {
@@ -104,7 +106,7 @@ export function createConnection(options: ConnectionOptions, env: Environment, e
     const got = (fresh: string) => {
       if (mine !== fetches) return;
       if (typeof fresh !== 'string' || !fresh) return failed();
-      token = fresh;
+      events.token((token = fresh));
       step({ on: 'token' });
     };
     // A provider that throws at once is like one that rejects.
@@ -144,12 +146,12 @@ export function createConnection(options: ConnectionOptions, env: Environment, e
   function receive(text: string) {
     events.carried('received', text.length);
     step({ on: 'heard' });
-    const message = readMessage(text);
-    if (!message || 'room' in message || !settle(message)) events.message(message);
+    const message = readObject(text) as Message | undefined;
+    if (message && ('room' in message || !settle(message))) events.message(message);
   }
 
   function authenticate({ ask }: { ask: Ask }) {
-    call('authenticate', JSON.stringify({ token, ...events.entering(ask, token) }), (fault, answer) => {
+    call('authenticate', JSON.stringify({ token, ...events.entering(ask) }), (fault, answer) => {
       // A lost connection is told of by itself.
       if (fault) return fault.code === 'DISCONNECTED' ? undefined : step({ on: 'refused', fault });
       const data = answer as AuthenticatedData;

@@ -6,13 +6,14 @@ import type { Listeners } from './listeners.js';
 import { eventTest } from './pattern.js';
 import { toPublication } from './protocol.js';
 import type { PublicationPush } from './protocol.js';
-import type { Room, Rooms } from './rooms.js';
+import type { Rooms } from './rooms.js';
 import { createSeen } from './seen.js';
 import type { Use } from './subscribing.js';
 import type { ClientOptions, Handler, Publication, Statistics, Unsubscribe } from './types.js';
 
 export interface Delivery {
-  publication(push: PublicationPush): Publication;
+  /** Answers whether it is new to this client. */
+  publication(push: PublicationPush): boolean;
   onEvent(pattern: string, handler: Handler): Unsubscribe;
   forget(): void;
 }
@@ -36,26 +37,23 @@ export function createDelivery({ env, rooms, listeners, counts, options }: Parts
     }
   }
 
-  function reached({ room, cascade = false }: PublicationPush): Room<Use>[] {
-    // What is for everybody in the org is not for the handlers of single rooms.
-    return rooms.reached(room, cascade && !room.startsWith('org:'));
-  }
-
   return {
     publication(push) {
       const publication = toPublication(push);
-      const before = push.id ? seen.note(push.id, rooms.born) : undefined;
+      // What is for everybody in the org is not for the handlers of single rooms.
+      const reached = rooms.reached(push.room, !!push.cascade && !push.room.startsWith('org:'), publication.replayed);
+      const before = push.id ? seen.note(push.id, rooms.born, publication.replayed) : undefined;
       if (push.replayed) counts.replayed++;
       if (before !== undefined) {
         counts.duplicates++;
         // Whoever asked for the past after it came first has not had it yet.
-        for (const room of reached(push)) if (room.replays && room.born > before) hand(publication, room.uses);
-        return publication;
+        for (const room of reached) if (publication.replayed && room.replays && room.born > before) hand(publication, room.uses);
+        return false;
       }
-      for (const room of reached(push)) hand(publication, room.uses);
+      for (const room of reached) hand(publication, room.uses);
       hand(publication, handlers);
       listeners.emit('publication', publication);
-      return publication;
+      return true;
     },
     onEvent: (pattern, handler) => enter(handlers, { takes: eventTest(pattern), handler }),
     forget: () => seen.clear(),

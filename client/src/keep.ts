@@ -5,6 +5,8 @@ import { isObject } from './protocol.js';
 import type { Keeper, KeptState, StateStorage } from './types.js';
 
 const VERSION = 2;
+/** Positions change with every publication, and storages are slow. */
+const PAUSE_MS = 500;
 
 /**
  * Keeps a client's state in a storage, for instance `sessionStorage`. Two clients that share a storage need different keys. A tab that
@@ -13,6 +15,13 @@ const VERSION = 2;
 export function keepIn(storage: StateStorage, key = 'roomcast'): Keeper {
   let kept = read(storage, key);
   let subject: string | null = null;
+  let cancel: (() => void) | undefined;
+
+  /** Before its first session the client has not got all that was kept, and there may never be one: so it is not written over. */
+  function unclaimed({ who, rooms, outbox }: KeptState): Pick<KeptState, 'rooms' | 'outbox'> | undefined {
+    return kept?.who === who ? { rooms: [...new Set([...kept.rooms, ...rooms])], outbox: [...kept.outbox, ...outbox] } : undefined;
+  }
+
   return {
     recall(token) {
       subject = subjectOf(token);
@@ -23,7 +32,21 @@ export function keepIn(storage: StateStorage, key = 'roomcast'): Keeper {
       kept = undefined;
       return claimed;
     },
-    save: (state) => write(storage, key, state && { v: VERSION, subject, ...state }),
+    save(state, after) {
+      const now = () => {
+        cancel?.();
+        cancel = undefined;
+        const known = state();
+        if (known) write(storage, key, { v: VERSION, subject, ...known, ...unclaimed(known) });
+      };
+      if (!after) now();
+      else cancel ??= after(PAUSE_MS, now);
+    },
+    forget() {
+      cancel?.();
+      cancel = kept = undefined;
+      write(storage, key, null);
+    },
   };
 }
 

@@ -13,6 +13,7 @@ export function average(beforeMs: number | null, latencyMs: number): number {
 
 /** Before the first answer the connection is taken for good. */
 export function quality(connected: boolean, latencyMs: number | null): ConnectionQuality {
+  const ms = latencyMs ?? EXCELLENT_MS;
   if (!connected) return 'offline';
-  return (latencyMs ?? EXCELLENT_MS) < EXCELLENT_MS ? 'excellent' : (latencyMs ?? 0) < GOOD_MS ? 'good' : 'poor';
+  return ms < EXCELLENT_MS ? 'excellent' : ms < GOOD_MS ? 'good' : 'poor';
 }

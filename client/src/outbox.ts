@@ -36,8 +36,10 @@ export type OutboxOptions = Pick<ClientOptions, 'outboxMax' | 'outboxBytesMax' |
 
 export function createOutbox({ outboxMax = 1_000, outboxBytesMax = 2 ** 20, publishWindow = 1 }: OutboxOptions): Outbox {
   let retryAt = 0;
+  // After a refusal one after the other, and slowly more again: servers end sessions that have more refused than done.
+  let window = publishWindow;
   const underWay = () => self.items.filter((item) => item.underWay);
-  const next = () => (underWay().length < publishWindow ? self.items.find((item) => !item.underWay) : undefined);
+  const next = () => (underWay().length + 1 <= window ? self.items.find((item) => !item.underWay) : undefined);
   const self: Outbox = {
     items: [],
     offer(item) {
@@ -52,9 +54,11 @@ export function createOutbox({ outboxMax = 1_000, outboxBytesMax = 2 ** 20, publ
       return item;
     },
     remove(item) {
+      window = Math.min(publishWindow, window + 0.1);
       self.items = self.items.filter((other) => other !== item);
     },
     retry(item, at) {
+      window = 1;
       item.underWay = false;
       retryAt = at;
     },

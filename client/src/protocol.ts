@@ -13,17 +13,13 @@ export interface PublicationPush extends wire.Publication {
 }
 
 /** Reads an object, or nothing: later versions may send what this one does not know. */
-function readObject(text: string): Record<string, unknown> | undefined {
+export function readObject(text: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(text);
     return isObject(value) ? value : undefined;
   } catch {
     return undefined;
   }
-}
-
-export function readMessage(text: string): Message | PublicationPush | undefined {
-  return readObject(text) as Message | undefined;
 }
 
 /** Fills in what is left out on the wire when it says nothing. */

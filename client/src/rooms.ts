@@ -13,6 +13,8 @@ const ROOMS_MAX = 256;
 
 /** One subscription on the server. `U` is what the uses of it are. */
 export interface Room<U> {
+  /** Its pattern, or something unlike any once it is only to be let go. */
+  key: unknown;
   /** As it was first written, which is what the server is asked for. */
   readonly written: string;
   /** In canonical form, as the server spells it. */
@@ -20,18 +22,18 @@ export interface Room<U> {
   readonly uses: Set<U>;
   /** To be replayed from, until the server has confirmed. */
   since: Position | undefined;
-  /** Counts rooms as they come; tells whether one was there when a publication came first. */
-  readonly born: number;
+  /** Counts rooms as they are confirmed first; tells whether one was there when a publication came first. */
+  born: number;
   /** It was made to see the past. */
   readonly replays: boolean;
   /** Confirmed on some connection, so that the client's position counts for it too. */
-  held: boolean;
+  held?: boolean;
   /** Confirmed on this connection. */
-  live: boolean;
+  live?: boolean;
   /** A command about it is under way. */
-  busy: boolean;
+  busy?: boolean;
   /** Asked for by itself, because a command that named others too was refused. */
-  alone: boolean;
+  alone?: boolean;
   refusals: number;
   retryAt: number;
 }
@@ -49,8 +51,13 @@ export interface Rooms<U> {
   all(): Room<U>[];
   /** Rooms for `authenticate`, which go on from the client's position; all the others follow by `plan`. */
   resume(position: Position | null, ask: Ask, kept: readonly string[]): Room<U>[];
-  /** The server confirmed these. */
-  confirm(named: readonly Room<U>[]): void;
+  /** The server confirmed these; with `past` it replays something for them first. */
+  confirm(named: readonly Room<U>[], past: boolean): void;
+  /**
+   * Something came that has this position; answers whether the client has got that far. What is replayed for a room's own position says
+   * nothing of the others, which are further: it is that room's progress alone, until something new comes.
+   */
+  arrived(position: Position, past: boolean): boolean;
   /** The server refused these; answers with those that are given up. */
   refuse(named: readonly Room<U>[], fault: RoomcastError, now: number, chance: number): readonly Room<U>[];
   /** The server has let these go. */
@@ -58,24 +65,32 @@ export interface Rooms<U> {
   forget(gone: readonly Room<U>[]): void;
   /** The connection is gone. */
   lost(): void;
+  /** Rooms without a use are forgotten, but for those that the server still has. */
+  tidy(): void;
   plan(now: number): RoomsCommand<U>[];
   /** When `plan` has something to do again. */
   dueAt(): number;
-  reached(room: string, cascade: boolean): Room<U>[];
+  /** Those that the server has. */
+  active(): Room<U>[];
+  /** Whom a publication is for; one from the past only for those that it is replayed for. */
+  reached(room: string, cascade: boolean, past: boolean): Room<U>[];
 }
 
 export function createRooms<U>(): Rooms<U> {
-  const rooms = new Map<string, Room<U>>();
+  const rooms = new Map<unknown, Room<U>>();
   const all = () => [...rooms.values()];
+  /** Those that replays are for. */
+  let replaying: readonly Room<U>[] = [];
   /** What the server has differs from what is wanted. */
-  const due = (now: number) => all().filter((room) => !room.busy && room.live === !room.uses.size && room.retryAt <= now);
+  const due = (now: number) => all().filter((room) => !room.busy && !room.live === !!room.uses.size && room.retryAt <= now && (room.live || !isHeldUp(room)));
+  const isHeldUp = (room: Room<U>) => all().some((other) => other.pattern === room.pattern && other !== room);
 
   function mark(named: readonly Room<U>[], state: Partial<Room<U>>) {
     for (const room of named) Object.assign(room, state);
   }
 
   function forget(gone: readonly Room<U>[]) {
-    for (const { pattern } of gone) rooms.delete(pattern);
+    for (const { key } of gone) rooms.delete(key);
   }
 
   const self: Rooms<U> = {
@@ -85,9 +100,15 @@ export function createRooms<U>(): Rooms<U> {
     add(written, use, since) {
       const pattern = canonical(written);
       let room = rooms.get(pattern);
+      if (room && !room.uses.size && (since || (room.live && room.busy))) {
+        // A new one begins once the server has let this one go.
+        rooms.delete(pattern);
+        room.key = room;
+        if (room.live || room.busy) rooms.set(room, room);
+        room = undefined;
+      }
       if (!room) {
-        const state = { held: false, live: false, busy: false, alone: false, refusals: 0, retryAt: 0 };
-        room = { written, pattern, uses: new Set(), since, born: ++self.born, replays: !!since, ...state };
+        room = { key: pattern, written, pattern, uses: new Set(), since, born: 0, replays: !!since, refusals: 0, retryAt: 0 };
         rooms.set(pattern, room);
       }
       room.uses.add(use);
@@ -103,7 +124,26 @@ export function createRooms<U>(): Rooms<U> {
       if (ask === 'nothing') mark(all().filter((room) => room.since === position), { since: undefined });
       return resumed;
     },
-    confirm: (named) => mark(named, { live: true, held: true, busy: false, alone: false, since: undefined, refusals: 0 }),
+    confirm(named, past) {
+      for (const room of named) {
+        room.held = !room.since;
+        room.born ||= ++self.born;
+      }
+      mark(named, { live: true, busy: false, alone: false, refusals: 0 });
+      // The answer comes after whatever was replayed before.
+      if (past) replaying = named;
+    },
+    arrived(position, past) {
+      if (!past) {
+        // All that was replayed has come, so every room is where the client is.
+        mark(self.active(), { held: true, since: undefined });
+        replaying = [];
+      }
+      const own = replaying.filter((room) => room.since);
+      mark(own, { since: position });
+      return !own.length;
+    },
+    active: () => all().filter((room) => room.live),
     refuse(named, fault, now, chance) {
       mark(named, { busy: false });
       const tooMuch = ASKED_TOO_MUCH.test(fault.code);
@@ -119,16 +159,17 @@ export function createRooms<U>(): Rooms<U> {
     },
     release: (named) => mark(named, { live: false, held: false, busy: false }),
     lost() {
+      replaying = [];
       mark(all(), { live: false, busy: false, alone: false, retryAt: 0 });
-      forget(all().filter((room) => !room.uses.size));
+      self.tidy();
     },
+    tidy: () => forget(all().filter((room) => !room.uses.size && !room.busy && !room.live)),
     plan(now) {
-      forget(all().filter((room) => !room.uses.size && !room.busy && !room.live));
       const made: RoomsCommand<U>[] = [];
       for (let rest = due(now), first; (first = rest[0]); ) {
         const { live, alone, since } = first;
         // One command for all that may stand in the same one.
-        const named = rest.filter((room) => room === first || (!alone && !room.alone && room.live === live && room.since === since)).slice(0, ROOMS_MAX);
+        const named = rest.filter((room) => room === first || (!alone && !room.alone && !room.live === !live && room.since === since)).slice(0, ROOMS_MAX);
         mark(named, { busy: true });
         made.push({ event: live ? 'unsubscribe' : 'subscribe', data: { rooms: named.map((room) => room.written), since }, named });
         rest = rest.filter((room) => !room.busy);
@@ -136,7 +177,7 @@ export function createRooms<U>(): Rooms<U> {
       return made;
     },
     dueAt: () => Math.min(...due(Infinity).map((room) => room.retryAt)),
-    reached: (name, cascade) => all().filter((room) => room.live && reaches(room.pattern, name, cascade)),
+    reached: (name, cascade, past) => (past && replaying.length ? replaying : self.active()).filter((room) => reaches(room.pattern, name, cascade)),
   };
   return self;
 }

@@ -3,8 +3,8 @@
 import type { Position } from './types.js';
 
 export interface Seen {
-  /** Notes that it came now, and answers with the note of the time before, if that is still known. */
-  note(id: Position, mark: number): number | undefined;
+  /** Notes the first time, and any further with `again`; answers with the note before, if that is still known. */
+  note(id: Position, mark: number, again: boolean): number | undefined;
   clear(): void;
 }
 
@@ -12,10 +12,9 @@ export function createSeen(idsMax: number): Seen {
   // A Map keeps the order of insertion, so its first key is the oldest.
   const marks = new Map<Position, number>();
   return {
-    note(id, mark) {
+    note(id, mark, again) {
       const before = marks.get(id);
-      marks.delete(id);
-      marks.set(id, mark);
+      if (again || before === undefined) marks.set(id, mark);
       if (marks.size > idsMax) marks.delete(marks.keys().next().value!);
       return before;
     },

@@ -31,20 +31,20 @@ interface Parts {
   connection: Connection;
   /** Has `flush` called soon. */
   changed(): void;
-  moved(position: Position | null): void;
+  arrived(position: Position | null): void;
 }
 
 export interface Subscribing {
   subscribe(written: string, handler: Handler, options?: SubscribeOptions): Subscription;
   /** Sends what is due; only while a session stands. */
   flush(): void;
-  confirm(named: readonly Room<Use>[]): void;
+  confirm(named: readonly Room<Use>[], past: boolean): void;
   /** These are over; `silent` where the application itself wanted it. */
   end(named: readonly Room<Use>[], over: SubscriptionStatus, fault: RoomcastError, silent?: boolean): void;
   gap(gap: Gap): void;
 }
 
-export function createSubscribing({ env, rooms, listeners, connection, changed, moved }: Parts): Subscribing {
+export function createSubscribing({ env, rooms, listeners, connection, changed, arrived }: Parts): Subscribing {
   function subscribe(written: string, handler: Handler, options: SubscribeOptions = {}): Subscription {
     const use = { takes: eventTest(options.event ?? '*'), handler, options } as Use;
     const ready = new Promise<void>((active, failed) => Object.assign(use, { active, failed }));
@@ -68,8 +68,8 @@ export function createSubscribing({ env, rooms, listeners, connection, changed, 
     };
   }
 
-  function confirm(named: readonly Room<Use>[]) {
-    rooms.confirm(named);
+  function confirm(named: readonly Room<Use>[], past: boolean) {
+    rooms.confirm(named, past);
     for (const { uses } of named) for (const use of uses) use.active();
   }
 
@@ -99,8 +99,8 @@ export function createSubscribing({ env, rooms, listeners, connection, changed, 
       if (event === 'unsubscribe' && (!fault || fault.code === 'ROOM_NOT_FOUND')) rooms.release(named);
       else if (fault) refused(named, fault);
       else {
-        moved((answer as SubscribedData).position);
-        confirm(named);
+        if (!data.since) arrived((answer as SubscribedData).position);
+        confirm(named, !!data.since);
       }
       changed();
     };

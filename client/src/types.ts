@@ -3,7 +3,7 @@
 /** `error` means that coming back is of no use until something about the credentials or the client has changed. */
 export type ConnectionState = 'disconnected' | 'connecting' | 'connected' | 'reconnecting' | 'error';
 
-/** How good the connection is by its latency and its missed heartbeats; `offline` while there is none. */
+/** How good the connection is by the time that answers take; `offline` while there is none. */
 export type ConnectionQuality = 'excellent' | 'good' | 'poor' | 'offline';
 
 export type Priority = 'low' | 'medium' | 'high' | 'urgent';
@@ -42,7 +42,10 @@ export type Handler<T = unknown> = (publication: Publication<T>) => void;
 export interface SubscribeOptions {
   /** Only publications whose event matches, such as `kpi:update`; a `*` at its end stands for any rest: `kpi:*`, `activity.*`. */
   event?: string;
-  /** Replays what came after this position first. */
+  /**
+   * Replays what came after this position first. It counts for the first use of a room; and what another subscription of this client
+   * got already, such as one on a room above, the server does not send again.
+   */
   since?: Position;
   onGap?: (gap: Gap) => void;
   /** The server refused or ended the subscription. Without it the error goes to the client's `error` listeners. */
@@ -174,8 +177,10 @@ export interface Keeper {
   recall(token: string): KeptState | undefined;
   /** Gives the outbox that was kept for a user and org, once. */
   claim(who: string): readonly string[];
-  /** `null` forgets everything. */
-  save(state: KeptState | null): void;
+  /** Writes what `state` then says, unless nothing is known yet: soon with a timer to wait by, at once without. */
+  save(state: () => KeptState | null, after?: (delayMs: number, task: () => void) => () => void): void;
+  /** Leaves nothing. */
+  forget(): void;
 }
 
 /** The part of the Web Storage API that the client uses. */
@@ -288,6 +293,7 @@ export interface TransportEvents {
 }
 
 export interface TransportConnection {
+  /** Drops what cannot be sent any more, and does not throw. */
   send(text: string): void;
   close(code?: number, reason?: string): void;
 }

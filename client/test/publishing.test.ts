@@ -137,6 +137,23 @@ describe('sent again', () => {
     expect(logged()).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   });
 
+  test('at the pace that the server allows, with hardly more refusals than publications', async () => {
+    const { client, server, settle, clock, logged } = begin({ publishWindow: 50 });
+    await settle();
+    let allowed = 20;
+    let last = clock.now;
+    server.refuse = ({ event }) => {
+      allowed = Math.min(20, allowed + (clock.now - last) / 10);
+      last = clock.now;
+      if (event !== 'publish' || allowed < 1) return event === 'publish' ? { code: 'RATE_LIMIT_EXCEEDED', retry_after_ms: 10 } : undefined;
+      allowed--;
+      return undefined;
+    };
+    for (let data = 0; data < 200; data++) client.publish(publication(data));
+    await clock.until(() => logged().length === 200);
+    expect(server.commandsOf('publish').length).toBeLessThan(450);
+  });
+
   test('never what ended the connection by its size', async () => {
     const { client, server, settle, logged } = begin({ publishWindow: 2 });
     await settle();

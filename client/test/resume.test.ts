@@ -45,6 +45,31 @@ describe('the position', () => {
     expect(client.position).toBe(before);
   });
 
+  test('is left alone by what comes again', async () => {
+    const { client, server, settle, publish, got } = await connected();
+    publish(1);
+    const last = publish(2);
+    await settle();
+    const [session] = server.sessions;
+    server.out(session!, server.log().all[0]!.push);
+    await settle();
+    expect([client.position, got]).toEqual([last, [1, 2]]);
+  });
+
+  test('does not begin before the session stands', async () => {
+    const { client, server, settle, publish, got } = await connected();
+    const before = client.position;
+    server.cutAll();
+    server.fate = (_direction, text) => (text.includes('"authenticated"') ? 'lose' : 'pass');
+    await settle();
+    publish(1);
+    await settle();
+    expect([client.position, got]).toEqual([before, []]);
+    server.thaw();
+    await settle(15_000);
+    expect(got).toEqual([1]);
+  });
+
   test('is told while nothing comes', async () => {
     const { client, server, settle, publish, got } = await connected();
     const position = publish(1, 'chat:acme');
@@ -71,8 +96,9 @@ describe('after a reconnect', () => {
     publish(5);
     await settle();
     expect(got).toEqual([1, 2, 3, 4, 5]);
-    expect(replayed).toEqual([false, true, true, true, false]);
-    expect(client.health.statistics).toMatchObject({ reconnects: 1, replayed: 3, duplicates: 0 });
+    // The fourth came while the replay was under way.
+    expect(replayed).toEqual([false, true, true, false, false]);
+    expect(client.health.statistics).toMatchObject({ reconnects: 1, replayed: 2, duplicates: 0 });
   });
 
   test('what had come already is dropped', async () => {
@@ -189,7 +215,7 @@ describe('rooms refused on the way back', () => {
     server.fullRooms.add('kpi:acme');
     server.cutAll();
     publish(1);
-    await clock.until(() => client.state === 'connected');
+    await clock.until(() => client.health.statistics.reconnects === 1);
     await settle(8_000);
     publish(2);
     expect(got).toEqual([]);
@@ -204,7 +230,7 @@ describe('rooms refused on the way back', () => {
     await settle();
     server.cutAll();
     publish('lost');
-    await clock.until(() => client.state === 'connected');
+    await clock.until(() => client.health.statistics.reconnects === 1);
     await settle();
     expect(gaps).toMatchObject([{ from: 'nonsense', reason: 'log_lost' }]);
     expect(client.position).toBe(server.log().last);
@@ -222,17 +248,25 @@ describe('since', () => {
     const start = client.position!;
     publish('a', 'chat:acme');
     publish(1);
-    publish('b', 'chat:acme');
+    const since = publish('b', 'chat:acme');
+    const present = publish(2);
     await settle();
     const chat: unknown[] = [];
     client.subscribe('chat:acme', ({ data }) => chat.push(data), { since: start });
     await settle();
-    expect([chat, got]).toEqual([['a', 'b'], [1]]);
+    expect([chat, got, client.position]).toEqual([['a', 'b'], [1, 2], present]);
     server.cutAll();
     publish('c', 'chat:acme');
     await settle();
-    expect([chat, got]).toEqual([['a', 'b', 'c'], [1]]);
-    expect(server.commandsOf('subscribe')).toHaveLength(2);
+    // Nothing has told yet that the replay was over, so the room goes on from where it got to, and the others from the present.
+    expect(server.commandsOf('authenticate').at(-1)!.data).toMatchObject({ rooms: ['kpi:acme'], since: present });
+    expect(server.commandsOf('subscribe').at(-1)!.data).toEqual({ rooms: ['chat:acme'], since });
+    expect([chat, got]).toEqual([['a', 'b', 'c'], [1, 2]]);
+    publish(3);
+    await settle();
+    server.cutAll();
+    await settle(2_000);
+    expect(server.commandsOf('authenticate').at(-1)!.data!.rooms).toEqual(['kpi:acme', 'chat:acme']);
   });
 
   test('is asked for again when the connection breaks before the answer', async () => {
@@ -263,6 +297,20 @@ describe('since', () => {
       [1, 3],
       [2, 4],
     ]);
+  });
+
+  test('is for the room that asked alone', async () => {
+    const { client, settle, publish } = await connected();
+    const start = client.position!;
+    publish('a', 'chat:acme:sales');
+    await settle();
+    const [above, below]: unknown[][] = [[], []];
+    client.subscribe('chat:acme:sales', ({ data }) => below!.push(data));
+    client.subscribe('chat:acme', ({ data }) => above!.push(data), { since: start });
+    await settle();
+    publish('b', 'chat:acme:sales');
+    await settle();
+    expect([above, below]).toEqual([['a', 'b'], ['b']]);
   });
 
   test('shows the past again to whoever comes back and asks for it', async () => {

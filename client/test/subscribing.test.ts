@@ -128,6 +128,26 @@ describe('uses of one room', () => {
     expect([...server.sessions][0]!.patterns.has('kpi:acme')).toBe(false);
   });
 
+  test.each([0, 1, 2, 3])('the past asked for %i ms after leaving comes', async (waitMs) => {
+    const { client, server, settle, clock } = await connected();
+    const since = client.position!;
+    server.publish({ room: 'chat:acme', data: 'past' });
+    for (const leave of [ignore, () => server.publish({ room: 'chat:acme', data: 'meanwhile' })]) {
+      const first = client.subscribe('chat:acme', ignore);
+      await clock.advance(leave === ignore ? waitMs : 50);
+      first.unsubscribe();
+      leave();
+      await clock.advance(waitMs);
+      const got: unknown[] = [];
+      const again = client.subscribe('chat:acme', ({ data }) => got.push(data), { since });
+      await settle();
+      expect([again.status, got]).toEqual(['active', leave === ignore ? ['past'] : ['past', 'meanwhile']]);
+      again.unsubscribe();
+      await settle();
+    }
+    expect([...server.sessions][0]!.patterns.has('chat:acme')).toBe(false);
+  });
+
   test('a filter by event is each use its own', async () => {
     const { client, server, settle } = await connected();
     const got: string[] = [];

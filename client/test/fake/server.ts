@@ -47,6 +47,8 @@ export class FakeServer {
   /** Every command that arrived. */
   readonly received: Received[] = [];
   readonly acks: string[] = [];
+  /** Where in the log the last subscription to a pattern began. */
+  readonly begun = new Map<string, number>();
   readonly revoked = new Set<string>();
   readonly fullRooms = new Set<string>();
   /** Answers to commands beyond the base protocol, by event; they may throw a `Refusal`. */

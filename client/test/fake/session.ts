@@ -95,7 +95,7 @@ export class FakeSession {
     if (!(error instanceof Refusal)) throw error;
     const data = { code: error.code, message: error.message, ...error.more };
     this.send('error', data, command.id);
-    const first = command.event === 'authenticate' && !this.claims && error.code !== 'INVALID_MESSAGE';
+    const first = command.event === 'authenticate' && !this.claims && !/^(INVALID_MESSAGE|RATE_LIMIT)/.test(error.code);
     if (!first) return;
     const closes: Record<string, number> = { AUTH_FAILED: error.more.clock ? 4002 : 4500, CONNECTION_LIMIT: 4003, ROOM_FULL: 4003, BROKER_UNAVAILABLE: 4005 };
     const { retry_after_ms } = error.more;
@@ -201,7 +201,10 @@ export class FakeSession {
     const fresh = rooms.filter((room) => !this.patterns.has(room));
     const seam = log.all.length;
     answer(since ?? (this.catchingUp ? null : log.last));
-    for (const room of fresh) this.patterns.set(room, since ? 0 : seam);
+    for (const room of fresh) {
+      this.patterns.set(room, since ? 0 : seam);
+      this.server.begun.set(room, seam);
+    }
     if (since === undefined || !fresh.length) return;
     this.catchingUp = true;
     const { clock, replayMs } = this.server;
@@ -217,7 +220,7 @@ export class FakeSession {
       const reached = (mine: boolean) =>
         [...this.patterns].some(([pattern, from]) => fresh.includes(pattern) === mine && from <= index && reaches(pattern, push.room, push.cascade === true));
       // What came before this replay was asked for has been served to the others.
-      if (index < seam ? reached(true) && !reached(false) : reached(true) || reached(false)) this.write({ ...push, replayed: true });
+      if (index < seam ? reached(true) && !reached(false) : reached(true) || reached(false)) this.write(index < seam ? { ...push, replayed: true } : push);
     }
     this.catchingUp = false;
     // What came live meanwhile was among the entries; commands that waited come now.

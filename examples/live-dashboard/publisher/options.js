@@ -74,7 +74,11 @@ function readTarget({ gateway, redis }, env) {
   return { kind: 'rest', gateway, token: env.ROOMCAST_TOKEN };
 }
 
-/** The org that a token names; `null` for API keys and whatever else is no JWT. The gateway checks tokens, not we. @param {string} token @returns {string | null} */
+/**
+ * The org that a token names; `null` for API keys and whatever else is no JWT. The gateway checks tokens, not we.
+ * @param {string} token
+ * @returns {string | null}
+ */
 export function orgOf(token) {
   try {
     const claims = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());

@@ -8,8 +8,13 @@ const BATCH_MAX = 100;
 const PAUSE_FIRST_MS = 250;
 const PAUSE_MAX_MS = 5_000;
 
-/** One outcome for each publication of the batch, in order. @typedef {'accepted' | { later: string } | { refused: string }} Outcome */
-/** @typedef {{ publish(batch: readonly NumberedPublication[]): Promise<Outcome[]>, close(): Promise<void> }} Sink Throws where nothing is known of the whole batch. */
+/**
+ * One outcome for each publication of the batch, in order.
+ * @typedef {'accepted' | { later: string } | { refused: string }} Outcome
+ */
+/**
+ * @typedef {{ publish(batch: readonly NumberedPublication[]): Promise<Outcome[]>, close(): Promise<void> }} Sink Throws where nothing is known of the whole batch.
+ */
 
 /** Retrying cannot help: the credentials or the room are wrong. */
 export class Refused extends Error {}
@@ -39,7 +44,11 @@ export class Outbox {
     this.#pending.push(...publications);
   }
 
-  /** Sends one batch of at most `most`. Answers how many were accepted, and what went wrong if something did. @param {number} most @returns {Promise<{ accepted: number, trouble: string | null, pauseMs: number }>} */
+  /**
+   * Sends one batch of at most `most`. Answers how many were accepted, and what went wrong if something did.
+   * @param {number} most
+   * @returns {Promise<{ accepted: number, trouble: string | null, pauseMs: number }>}
+   */
   async send(most) {
     const batch = this.#pending.slice(0, Math.min(most, BATCH_MAX));
     if (batch.length === 0) return { accepted: 0, trouble: null, pauseMs: 0 };

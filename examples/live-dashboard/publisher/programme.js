@@ -18,7 +18,13 @@ const OPEN_ALERTS_EVERY = 8;
 /** @typedef {'low' | 'medium' | 'high'} Priority */
 /** @typedef {{ room: string, event: string, data: object, priority: Priority }} Publication */
 
-/** All that is due after `day` went on to this tick. @param {Day} day @param {number} tick From 0; at 0 everything is due. @param {string} org @returns {Publication[]} */
+/**
+ * All that is due after `day` went on to this tick.
+ * @param {Day} day
+ * @param {number} tick From 0; at 0 everything is due.
+ * @param {string} org
+ * @returns {Publication[]}
+ */
 export function due(day, tick, org) {
   const desks = day.desks.map((desk, index) => ({ desk, turn: tick === 0 ? 0 : tick + index }));
   const departments = DEPARTMENTS.map((department, index) => ({ department, turn: tick === 0 ? 0 : tick + index }));

@@ -25,7 +25,12 @@ const DAY_MS = 86_400_000;
 
 /** @typedef {{ org: string, speed: number, fromS: number, seed: number, rate: number, run: string, startMs: number }} Plan */
 
-/** Runs until the signal. Answers how many publications were accepted. @param {Plan} plan @param {Sink} sink @param {World} world */
+/**
+ * Runs until the signal. Answers how many publications were accepted.
+ * @param {Plan} plan
+ * @param {Sink} sink
+ * @param {World} world
+ */
 export async function run(plan, sink, world) {
   const outbox = new Outbox(sink, OUTBOX_MAX);
   const days = new Days(plan);
@@ -44,7 +49,12 @@ export async function run(plan, sink, world) {
   return accepted;
 }
 
-/** Sends at most `rate` publications, or until the sink fails; then it waits as long as the outbox says. @param {Outbox} outbox @param {number} rate @param {World} world */
+/**
+ * Sends at most `rate` publications, or until the sink fails; then it waits as long as the outbox says.
+ * @param {Outbox} outbox
+ * @param {number} rate
+ * @param {World} world
+ */
 async function flush(outbox, rate, world) {
   let sent = 0;
   while (sent < rate && outbox.length > 0 && !world.signal.aborted) {

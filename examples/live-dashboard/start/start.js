@@ -36,7 +36,8 @@ async function servePage(target, port) {
 
 /** @param {string[]} args @param {string} token */
 function startPublisher(args, token) {
-  const publisher = spawn(process.execPath, [`${ROOT}publisher/main.js`, ...args], { env: { ...process.env, ROOMCAST_TOKEN: token }, stdio: ['ignore', 'inherit', 'inherit'] });
+  const env = { ...process.env, ROOMCAST_TOKEN: token };
+  const publisher = spawn(process.execPath, [`${ROOT}publisher/main.js`, ...args], { env, stdio: ['ignore', 'inherit', 'inherit'] });
   publisher.on('exit', (code) => code !== 0 && code !== null && console.error(`the publisher ended with code ${code}; the page stays`));
   return publisher;
 }

@@ -13,7 +13,12 @@ const pauseAt = (shift, timeS) => shift.pauses.find((pause) => timeS >= pause.fr
 /** @param {Shift} shift @param {number} timeS */
 const within = (shift, timeS) => timeS >= shift.fromS && timeS < shift.toS;
 
-/** What comes of a schedule: people are late, breaks run over, some do not come at all. @param {Shift} planned @param {Random} random @returns {Shift} */
+/**
+ * What comes of a schedule: people are late, breaks run over, some do not come at all.
+ * @param {Shift} planned
+ * @param {Random} random
+ * @returns {Shift}
+ */
 export function lived(planned, random) {
   if (random.happens(0.03)) return { fromS: planned.toS, toS: planned.toS, pauses: [] };
   const late = random.happens(0.2) ? random.exponential(420) : -random.between(0, 180);

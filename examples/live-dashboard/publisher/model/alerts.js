@@ -48,25 +48,32 @@ export class Alerts {
   /** @param {Situation} situation @param {number} timeS @returns {Change[]} */
   judge(situation, timeS) {
     return RULES.flatMap((rule) => {
-      const value = rule.measure(situation);
-      const change = value === null ? null : this.#judge(rule, value, timeS);
+      const change = this.#judge(rule, rule.measure(situation), timeS);
       return change === null ? [] : [change];
     });
   }
 
-  /** @param {Rule} rule @param {number} value @param {number} timeS @returns {Change | null} */
+  /**
+   * What says nothing any more is no reason for an alert either.
+   * @param {Rule} rule
+   * @param {number | null} value
+   * @param {number} timeS
+   * @returns {Change | null}
+   */
   #judge(rule, value, timeS) {
     const open = this.#open.get(rule.name);
-    const severity = severityOf(rule, value);
-    if (open === undefined) return severity === null ? null : this.#trigger(rule, severity, value, timeS);
+    const severity = value === null ? null : severityOf(rule, value);
+    if (open === undefined) return value === null || severity === null ? null : this.#trigger(rule, severity, value, timeS);
+    if (value === null || !beyond(rule, value, rule.clear)) return this.#resolve({ ...open, value: value ?? open.value });
     const alert = { ...open, value };
     this.#open.set(rule.name, alert);
-    if (open.severity === 'warning' && severity === 'critical') return this.#escalate(rule, alert);
-    if (!beyond(rule, value, rule.clear)) {
-      this.#open.delete(rule.name);
-      return { event: 'alert:resolved', alert };
-    }
-    return null;
+    return open.severity === 'warning' && severity === 'critical' ? this.#escalate(rule, alert) : null;
+  }
+
+  /** @param {Alert} alert @returns {Change} */
+  #resolve(alert) {
+    this.#open.delete(alert.rule);
+    return { event: 'alert:resolved', alert };
   }
 
   /** @param {Rule} rule @param {Severity} severity @param {number} value @param {number} timeS @returns {Change} */
@@ -103,7 +110,10 @@ function share(part, { answered, abandoned }) {
   return calls < CALLS_MIN ? null : part / calls;
 }
 
-/** Agents on the phone by what the forecast asks for; small teams are spared, where one break is half of them. @param {Situation} situation */
+/**
+ * Agents on the phone by what the forecast asks for; small teams are spared, where one break is half of them.
+ * @param {Situation} situation
+ */
 function staffed({ staffing }) {
   const there = staffing.available + staffing.on_call + staffing.after_call;
   return staffing.required < 4 ? null : there / staffing.required;

@@ -27,7 +27,11 @@ export class Day {
   /** @type {Check[]} */
   checks = [];
 
-  /** @param {string} date Such as `2026-03-02`. @param {Random} random @param {string} run What ids of alerts begin with, because another run has other alerts. */
+  /**
+   * @param {string} date Such as `2026-03-02`.
+   * @param {Random} random
+   * @param {string} run What ids of alerts begin with, because another run has other alerts.
+   */
   constructor(date, random, run) {
     this.date = date;
     this.timeS = OPENS_S;
@@ -48,7 +52,10 @@ export class Day {
     return this.timeS >= END_S;
   }
 
-  /** Lets so many seconds pass, up to the day's end. What happened stands in `alertChanges` and `checks` until the next call. @param {number} seconds */
+  /**
+   * Lets so many seconds pass, up to the day's end. What happened stands in `alertChanges` and `checks` until the next call.
+   * @param {number} seconds
+   */
   advance(seconds) {
     this.alertChanges = [];
     this.checks = [];

@@ -37,7 +37,10 @@ export class Random {
     return -mean * Math.log(1 - this.next());
   }
 
-  /** How often something happens that happens `mean` times on average; by multiplication, so for small means only. @param {number} mean */
+  /**
+   * How often something happens that happens `mean` times on average; by multiplication, so for small means only.
+   * @param {number} mean
+   */
   poisson(mean) {
     const limit = Math.exp(-mean);
     let count = 0;
@@ -45,7 +48,11 @@ export class Random {
     return count;
   }
 
-  /** Handle times look like this: many short ones, a long tail. @param {number} mean @param {number} spread Sigma of the logarithm. */
+  /**
+   * Handle times look like this: many short ones, a long tail.
+   * @param {number} mean
+   * @param {number} spread Sigma of the logarithm.
+   */
   logNormal(mean, spread) {
     const normal = Math.sqrt(-2 * Math.log(1 - this.next())) * Math.cos(2 * Math.PI * this.next());
     return mean * Math.exp(spread * normal - (spread * spread) / 2);

@@ -18,7 +18,13 @@ const SHIFTS = [
   { fromS: CLOSES_S - 8 * HOUR_S, hours: 8, share: 0.56 },
 ];
 
-/** A short break, and on long days lunch and another short one; now and then a training. @param {number} fromS @param {number} hours @param {number} stagger From 0 to 1. @param {Random} random */
+/**
+ * A short break, and on long days lunch and another short one; now and then a training.
+ * @param {number} fromS
+ * @param {number} hours
+ * @param {number} stagger From 0 to 1.
+ * @param {Random} random
+ */
 function pauses(fromS, hours, stagger, random) {
   /** @type {(kind: Pause['kind'], afterH: number, lengthMin: number) => Pause} */
   const pause = (kind, afterH, lengthMin) => {

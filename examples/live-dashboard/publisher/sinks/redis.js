@@ -53,7 +53,11 @@ export class RedisSink {
 /** @returns {Outcome} */
 const accepted = () => 'accepted';
 
-/** Only a refusal of the function is final; all else (no node has loaded it yet, Redis is loading, full, a replica) passes. @param {unknown} error @returns {Outcome} */
+/**
+ * Only a refusal of the function is final; all else (no node has loaded it yet, Redis is loading, full, a replica) passes.
+ * @param {unknown} error
+ * @returns {Outcome}
+ */
 function outcome(error) {
   const message = error instanceof Error ? error.message : String(error);
   return message.startsWith('REFUSED') ? { refused: message } : { later: `Redis: ${message}` };

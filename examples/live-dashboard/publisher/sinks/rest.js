@@ -14,7 +14,10 @@ export class RestSink {
   #address;
   #token;
 
-  /** @param {string} gateway Such as `http://127.0.0.1:8080`. @param {string} token A service token or an API key with the scope `publish`. */
+  /**
+   * @param {string} gateway Such as `http://127.0.0.1:8080`.
+   * @param {string} token A service token or an API key with the scope `publish`.
+   */
   constructor(gateway, token) {
     this.#address = new URL('/api/ws/publish/batch', gateway);
     this.#token = token;

@@ -29,6 +29,12 @@ describe('alerts', () => {
     expect(alerts.judge(queue(60), 240)[0]?.alert.id).toBe('a-2');
   });
 
+  it('clear when too few calls are left to say anything', () => {
+    const alerts = new Alerts('a');
+    alerts.judge(queue(60), 60);
+    expect(alerts.judge({ ...queue(0), recent: nothing() }, 120).map(({ event }) => event)).toEqual(['alert:resolved']);
+  });
+
   it('say nothing of shares of a few calls', () => {
     expect(new Alerts('a').judge({ ...queue(0), recent: { ...nothing(), answered: 5 } }, 60)).toEqual([]);
   });

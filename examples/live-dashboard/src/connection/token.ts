@@ -16,7 +16,9 @@ export function tokenIn(fragment: string): string | null {
 }
 
 /** Takes the token out of the address, so that it is in no history and no screenshot, or finds the one that this tab has. */
-export function foundToken(location: Pick<Location, 'hash' | 'pathname' | 'search'>, history: Pick<History, 'replaceState'>, storage: TokenStorage): string | null {
+export function foundToken(
+  location: Pick<Location, 'hash' | 'pathname' | 'search'>, history: Pick<History, 'replaceState'>, storage: TokenStorage,
+): string | null {
   const token = tokenIn(location.hash);
   if (token === null) return storage.getItem(KEY);
   history.replaceState(null, '', location.pathname + location.search);

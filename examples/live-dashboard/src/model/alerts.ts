@@ -37,8 +37,11 @@ export function noticed(alerts: Alerts, origin: Origin, change: 'triggered' | 'e
   const worse = known !== undefined && known.severity !== notice.severity;
   // Who acknowledged a warning has not yet seen that it became critical.
   const status = change === 'resolved' ? 'resolved' : worse || known === undefined ? 'open' : known.status;
+  const { department, queue, run } = origin;
   const alert: Alert = {
-    ...origin,
+    department,
+    queue,
+    run,
     id: notice.id,
     rule: notice.rule,
     severity: notice.severity,
@@ -61,7 +64,8 @@ export function acknowledged(alerts: Alerts, { id, severity, acknowledged_by }: 
 
 /** A queue that has begun a new day, or whose publisher was started anew, leaves its old alerts behind: nobody will resolve them. */
 export function begunAnew(alerts: Alerts, { department, queue, run }: Origin, day: string): Alerts {
-  const kept = [...alerts].filter(([, alert]) => alert.department !== department || alert.queue !== queue || (alert.run === run && alert.day === day));
+  const elsewhere = (alert: Alert) => alert.department !== department || alert.queue !== queue;
+  const kept = [...alerts].filter(([, alert]) => elsewhere(alert) || (alert.run === run && alert.day === day));
   return kept.length === alerts.size ? alerts : new Map(kept);
 }
 

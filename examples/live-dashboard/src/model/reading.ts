@@ -2,7 +2,7 @@
 // publish can publish nonsense, and nonsense must not break the page.
 
 import type {
-  AlertAcknowledgement, AlertNotice, AttendanceCheck, AttendanceUpdate, BacklogSnapshot, BacklogUpdate, KpiComputed, KpiUpdate, Numbered,
+  AlertAcknowledgement, AlertNotice, AttendanceCheck, AttendanceUpdate, Backlog, BacklogSnapshot, BacklogUpdate, KpiComputed, KpiUpdate, Numbered,
 } from '../../shapes.ts';
 import { addressOf } from './scope.ts';
 
@@ -29,7 +29,7 @@ const COUNTS = { offered: 0, forecast: 0, answered: 0, in_time: 0, abandoned: 0,
 const STAFFING = { required: 0, available: 0, on_call: 0, after_call: 0, break: 0, training: 0, absent: 0 };
 const KPI: KpiUpdate = { ...STAMP, waiting: 0, longest_wait_s: 0, staffing: STAFFING, recent: COUNTS, today: COUNTS };
 const COMPUTED: KpiComputed = { ...STAMP, opens_s: 0, interval_s: 0, forecast: [0], offered: [0], answered: [0], in_time: [0], abandoned: [0] };
-const BACKLOG = { open: 0, ages: [0] as unknown as [number, number, number, number], oldest_s: 0, done_today: 0 };
+const BACKLOG: Backlog = { open: 0, ages: [0, 0, 0, 0], oldest_s: 0, done_today: 0 };
 const BACKLOG_UPDATE: BacklogUpdate = { ...STAMP, backlog: BACKLOG };
 const SNAPSHOT: BacklogSnapshot = { ...STAMP, queues: {} };
 const ATTENDANCE: AttendanceUpdate = { ...STAMP, agents: [{ id: '', name: '', queue: '', state: 'available', since_s: 0, adherence: 0 }] };
@@ -37,9 +37,11 @@ const CHECK: AttendanceCheck = { ...STAMP, agent: { id: '', name: '', queue: '' 
 const ALERT: AlertNotice = { ...STAMP, id: '', rule: 'staffing', severity: 'warning', value: 0, threshold: 0, since_s: 0 };
 const ACKNOWLEDGEMENT: AlertAcknowledgement = { id: '', severity: 'warning', acknowledged_by: '' };
 
-/** Whether a value has every field of the example, of the same type. Of a list every item must be like the example's first. */
+/** Whether a value has every field of the example, of the same type. An example of a list with one item stands for any number of such. */
 export function like<T>(value: unknown, example: T): value is T {
-  if (Array.isArray(example)) return Array.isArray(value) && value.every((item) => like(item, example[0]));
+  if (Array.isArray(example)) {
+    return Array.isArray(value) && (example.length === 1 || value.length === example.length) && value.every((item) => like(item, example[0]));
+  }
   if (typeof example === 'number') return Number.isFinite(value);
   if (typeof example !== 'object' || example === null) return typeof value === typeof example;
   if (typeof value !== 'object' || value === null) return false;
@@ -66,7 +68,8 @@ function readOfDepartment(event: string, department: string, data: unknown): Rea
     case 'attendance:checkout':
       return like(data, CHECK) ? { kind: 'check', department, arrived: event === 'attendance:checkin', data } : null;
     case 'backlog:snapshot':
-      return like(data, SNAPSHOT) && Object.values(data.queues).every((backlog) => like(backlog, BACKLOG)) ? { kind: 'snapshot', department, data } : null;
+      if (!like(data, SNAPSHOT) || !Object.values(data.queues).every((backlog) => like(backlog, BACKLOG))) return null;
+      return { kind: 'snapshot', department, data };
     default:
       return null;
   }

@@ -65,6 +65,7 @@ describe('reading', () => {
     expect(like({ a: '1' }, { a: 0 })).toBe(false);
     expect(like({ list: [{ a: 1 }, { b: 1 }] }, { list: [{ a: 0 }] })).toBe(false);
     expect(like({ list: [] }, { list: [{ a: 0 }] })).toBe(true);
+    expect(like([1, 2], [0, 0, 0])).toBe(false);
   });
 
   it('wants the place that an event belongs to', () => {

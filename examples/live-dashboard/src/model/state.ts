@@ -70,7 +70,7 @@ function said(state: DashboardState, reading: Reading): DashboardState {
     case 'check':
       return checked(state, reading.department, reading.arrived, reading.data);
     case 'alert':
-      return { ...state, alerts: noticed(state.alerts, { department: reading.department, queue: reading.queue, run: reading.run }, reading.change, reading.data) };
+      return { ...state, alerts: noticed(state.alerts, reading, reading.change, reading.data) };
     case 'acknowledged':
       return { ...state, alerts: acknowledged(state.alerts, reading.data) };
   }

@@ -10,7 +10,7 @@ export function AgentTable({ presence: { agents }, clockS }: { presence: Presenc
   return (
     <section className="panel" aria-labelledby="agents-title">
       <h2 id="agents-title">Agents</h2>
-      <div className="agents-box" tabIndex={0} role="region" aria-labelledby="agents-title">
+      <div className="agents-box" tabIndex={0} role="group" aria-label="Agents by name">
         <table className="agents">
           <thead>
             <tr>

@@ -68,16 +68,18 @@ function Acknowledge({ alert }: { alert: Alert }) {
     const data: AlertAcknowledgement = { id: alert.id, severity: alert.severity, acknowledged_by: session.userId };
     setSent(true);
     setFault(null);
-    client.publish({ room: `alerts:${session.organizationId}:${alert.department}:${alert.queue}`, event: 'alert:acknowledged', data, priority: 'high' })
-      .catch((refused: RoomcastFault) => {
-        setSent(false);
-        setFault(refused);
-      });
+    const room = `alerts:${session.organizationId}:${alert.department}:${alert.queue}`;
+    client.publish({ room, event: 'alert:acknowledged', data, priority: 'high' }).catch((refused: RoomcastFault) => {
+      setSent(false);
+      setFault(refused);
+    });
   };
   const label = sent ? (state === 'connected' ? 'Sending' : 'Sent once connected') : 'Acknowledge';
   return (
     <div className="acknowledge">
-      <button type="button" disabled={sent || session === null} onClick={acknowledge}>{label}<span className="sr-only">: {SENTENCES[alert.rule](alert.value)} in {title(alert.queue)}</span></button>
+      <button type="button" disabled={sent || session === null} onClick={acknowledge}>
+        {label}<span className="sr-only">: {SENTENCES[alert.rule](alert.value)} in {title(alert.queue)}</span>
+      </button>
       {fault !== null && <p role="alert">{fault.code === 'UNAUTHORIZED' ? 'Your token may not publish alerts.' : fault.message}</p>}
     </div>
   );

@@ -11,13 +11,17 @@ export function BacklogPanel({ queues }: { queues: readonly QueueState[] }) {
   const most = Math.max(1, ...all.map(({ backlog }) => backlog.open));
   return (
     <section className="panel backlog" aria-labelledby="backlog-title">
-      <h2 id="backlog-title">Backlog <span className="count">{plural(sum.open, 'case', 'cases')} open, oldest {old(sum.oldest_s)}, {whole(sum.done_today)} done today</span></h2>
+      <h2 id="backlog-title">
+        Backlog <span className="count">{plural(sum.open, 'case', 'cases')} open, oldest {old(sum.oldest_s)}, {whole(sum.done_today)} done today</span>
+      </h2>
       <ul>
         {all.map(({ department, queue, backlog }) => (
           <li key={`${department}/${queue}`}>
             <span className="name">{title(queue)}</span>
             <span className="ages" role="img" aria-label={backlog.ages.map((count, age) => `${count} ${AGES[age]}`).join(', ')}>
-              {backlog.ages.map((count, age) => count > 0 && <i key={AGES[age]} data-age={age} style={{ width: `${(count / most) * 100}%` }} title={`${count} ${AGES[age]}`} />)}
+              {backlog.ages.map((count, age) => count > 0 && (
+                <i key={AGES[age]} data-age={age} style={{ width: `${(count / most) * 100}%` }} title={`${count} ${AGES[age]}`} />
+              ))}
             </span>
             <b>{whole(backlog.open)}</b>
             <small>{backlog.open === 0 ? '' : `oldest ${old(backlog.oldest_s)}`}</small>

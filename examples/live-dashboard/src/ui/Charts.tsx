@@ -10,8 +10,9 @@ import { TimeChart } from './TimeChart.tsx';
 const INTERVAL_MIN = 15;
 /** Fewer calls than this make no share, so the interval that has just begun is left out. */
 const CALLS_MIN = 5;
-/** What the moving chart shows at most. */
+/** What the moving chart shows at most, and how wide it is from the beginning. */
 const WINDOW_S = 3600;
+const WINDOW_MIN_S = 600;
 
 export function Charts({ queues, clockS }: { queues: readonly QueueState[]; clockS: number | null }) {
   const intervals = useMemo(() => summed(queues.flatMap(({ computed }) => computed ?? [])), [queues]);
@@ -67,9 +68,11 @@ function Now({ moments }: { moments: readonly Moment[] }) {
   const free = moments.map(({ figures }) => figures.staffing.available);
   const toS = times.at(-1) ?? 0;
   const summary = times.length === 0 ? 'Waiting calls and free agents: no figures yet.'
-    : `Waiting calls and free agents since ${clock(times[0] ?? 0)}: now ${plural(waiting.at(-1) ?? 0, 'call waits', 'calls wait')}, ${plural(free.at(-1) ?? 0, 'agent is', 'agents are')} free.`;
+    : `Waiting calls and free agents since ${clock(times[0] ?? 0)}: now ${plural(waiting.at(-1) ?? 0, 'call waits', 'calls wait')}, `
+      + `${plural(free.at(-1) ?? 0, 'agent is', 'agents are')} free.`;
   return (
-    <TimeChart title="Last hour" summary={summary} times={times} fromS={Math.min(times[0] ?? toS, toS - 600)} toS={toS} yMax={roundUp(Math.max(4, ...waiting, ...free))} yText={whole}
+    <TimeChart title="Last hour" summary={summary} times={times} fromS={Math.min(times[0] ?? toS, toS - WINDOW_MIN_S)} toS={toS}
+      yMax={roundUp(Math.max(4, ...waiting, ...free))} yText={whole}
       layers={[
         { name: 'free agents', kind: 'area', tone: 'free', values: free, text: whole },
         { name: 'waiting calls', kind: 'line', tone: 'load', values: waiting, text: whole },

@@ -2,7 +2,9 @@
 
 import { useWebSocket, useWebSocketSubscription } from '@roomcast/client/react';
 import { useEffect, useMemo, useState, useSyncExternalStore } from 'react';
+import type { MouseEvent } from 'react';
 import { DashboardStore } from '../connection/store.ts';
+import { fragmentOf } from '../model/scope.ts';
 import { alertsOf, figuresOf, presenceOf, queuesOf, tableOf } from '../model/view.ts';
 import { AgentTable } from './AgentTable.tsx';
 import { AlertList } from './AlertList.tsx';
@@ -18,6 +20,12 @@ import { useScope } from './useScope.ts';
 const CHANNELS = ['kpi', 'backlog', 'attendance', 'alerts'];
 const CLOCK = { now: () => Date.now(), after: (ms: number, callback: () => void) => void setTimeout(callback, ms) };
 
+/** The address says what is looked at, so skipping must not change it. */
+function skip(event: MouseEvent) {
+  event.preventDefault();
+  document.getElementById('main-panels')?.focus();
+}
+
 export function Console({ onSignOut }: { onSignOut: () => void }) {
   const [store] = useState(() => new DashboardStore(CLOCK));
   const { state } = useWebSocket();
@@ -28,11 +36,12 @@ export function Console({ onSignOut }: { onSignOut: () => void }) {
   const stale = state !== 'connected' && dashboard.clock !== null;
   const view = useMemo(() => {
     const queues = queuesOf(dashboard, scope);
-    return { queues, figures: figuresOf(dashboard, scope), table: tableOf(dashboard, scope), alerts: alertsOf(dashboard, scope), presence: presenceOf(dashboard, scope) };
+    const figures = figuresOf(dashboard, scope);
+    return { queues, figures, table: tableOf(dashboard, scope), alerts: alertsOf(dashboard, scope), presence: presenceOf(dashboard, scope) };
   }, [dashboard, scope]);
   return (
     <>
-      <a className="skip" href="#main-panels">Skip to the figures</a>
+      <a className="skip" href={fragmentOf(scope)} onClick={skip}>Skip to the figures</a>
       <Header scope={scope} clock={dashboard.clock} onSignOut={onSignOut} />
       <main id="main-panels" tabIndex={-1} data-stale={stale}>
         <LogPanel strip={dashboard.strip} outage={outage} refusal={subscription.fault} />

@@ -6,7 +6,7 @@ import { useClient, useWebSocket } from '@roomcast/client/react';
 import { memo, useEffect, useState } from 'react';
 import { plural, whole } from '../model/format.ts';
 import type { Outage } from '../model/outage.ts';
-import type { Cell, Strip } from '../model/strip.ts';
+import type { Cell, CellKind, Strip } from '../model/strip.ts';
 
 interface Props {
   strip: Strip;
@@ -47,11 +47,19 @@ function Counter({ name, count }: { name: string; count: number }) {
 
 function Notice({ strip, outage, refusal }: Props) {
   const { state, fault } = useWebSocket();
-  if (state === 'error') return <p className="notice bad" role="alert" data-notice="refused"><b aria-hidden="true">✕</b>{fault?.code ?? 'Refused'}: {fault?.message ?? 'the gateway gave no reason'}. Sign out and connect with another token.</p>;
-  if (refusal !== null) return <p className="notice bad" role="alert" data-notice="refused"><b aria-hidden="true">✕</b>{refusal.code}: {refusal.message}</p>;
+  if (state === 'error') return <Refusal fault={fault} advice=" Sign out and connect with another token." />;
+  if (refusal !== null) return <Refusal fault={refusal} />;
   if (outage.phase === 'away') return <Away />;
-  if (strip.received === 0) return <p className="notice" data-notice="waiting">{state === 'connected' ? 'Connected. Waiting for the first publication.' : 'Connecting.'}</p>;
-  return <p className={strip.missing + strip.gaps > 0 ? 'notice bad' : 'notice good'} data-notice={outage.phase === 'caughtUp' ? 'caught-up' : 'live'}>{story(strip, outage)}</p>;
+  if (strip.received === 0) {
+    return <p className="notice" data-notice="waiting">{state === 'connected' ? 'Connected. Waiting for the first publication.' : 'Connecting.'}</p>;
+  }
+  const tone = strip.missing + strip.gaps > 0 ? 'bad' : 'good';
+  return <p className={`notice ${tone}`} data-notice={outage.phase === 'caughtUp' ? 'caught-up' : 'live'}>{story(strip, outage)}</p>;
+}
+
+function Refusal({ fault, advice = '' }: { fault: RoomcastFault | null; advice?: string }) {
+  const reason = fault === null ? 'The gateway refused without a reason.' : `${fault.code}: ${fault.message}.`;
+  return <p className="notice bad" role="alert" data-notice="refused"><b aria-hidden="true">✕</b>{reason}{advice}</p>;
 }
 
 function Away() {
@@ -103,12 +111,15 @@ const Cells = memo(function Cells({ cells, label }: { cells: readonly Cell[]; la
   );
 });
 
+const KINDS: [CellKind, string][] = [
+  ['live', 'live'], ['replayed', 'replayed from the log'], ['missing', 'missing'], ['cut', 'connection lost'], ['gap', 'gap admitted'],
+];
+
 function Legend() {
-  const kinds = [['live', 'live'], ['replayed', 'replayed from the log'], ['missing', 'missing'], ['cut', 'connection lost'], ['gap', 'gap admitted']] as const;
   return (
     <ul className="legend">
       <li className="legend-title">One cell for each publication, newest on the right:</li>
-      {kinds.map(([kind, name]) => <li key={kind}><i data-kind={kind} />{name}</li>)}
+      {KINDS.map(([kind, name]) => <li key={kind}><i data-kind={kind} />{name}</li>)}
     </ul>
   );
 }

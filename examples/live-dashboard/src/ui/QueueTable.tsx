@@ -56,7 +56,9 @@ export function QueueTable({ rows, scope }: { rows: readonly TableRow[]; scope: 
         <thead>
           <tr>
             <th scope="col">Part</th>
-            {COLUMNS.map(({ name, meaning, spare }) => <th key={name} scope="col" className={spare ? 'spare' : undefined}><abbr title={meaning}>{name}</abbr></th>)}
+            {COLUMNS.map(({ name, meaning, spare }) => (
+              <th key={name} scope="col" className={spare ? 'spare' : undefined}><abbr title={meaning}>{name}</abbr></th>
+            ))}
           </tr>
         </thead>
         <tbody>{rows.map((row) => <Row key={fragmentOf(row.scope)} row={row} current={fragmentOf(row.scope) === fragmentOf(scope)} />)}</tbody>

@@ -4,7 +4,8 @@ import { useMemo } from 'react';
 import { difference, duration, percent, whole } from '../model/format.ts';
 import type { Figures } from '../model/measures.ts';
 import {
-  ABANDONMENT_LIMIT, LONG_WAIT_S, OCCUPANCY_LIMIT, SERVICE_LEVEL_TARGET, abandonment, answerSpeedS, handleTimeS, occupancy, onPhones, overForecast, serviceLevel,
+  ABANDONMENT_LIMIT, LONG_WAIT_S, OCCUPANCY_LIMIT, SERVICE_LEVEL_TARGET,
+  abandonment, answerSpeedS, handleTimeS, occupancy, onPhones, overForecast, serviceLevel,
 } from '../model/measures.ts';
 import { combined } from '../model/series.ts';
 import type { QueueState } from '../model/state.ts';

@@ -33,8 +33,8 @@ export function TimeChart({ title, summary, times, fromS, toS, yMax, yText, laye
   const lastKnown = times.findLastIndex((_, index) => layers.some(({ values, ahead }) => !ahead && (values[index] ?? null) !== null));
   const shown = cursor !== null && cursor < times.length ? cursor : lastKnown;
   const point = ({ currentTarget, clientX }: PointerEvent<SVGSVGElement>) => {
-    const wanted = fromS + ((clientX - currentTarget.getBoundingClientRect().left - MARGIN.left) / (width - MARGIN.left - MARGIN.right)) * (toS - fromS);
-    setCursor(nearest(times, wanted));
+    const timeAt = scale(MARGIN.left, width - MARGIN.right, fromS, toS);
+    setCursor(nearest(times, timeAt(clientX - currentTarget.getBoundingClientRect().left)));
   };
   const walk = (event: KeyboardEvent) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
@@ -52,7 +52,7 @@ export function TimeChart({ title, summary, times, fromS, toS, yMax, yText, laye
         <svg width={width} height={HEIGHT} role="img" aria-label={`${summary} Arrow keys walk through it.`} tabIndex={0}
           onPointerMove={point} onPointerLeave={() => setCursor(null)} onKeyDown={walk} onBlur={() => setCursor(null)}>
           {[0, 0.5, 1].map((share) => <Rule key={share} y={y(share * yMax)} width={width} text={yText(share * yMax)} />)}
-          {ticks(fromS, toS, width).map((timeS) => <text key={timeS} className="tick" x={x(timeS)} y={HEIGHT - 4} textAnchor="middle">{clock(timeS)}</text>)}
+          {ticks(fromS, toS, width).map((timeS) => <Tick key={timeS} x={x(timeS)} text={clock(timeS)} width={width} />)}
           {layers.map((layer) => <ChartLayer key={layer.name} layer={layer} times={times} x={x} y={y} />)}
           {target !== undefined && (
             <g className="target">
@@ -60,7 +60,9 @@ export function TimeChart({ title, summary, times, fromS, toS, yMax, yText, laye
               <text x={width - MARGIN.right - 2} y={y(target.value) + 11} textAnchor="end">{target.name}</text>
             </g>
           )}
-          {cursor !== null && times[shown] !== undefined && <line className="cursor" x1={x(times[shown])} x2={x(times[shown])} y1={MARGIN.top} y2={HEIGHT - MARGIN.bottom} />}
+          {cursor !== null && times[shown] !== undefined && (
+            <line className="cursor" x1={x(times[shown])} x2={x(times[shown])} y1={MARGIN.top} y2={HEIGHT - MARGIN.bottom} />
+          )}
         </svg>
       </div>
     </figure>
@@ -74,6 +76,11 @@ function Rule({ y, width, text }: { y: number; width: number; text: string }) {
       <text className="tick" x={MARGIN.left - 6} y={y + 4} textAnchor="end">{text}</text>
     </g>
   );
+}
+
+/** At the right end a label stands before its mark, so that it is not cut off. */
+function Tick({ x, text, width }: { x: number; text: string; width: number }) {
+  return <text className="tick" x={x} y={HEIGHT - 4} textAnchor={x > width - 18 ? 'end' : 'middle'}>{text}</text>;
 }
 
 /** Spoken only while somebody walks through the chart. */

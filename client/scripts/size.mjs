@@ -1,0 +1,35 @@
+// How many bytes a page pays: bundles, minifies and compresses what it would import, and fails above the budget.
+
+import { gzipSync } from 'node:zlib';
+import { rolldown } from 'rolldown';
+
+/** The budget in bytes after gzip -9; none for what is only told. */
+const IMPORTS = [
+  { what: 'core', code: "export { createClient } from './src/index.ts'", budget: 7_680 },
+  { what: 'core, kept over reloads, with all transports', code: "export { createClient, keepIn, fallback, webSocket, sse, longPoll } from './src/index.ts'" },
+  { what: 'everything but React', code: "export * from './src/index.ts'" },
+  { what: 'hooks and components, beside core and React', code: "export * from './src/react/index.ts'", external: /^react|index\.js$/ },
+];
+
+async function sizeOf({ code, external }) {
+  const entry = {
+    name: 'entry',
+    resolveId: (id) => (id === 'entry' ? id : undefined),
+    load: (id) => (id === 'entry' ? code.replaceAll('./', `${process.cwd()}/`) : undefined),
+  };
+  const bundle = await rolldown({ input: 'entry', plugins: [entry], external: (id, from) => from !== 'entry' && id !== 'entry' && !!external?.test(id) });
+  const { output } = await bundle.generate({ format: 'esm', minify: true });
+  return gzipSync(output[0].code, { level: 9 }).length;
+}
+
+let over = false;
+for (const entry of IMPORTS) {
+  const size = await sizeOf(entry);
+  const budget = entry.budget ? ` of ${entry.budget}` : '';
+  console.log(`${String(size).padStart(6)}${budget} bytes  ${entry.what}`);
+  over ||= size > (entry.budget ?? Infinity);
+}
+if (over) {
+  console.error('the budget is exceeded: make it smaller, or let what not every page needs be imported by itself');
+  process.exitCode = 1;
+}

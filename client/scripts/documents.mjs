@@ -40,7 +40,8 @@ function given(text) {
   return Object.entries(GIVEN).filter(([name]) => new RegExp(`\\b${name}\\b`).test(text) && !own(name)).map(([, declaration]) => declaration);
 }
 
-const pages = ['README.md', '../README.md', ...readdirSync(join(CLIENT, 'docs')).filter((name) => name.endsWith('.md') && name !== 'api.md').map((name) => `docs/${name}`)];
+const documents = readdirSync(join(CLIENT, 'docs')).filter((name) => name.endsWith('.md') && name !== 'api.md');
+const pages = ['README.md', '../README.md', ...documents.map((name) => `docs/${name}`)];
 const blocks = pages.flatMap(blocksOf);
 rmSync(WORK, { recursive: true, force: true });
 mkdirSync(WORK, { recursive: true });

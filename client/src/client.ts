@@ -7,7 +7,6 @@ import { RoomcastError } from './fault.js';
 import { createListeners } from './listeners.js';
 import type { Ask } from './machine.js';
 import { average, quality } from './meter.js';
-import { createOutbox } from './outbox.js';
 import { isObject, toFault } from './protocol.js';
 import type { Message, PublicationPush } from './protocol.js';
 import type { AuthenticatedData, Push } from './protocol.generated.js';
@@ -53,7 +52,6 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
   };
   const listeners = createListeners(env);
   const rooms = createRooms<Use>();
-  const outbox = createOutbox(options);
   const connection = createConnection({ ...options, transport }, env, {
     token(token) {
       const kept = keep?.recall(token);
@@ -101,10 +99,9 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
     report: ({ fault }) => listeners.emit('error', fault),
   });
 
-  const parts = { env, options, counts, rooms, outbox, listeners, connection, changed, arrived, published: () => counts.published++ };
-  const delivery = createDelivery(parts);
-  const subscribing = createSubscribing(parts);
-  const publishing = createPublishing(parts);
+  const delivery = createDelivery(env, options, rooms, listeners, counts);
+  const subscribing = createSubscribing(env, rooms, listeners, connection, changed, arrived);
+  const publishing = createPublishing(env, connection, counts, options, request, changed);
 
   function entered(data: AuthenticatedData, ask: Ask): boolean {
     const { session_id: id, user_id: userId, organization_id: organizationId, expires_at: expiresAt, features = [], position } = data;
@@ -113,14 +110,14 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
     who = now;
     if (!same) {
       forget();
-      outbox.fail(new RoomcastError('AUTH_FAILED', 'meant to be published by another user'));
+      publishing.fail(new RoomcastError('AUTH_FAILED', 'meant to be published by another user'));
       return false;
     }
     self.session = { id, userId, organizationId, expiresAt, features } satisfies Session;
     if (ask === 'renewal') return true;
     keptRooms = [];
     // What the page before this one left goes first.
-    outbox.items = [...(keep?.claim(who) ?? []).map((text) => toItem(text)), ...outbox.items];
+    publishing.items.unshift(...(keep?.claim(who) ?? []).map(toItem));
     // What was asked for came to nothing, so everything since then is lost to this client.
     if (ask === 'nothing' && self.position && position) gap({ from: self.position, to: position, reason: 'log_lost' });
     arrived(position);
@@ -169,7 +166,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
   /** What may outlive the page, once it is known whose it is. */
   function state(): KeptState | null {
     const held = rooms.all().flatMap((room) => (room.held ? room.pattern : []));
-    return who ? { who, position: self.position, rooms: held, outbox: outbox.items.map((item) => item.text) } : null;
+    return who ? { who, position: self.position, rooms: held, outbox: publishing.items.map((item) => item.text) } : null;
   }
 
   function forget() {
@@ -194,18 +191,24 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
   function flush() {
     flushing = false;
     disarm();
-    if (counts.queued !== outbox.items.length) {
-      counts.queued = outbox.items.length;
+    const { length } = publishing.items;
+    if (counts.queued !== length) {
+      counts.queued = length;
       keepSoon();
-      listeners.emit('outbox', counts.queued);
+      listeners.emit('outbox', length);
     }
     rooms.tidy();
     if (!self.session) return;
     if (acks.length) connection.send(JSON.stringify({ event: 'ack', data: { ids: acks.splice(0) } }));
     subscribing.flush();
     publishing.flush();
-    const dueAt = Math.min(rooms.dueAt(), outbox.dueAt());
+    const dueAt = Math.min(rooms.dueAt(), publishing.dueAt());
     if (dueAt < Infinity) disarm = env.after(dueAt - env.now(), flush);
+  }
+
+  async function request<T>(command: string, data: object): Promise<T> {
+    if (!self.session) throw new RoomcastError('DISCONNECTED', `${command} needs a connection`);
+    return new Promise((done, failed) => connection.call(command, JSON.stringify(data), (fault, answer) => (fault ? failed(fault) : done(answer as T))));
   }
 
   const self: Mutable<Client> = {
@@ -214,7 +217,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
     fault: null,
     position: null,
     get health(): Health {
-      const { phase, failures, retryAt, liveSince } = connection.machine;
+      const { phase, failures, liveSince, dueAt } = connection.machine;
       const live = phase === 'live';
       return {
         state: self.state,
@@ -222,7 +225,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
         latencyMs,
         latencyAverageMs,
         attempt: live ? 0 : failures,
-        retryInMs: phase === 'waiting' ? Math.max(0, retryAt - env.now()) : null,
+        retryInMs: phase === 'waiting' ? Math.max(0, dueAt() - env.now()) : null,
         transport: live ? transport.name : null,
         statistics: { ...counts, connectedMs: live ? env.now() - liveSince : null },
       };
@@ -239,7 +242,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
       if (!leaving?.forget) return;
       const fault = new RoomcastError('DISCONNECTED', 'everything was forgotten');
       subscribing.end(rooms.all(), 'ended', fault, true);
-      outbox.fail(fault);
+      publishing.fail(fault);
       forget();
       who = undefined;
       keep?.forget();
@@ -251,11 +254,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
     onEvent: delivery.onEvent as Client['onEvent'],
     on: listeners.on,
     ack,
-    request: (command, data) =>
-      new Promise((done, failed) => {
-        if (!self.session) return failed(new RoomcastError('DISCONNECTED', `${command} needs a connection`));
-        connection.call(command, JSON.stringify(data), (fault, answer) => (fault ? failed(fault) : done(answer as never)));
-      }),
+    request,
     onPush: (event, listener) => listeners.on(`push:${event}`, listener),
   };
   if (autoConnect) self.connect();

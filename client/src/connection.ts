@@ -74,7 +74,7 @@ export function createConnection(options: ConnectionOptions, env: Environment, e
     open,
     enter: authenticate,
     ping,
-    drop: () => drop(true),
+    drop: () => drop(),
     state: events.state,
     report: events.report,
   };
@@ -98,49 +98,50 @@ export function createConnection(options: ConnectionOptions, env: Environment, e
     });
   }
 
-  function fetchToken({ why }: { why: Why }) {
+  async function fetchToken({ why }: { why: Why }) {
     const mine = ++fetches;
-    const failed = (cause?: unknown) => {
-      if (mine === fetches) step({ on: 'tokenFailed', fault: new RoomcastError('TOKEN_UNAVAILABLE', 'the token provider gave no token', { cause }) });
-    };
-    const got = (fresh: string) => {
-      if (mine !== fetches) return;
-      if (typeof fresh !== 'string' || !fresh) return failed();
-      events.token((token = fresh));
-      step({ on: 'token' });
-    };
-    // A provider that throws at once is like one that rejects.
-    Promise.resolve(why)
-      .then(typeof source === 'string' ? () => source : source)
-      .then(got, failed);
+    let fresh: unknown;
+    let cause: unknown;
+    try {
+      fresh = await (typeof source === 'string' ? source : source(why));
+    } catch (error) {
+      cause = error;
+    }
+    if (mine !== fetches) return;
+    if (!fresh || typeof fresh !== 'string') {
+      return step({ on: 'tokenFailed', fault: new RoomcastError('TOKEN_UNAVAILABLE', 'the token provider gave no token', { cause }) });
+    }
+    events.token((token = fresh));
+    step({ on: 'token' });
   }
 
   function open() {
     let mine: TransportConnection | undefined;
     // What a connection tells after it was given up concerns nobody.
     const current = () => mine && mine === socket;
-    const closed = (fault: RoomcastError, code?: number) => {
-      drop(false, code);
-      step({ on: 'closed', fault });
-    };
     try {
       socket = mine = transport.open(url, {
         onOpen: () => current() && step({ on: 'opened' }),
         onMessage: (text) => current() && receive(text),
-        onClose: (code, reason) => current() && closed(readClose(code, reason), code),
+        onClose: (code, reason) => current() && end(readClose(code, reason)),
       });
     } catch (cause) {
-      closed(new RoomcastError('DISCONNECTED', `${transport.name} could not open`, { cause }));
+      end(new RoomcastError('DISCONNECTED', `${transport.name} could not open`, { cause }));
     }
   }
 
-  function drop(close: boolean, code?: number) {
+  function end(fault: RoomcastError) {
+    drop(fault);
+    step({ on: 'closed', fault });
+  }
+
+  function drop(fault?: RoomcastError) {
     const gone = socket;
     socket = undefined;
     fetches++;
-    if (close) gone?.close();
+    gone?.close();
     fail();
-    events.lost(code);
+    events.lost(fault?.closeCode);
   }
 
   function receive(text: string) {
@@ -155,7 +156,7 @@ export function createConnection(options: ConnectionOptions, env: Environment, e
       // A lost connection is told of by itself.
       if (fault) return fault.code === 'DISCONNECTED' ? undefined : step({ on: 'refused', fault });
       const data = answer as AuthenticatedData;
-      if (!events.entered(data, ask)) return cut(new RoomcastError('DISCONNECTED', 'another user has come'));
+      if (!events.entered(data, ask)) return end(new RoomcastError('DISCONNECTED', 'another user has come'));
       step({ on: 'entered', expiresInMs: data.expires_at * 1_000 - env.wallClock() });
       if (ask !== 'renewal' && socket) events.live();
     });
@@ -170,11 +171,5 @@ export function createConnection(options: ConnectionOptions, env: Environment, e
     });
   }
 
-  function cut(fault: RoomcastError) {
-    if (!socket) return;
-    drop(true);
-    step({ on: 'closed', fault });
-  }
-
-  return { machine, input: (on) => step({ on }), call, send, cut };
+  return { machine, input: (on) => step({ on }), call, send, cut: (fault) => socket && end(fault) };
 }

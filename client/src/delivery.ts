@@ -18,16 +18,14 @@ export interface Delivery {
   forget(): void;
 }
 
-interface Parts {
-  env: Environment;
-  rooms: Rooms<Use>;
-  listeners: Listeners;
-  counts: Statistics;
-  options: Pick<ClientOptions, 'seenMax'>;
-}
-
-export function createDelivery({ env, rooms, listeners, counts, options }: Parts): Delivery {
-  const seen = createSeen(options.seenMax ?? 16_384);
+export function createDelivery(
+  env: Environment,
+  { seenMax = 16_384 }: Pick<ClientOptions, 'seenMax'>,
+  rooms: Rooms<Use>,
+  listeners: Listeners,
+  counts: Statistics,
+): Delivery {
+  const seen = createSeen(seenMax);
   const handlers = new Set<Pick<Use, 'takes' | 'handler'>>();
 
   function hand(publication: Publication, uses: Set<Pick<Use, 'takes' | 'handler'>>) {

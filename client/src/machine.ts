@@ -43,7 +43,6 @@ export interface Machine {
   phase: Phase;
   /** Attempts in a row that came to nothing. */
   failures: number;
-  retryAt: number;
   liveSince: number;
   step(input: Input, now: number): Action[];
   /** When it wants a `tick`. */
@@ -60,7 +59,8 @@ export function createMachine(options: MachineOptions, random: () => number): Ma
   let now = 0;
   let actions: Action[] = [];
   let hintUntil = 0;
-  let deadline = 0;
+  /** Of the waiting, or of the attempt under way. */
+  let deadline = Infinity;
   let refusal: RoomcastError | undefined;
   let refusals = 0;
   let triedFresh = false;
@@ -123,7 +123,7 @@ export function createMachine(options: MachineOptions, random: () => number): Ma
     fatal ||= exhausted;
     self.phase = fatal ? 'failed' : 'waiting';
     hintUntil = now + (retryAfterMs ?? 0);
-    self.retryAt = now + backoffMs(self.failures, backoff, retryAfterMs, random());
+    deadline = fatal ? Infinity : now + backoffMs(self.failures, backoff, retryAfterMs, random());
     tell(fatal ? 'error' : 'reconnecting', new RoomcastError(code, message, { retryAfterMs, closeCode, fatal, cause }));
   }
 
@@ -134,7 +134,7 @@ export function createMachine(options: MachineOptions, random: () => number): Ma
 
   function comeBack() {
     if (self.phase === 'live') ping(WAKE_MS);
-    if (self.phase === 'waiting') self.retryAt = Math.min(self.retryAt, Math.max(now, hintUntil));
+    if (self.phase === 'waiting') deadline = Math.min(deadline, Math.max(now, hintUntil));
     if (self.phase === 'failed' && exhausted) begin();
   }
 
@@ -156,11 +156,12 @@ export function createMachine(options: MachineOptions, random: () => number): Ma
 
   const on: On = {
     connect() {
-      if (/^idle|failed/.test(self.phase)) begin();
+      if (/idle|failed/.test(self.phase)) begin();
     },
     disconnect() {
       if (self.phase === 'idle') return;
       self.phase = 'idle';
+      deadline = Infinity;
       act({ do: 'drop' });
       tell('disconnected');
     },
@@ -228,7 +229,6 @@ export function createMachine(options: MachineOptions, random: () => number): Ma
   const self: Machine = {
     phase: 'idle',
     failures: 0,
-    retryAt: 0,
     liveSince: 0,
     step(input, at) {
       now = at;
@@ -236,11 +236,7 @@ export function createMachine(options: MachineOptions, random: () => number): Ma
       (on[input.on] as (input: Input) => void)(input);
       return actions;
     },
-    dueAt() {
-      if (self.phase === 'waiting') return self.retryAt;
-      if (self.phase === 'live') return Math.min(pingAt, pongBy, renewAt);
-      return /^idle|failed/.test(self.phase) ? Infinity : deadline;
-    },
+    dueAt: () => (self.phase === 'live' ? Math.min(pingAt, pongBy, renewAt) : deadline),
   };
   return self;
 }

@@ -1,10 +1,10 @@
-// The client's `publish`: ephemeral publications go at once or not at all, all others by way of the outbox.
+// The client's `publish`. Ephemeral publications go at once or not at all; all others wait in the outbox, first in, first out, each with
+// a key under which the server logs it once however often it is sent.
 
 import type { Connection } from './connection.js';
 import type { Environment } from './environment.js';
 import { RoomcastError } from './fault.js';
-import type { Item, Outbox } from './outbox.js';
-import type { Published, PublishRequest } from './types.js';
+import type { Client, ClientOptions, Published, PublishRequest, Statistics } from './types.js';
 
 /** What passes by itself. Of these nothing was logged, or it will be known by its key. */
 const PASSING = /^(RATE_LIMIT|BROKER|QUEUE|TIMEOUT)/;
@@ -12,72 +12,109 @@ const PAUSE_MS = 1_000;
 /** A message that is too long for the server. */
 const TOO_LARGE = 1009;
 
-interface Parts {
-  env: Environment;
-  outbox: Outbox;
-  connection: Connection;
-  changed(): void;
-  published(): void;
+interface Item {
+  /** The command's data as JSON text, so that what the caller changes later changes nothing here. */
+  readonly text: string;
+  readonly bytes: number;
+  /** Nobody waits for what an earlier page left. */
+  done?(published: Published): void;
+  failed?(fault: RoomcastError): void;
 }
 
 export interface Publishing {
+  /** Oldest first. */
+  items: Item[];
   publish(request: PublishRequest): Promise<Published>;
   /** Sends what is due; only while a session stands. */
   flush(): void;
+  /** When `flush` has something to do again. */
+  dueAt(): number;
+  /** The connection is gone: all that was under way is to be sent again. */
   lost(closeCode: number | undefined): void;
+  /** Nothing of it is wanted any more. */
+  fail(fault: RoomcastError): void;
 }
 
-export function createPublishing({ env, outbox, connection, changed, published }: Parts): Publishing {
+export type PublishingOptions = Pick<ClientOptions, 'outboxMax' | 'outboxBytesMax' | 'publishWindow'>;
+
+export function createPublishing(
+  env: Environment,
+  { call }: Connection,
+  counts: Statistics,
+  { outboxMax = 1_000, outboxBytesMax = 2 ** 20, publishWindow = 1 }: PublishingOptions,
+  request: Client['request'],
+  /** Has `flush` called soon. */
+  changed: () => void,
+): Publishing {
   // Unlike anything that another client makes, or this one after a reload.
   const prefix = `${env.random()}${env.random()}`.replace(/0?\./g, '');
+  const underWay = new Set<Item>();
   let keys = 0;
+  let retryAt = 0;
+  // After a refusal one after the other, and slowly more again: servers end sessions that have more refused than done.
+  let window = publishWindow;
 
-  function publish({ requiresAck: requires_ack, ttlMs: ttl_ms, idempotencyKey, ...plain }: PublishRequest): Promise<Published> {
-    return new Promise((done, failed) => {
-      const logged = plain.log !== false;
-      const idempotency_key = idempotencyKey ?? (logged ? `${prefix}-${++keys}` : undefined);
-      const text = JSON.stringify({ ...plain, requires_ack, ttl_ms, idempotency_key });
-      if (logged) {
-        const full = outbox.offer(toItem(text, done, failed));
-        return full ? failed(full) : changed();
-      }
-      if (connection.machine.phase !== 'live') return failed(new RoomcastError('DISCONNECTED', 'ephemeral publications are not queued'));
-      connection.call('publish', text, (fault, data) => (fault ? failed(fault) : done(data as Published)));
-    });
+  const next = () => (underWay.size + 1 <= window ? self.items.find((item) => !underWay.has(item)) : undefined);
+
+  function remove(item: Item) {
+    self.items = self.items.filter((other) => other !== item);
   }
 
   function send(item: Item) {
-    connection.call('publish', item.text, (fault, data) => {
+    underWay.add(item);
+    call('publish', item.text, (fault, data) => {
       // It stays where it is, for the next connection.
       if (fault?.code === 'DISCONNECTED') return;
-      if (fault && PASSING.test(fault.code)) outbox.retry(item, env.now() + (fault.retryAfterMs ?? PAUSE_MS) * (1 + env.random()));
-      else {
-        outbox.remove(item);
-        if (fault) item.failed(fault);
+      underWay.delete(item);
+      if (fault && PASSING.test(fault.code)) {
+        window = 1;
+        retryAt = env.now() + (fault.retryAfterMs ?? PAUSE_MS) * (1 + env.random());
+      } else {
+        window = Math.min(publishWindow, window + 0.1);
+        remove(item);
+        if (fault) item.failed?.(fault);
         else {
-          published();
-          item.done(data as Published);
+          counts.published++;
+          item.done?.(data as Published);
         }
       }
       changed();
     });
   }
 
-  return {
-    publish,
-    flush() {
-      for (let item; (item = outbox.next(env.now())); ) send(item);
+  const self: Publishing = {
+    items: [],
+    async publish({ requiresAck: requires_ack, ttlMs: ttl_ms, idempotencyKey: idempotency_key, ...plain }) {
+      const data = { ...plain, requires_ack, ttl_ms, idempotency_key };
+      if (plain.log === false) return request('publish', data);
+      data.idempotency_key ??= `${prefix}-${++keys}`;
+      const item = toItem(JSON.stringify(data));
+      const bytes = self.items.reduce((sum, other) => sum + other.bytes, item.bytes);
+      if (self.items.length >= outboxMax || bytes > outboxBytesMax) throw new RoomcastError('QUEUE_FULL', 'too much waits to be published');
+      self.items.push(item);
+      changed();
+      return new Promise((done, failed) => Object.assign(item, { done, failed }));
     },
+    flush() {
+      for (let item; env.now() >= retryAt && (item = next()); ) send(item);
+    },
+    dueAt: () => (next() ? retryAt : Infinity),
     lost(closeCode) {
-      const [largest] = outbox.lost().sort((a, b) => b.bytes - a.bytes);
+      const [largest] = [...underWay].sort((a, b) => b.bytes - a.bytes);
+      underWay.clear();
+      retryAt = 0;
       if (closeCode !== TOO_LARGE || !largest) return;
       // Sent again it would end every connection.
-      outbox.remove(largest);
-      largest.failed(new RoomcastError('MESSAGE_TOO_LARGE', `the server takes no ${largest.bytes} bytes`, { closeCode }));
+      remove(largest);
+      largest.failed?.(new RoomcastError('MESSAGE_TOO_LARGE', `the server takes no ${largest.bytes} bytes`, { closeCode }));
+    },
+    fail(fault) {
+      for (const item of self.items.splice(0)) item.failed?.(fault);
     },
   };
+  return self;
 }
 
-export function toItem(text: string, done: Item['done'] = () => {}, failed: Item['failed'] = () => {}): Item {
-  return { text, bytes: new TextEncoder().encode(text).length, done, failed };
+export function toItem(text: string): Item {
+  return { text, bytes: new TextEncoder().encode(text).length };
 }

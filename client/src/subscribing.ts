@@ -24,16 +24,6 @@ export interface Use {
   failed(fault: RoomcastError): void;
 }
 
-interface Parts {
-  env: Environment;
-  rooms: Rooms<Use>;
-  listeners: Listeners;
-  connection: Connection;
-  /** Has `flush` called soon. */
-  changed(): void;
-  arrived(position: Position | null): void;
-}
-
 export interface Subscribing {
   subscribe(written: string, handler: Handler, options?: SubscribeOptions): Subscription;
   /** Sends what is due; only while a session stands. */
@@ -44,7 +34,15 @@ export interface Subscribing {
   gap(gap: Gap): void;
 }
 
-export function createSubscribing({ env, rooms, listeners, connection, changed, arrived }: Parts): Subscribing {
+export function createSubscribing(
+  env: Environment,
+  rooms: Rooms<Use>,
+  listeners: Listeners,
+  connection: Connection,
+  /** Has `flush` called soon. */
+  changed: () => void,
+  arrived: (position: Position | null) => void,
+): Subscribing {
   function subscribe(written: string, handler: Handler, options: SubscribeOptions = {}): Subscription {
     const use = { takes: eventTest(options.event ?? '*'), handler, options } as Use;
     const ready = new Promise<void>((active, failed) => Object.assign(use, { active, failed }));

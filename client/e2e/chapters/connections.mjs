@@ -62,6 +62,14 @@ export const CHAPTERS = [
     await alice.whole(await scene.publish(1));
     assert.equal((await alice.statistics()).gaps, 0);
   }],
+  ['a page that is seen again looks at its connection at once, and not only with the next heartbeat', async (scene) => {
+    const alice = await scene.visitor();
+    scene.front.freeze();
+    await scene.publish(50);
+    await alice.page.evaluate(() => document.dispatchEvent(new Event('visibilitychange', { bubbles: true })));
+    await alice.whole(await scene.publish(1));
+    assert.deepEqual((await alice.ask('({ states }) => states')).slice(-2), ['reconnecting', 'connected']);
+  }],
   ['a page that computes for seconds while thousands are published misses none', async (scene) => {
     const alice = await scene.visitor();
     const busy = alice.ask('(visit, ms) => { for (const end = performance.now() + ms; performance.now() < end; ); }', 3_000);

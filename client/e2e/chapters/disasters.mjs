@@ -78,7 +78,7 @@ async function disasters(scene, seed) {
     assert.deepEqual(await alice.ask('(visit) => visit.gaps'), []);
     assert.deepEqual(alice.troubles, []);
   } catch (error) {
-    const state = await alice.ask('({ client, states, faults, asked }) => ({ state: client.state, fault: client.fault, health: client.health, states, faults, asked })');
+    const state = await alice.ask('({ client: { fault, health }, states, faults, asked }) => ({ fault, health, states, faults, asked })');
     throw new Error(`E2E_SEEDS=${seed}: ${course.join(' ')}\n${JSON.stringify(state)}`, { cause: error });
   }
 }

@@ -65,7 +65,8 @@ export const CHAPTERS = [
     await until('active subscriptions', () => alice.ask('() => [...window.held.values()].every(({ status }) => status === "active")'));
     await alice.whole(await scene.publish(1));
     const wanted = await alice.ask('() => [...window.held.keys()]');
-    await until('subscriptions as wanted', () => scene.subscriptions(), (rooms) => JSON.stringify([...rooms].sort()) === JSON.stringify([scene.room, ...wanted].sort()));
+    const sorted = (rooms) => JSON.stringify([...rooms].sort());
+    await until('subscriptions as wanted', () => scene.subscriptions(), (rooms) => sorted(rooms) === sorted([scene.room, ...wanted]));
   }],
   ['what is for a user or for a whole org comes without a subscription, once', async (scene) => {
     const alice = await scene.visitor({ rooms: [] });
@@ -91,7 +92,8 @@ export const CHAPTERS = [
   }],
   ['a fallback to what the gateway does not serve comes back to the WebSocket', async (scene) => {
     scene.front.target = null;
-    const alice = await Visitor.glance(await scene.context(), scene.address({ fallback: true, options: { backoff: { baseMs: 10, capMs: 50, attemptsMax: 1_000 } } }));
+    const options = { backoff: { baseMs: 10, capMs: 50, attemptsMax: 1_000 } };
+    const alice = await Visitor.glance(await scene.context(), scene.address({ fallback: true, options }));
     await until('another transport', () => alice.posts.length, (posts) => posts > 0);
     scene.front.target = scene.nodes[0];
     await alice.state('connected');

@@ -66,7 +66,13 @@ export const CHAPTERS = [
       'react.html': html.replace('<script', '<div id="root"></div><script').replace('main.ts', 'main.tsx'),
       'main.tsx': there(file(readme, 'main.tsx')),
     });
-    const server = await createServer({ root: folder, configFile: false, logLevel: 'error', cacheDir: join(folder, 'cache'), server: { host: 'localhost', port, strictPort: true } });
+    const server = await createServer({
+      root: folder,
+      configFile: false,
+      logLevel: 'error',
+      cacheDir: join(folder, 'cache'),
+      server: { host: 'localhost', port, strictPort: true },
+    });
     try {
       await server.listen();
       const [, token] = await gateway.program.says(/Token\s+(\S+)/);

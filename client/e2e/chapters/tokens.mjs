@@ -54,8 +54,8 @@ export const CHAPTERS = [
     const service = scene.token({ sub: 'backend', scope: 'roomcast:revoke' });
     await scene.nodes[1].rest('POST', '/api/ws/revoke', service, { organization_id: scene.org, user_id: 'alice' });
     await alice.state('error');
-    const { closeCode, fatal } = await alice.fault();
-    assert.deepEqual({ closeCode, fatal }, { closeCode: 4502, fatal: true });
+    const { code, closeCode, fatal } = await alice.fault();
+    assert.deepEqual({ code, closeCode, fatal }, { code: 'AUTH_FAILED', closeCode: 4502, fatal: true });
     assert.equal(await alice.ask('({ client }) => client.health.retryInMs'), null);
     assert.equal(scene.front.arrivals, 1);
     assert.deepEqual(await states(alice), ['connected', 'error']);

@@ -250,15 +250,22 @@ fn admit(door: &Arc<Door>, tcp: TcpStream, address: SocketAddr, router: &Router,
 }
 
 /// Waits for a plain connection's first bytes and offers it to the shortcut; what HTTP has to serve, if it does.
-async fn begin(door: &Door, stream: Stream, peer: Peer, stop: &CancellationToken) -> Option<Rewound> {
+async fn begin(door: &Door, mut stream: Stream, peer: Peer, stop: &CancellationToken) -> Option<Rewound> {
     let Some(shortcut) = door.shortcut.as_ref().filter(|_| !peer.tls) else { return Some(Rewound::new(stream, Bytes::new())) };
-    let readable = poll_fn(|context| stream.poll_readable(context));
-    let readable = tokio::time::timeout(Duration::from_millis(door.config.header_timeout_ms), readable);
-    match stop.run_until_cancelled(readable).await {
-        Some(Ok(Ok(()))) => shortcut(stream, peer, &door.config).map(|(stream, early)| Rewound::new(stream, early)),
-        // Silent for too long, gone, or too late.
-        _ => None,
-    }
+    let offered = async {
+        loop {
+            poll_fn(|context| stream.poll_readable(context)).await.ok()?;
+            let early;
+            (stream, early) = shortcut(stream, peer, &door.config)?;
+            // Nothing was there: a false alarm.
+            if !early.is_empty() {
+                return Some(Rewound::new(stream, early));
+            }
+        }
+    };
+    let offered = tokio::time::timeout(Duration::from_millis(door.config.header_timeout_ms), offered);
+    // Otherwise silent for too long, or too late.
+    stop.run_until_cancelled(offered).await?.ok()?
 }
 
 /// Tells a client that there is no place. Reads on until it hangs up: closing with unread bytes would destroy the answer.

@@ -200,8 +200,10 @@ fn start(
         }
     });
     door.connections.spawn(async move {
-        if let Some((connection, early)) = beginning.await {
-            connection.run(&early).await;
+        // What came early is let go before the connection runs: it is a part of HTTP's buffer, and would keep all of it.
+        let running = beginning.await.map(|(connection, early)| connection.run(&early));
+        if let Some(running) = running {
+            running.await;
         }
     });
     response

@@ -24,7 +24,6 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 /** As `createClient`, in a world of the caller's making. */
 export function createClientIn(env: Environment, options: ClientOptions): Client {
   const { transport = webSocket(), keep, autoConnect = true, autoAck = true } = options;
-  if (!transport.supported()) throw new RoomcastError('UNSUPPORTED', `no ${transport.name} here: give another transport`);
 
   /** Whose position, rooms and outbox these are; they are never used for anybody else. */
   let who: string | undefined;
@@ -225,6 +224,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
       };
     },
     connect() {
+      if (!transport.supported()) throw new RoomcastError('UNSUPPORTED', `no ${transport.name} here: give another transport`);
       unwatch();
       unwatch = env.watch((sign) => (sign === 'leave' ? keep?.save(state) : connection.input(sign)));
       connection.input('connect');

@@ -257,6 +257,7 @@ export interface Client {
   readonly fault: RoomcastFault | null;
   readonly position: Position | null;
   readonly health: Health;
+  /** Throws `UNSUPPORTED` where the transport cannot work. */
   connect(): void;
   /** Leaves. Subscriptions and outbox stay for the next `connect`; with `forget` they go, and position and storage too. */
   disconnect(options?: { forget?: boolean }): void;

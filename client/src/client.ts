@@ -61,7 +61,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
       if (ask === 'renewal') return {};
       resumed = rooms.resume(self.position, ask, keptRooms);
       if (ask === 'nothing') return {};
-      return { rooms: resumed.length ? resumed.map((room) => room.written) : undefined, since: self.position ?? undefined };
+      return { rooms: resumed[0] && resumed.map((room) => room.written), since: self.position ?? undefined };
     },
     entered,
     live() {
@@ -159,7 +159,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
 
   /** What may outlive the page, once it is known whose it is. */
   function state(): KeptState | null {
-    const held = rooms.all().flatMap((room) => (room.held ? room.pattern : []));
+    const held = rooms.all().filter((room) => room.held).map((room) => room.pattern);
     return who ? { who, position: self.position, rooms: held, outbox: publishing.items.map((item) => item.text) } : null;
   }
 
@@ -210,7 +210,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
     fault: null,
     position: null,
     get health(): Health {
-      const { phase, failures, liveSince, dueAt } = connection.machine;
+      const { phase, failures, liveSince } = connection.machine;
       const live = phase === 'live';
       return {
         state: self.state,
@@ -218,7 +218,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
         latencyMs,
         latencyAverageMs,
         attempt: live ? 0 : failures,
-        retryInMs: phase === 'waiting' ? Math.max(0, dueAt() - env.now()) : null,
+        retryInMs: phase === 'waiting' ? Math.max(0, connection.machine.dueAt() - env.now()) : null,
         transport: live ? transport.name : null,
         statistics: { ...counts, connectedMs: live ? env.now() - liveSince : null },
       };

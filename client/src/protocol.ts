@@ -32,12 +32,8 @@ export function toFault(data: unknown): RoomcastError {
 
 /** What a close says: why, whether coming back is of any use, and how long to stay away at least. Reasons of proxies are free text. */
 export function readClose(closeCode: number, reason: string): RoomcastError {
-  const { code = 'DISCONNECTED', retry_after_ms } = readObject(reason) ?? {};
-  return new RoomcastError(String(code), `closed with ${closeCode}`, {
-    retryAfterMs: milliseconds(retry_after_ms),
-    closeCode,
-    fatal: closeCode >= 4500,
-  });
+  const told = toFault({ code: 'DISCONNECTED', ...readObject(reason), message: `closed with ${closeCode}` });
+  return Object.assign(told, { closeCode, fatal: closeCode >= 4500 });
 }
 
 function milliseconds(value: unknown): number | undefined {

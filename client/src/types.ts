@@ -296,6 +296,7 @@ export interface TransportEvents {
 export interface TransportConnection {
   /** Drops what cannot be sent any more, and does not throw. */
   send(text: string): void;
+  /** Does nothing once the connection has ended. */
   close(code?: number, reason?: string): void;
 }
 

@@ -49,7 +49,8 @@ function exportsOf(entry) {
   const text = readFileSync(base, 'utf8');
   const found = [...text.matchAll(/^export declare \w+ (\w+)/gm)].map(([, name]) => [name, entry]);
   for (const [, names, from] of text.matchAll(/^export (?:type )?\{ (.+) \} from '(.+)';$/gm)) {
-    for (const name of names.split(', ')) found.push([name, local(from)]);
+    const again = ENTRIES.some(([, path]) => path === local(from)) ? exportsOf(local(from)) : [];
+    for (const name of names.split(', ')) found.push(again.find(([told]) => told === name) ?? [name, local(from)]);
   }
   for (const [, from] of text.matchAll(/^export type \* from '(.+)';$/gm)) {
     for (const name of declarationsOf(local(from)).keys()) found.push([name, local(from)]);
@@ -70,7 +71,9 @@ function code({ text, name }, siblings, exported) {
 }
 
 function section([entry, path], exportedAnywhere) {
-  const entries = exportsOf(path).map(([name, file]) => {
+  const told = ENTRIES.slice(0, ENTRIES.findIndex(([, other]) => other === path)).flatMap(([, other]) => exportsOf(other));
+  const isTold = ([name, file]) => told.some((other) => other[0] === name && other[1] === file);
+  const entries = exportsOf(path).filter((item) => !isTold(item)).map(([name, file]) => {
     const siblings = declarationsOf(file);
     const declaration = siblings.get(name);
     if (!declaration) throw new Error(`${entry} exports ${name}, which ${file} does not declare in a form that this script knows`);
@@ -83,7 +86,9 @@ function section([entry, path], exportedAnywhere) {
     const chosen = entries.filter((item) => item.speaks === speaks).sort((one, other) => (one.name < other.name ? -1 : 1));
     return title + chosen.map(({ body }) => body).join('\n');
   });
-  return `## \`${entry}\`\n\n${parts.join('\n')}`;
+  const again = exportsOf(path).filter(isTold).map(([name]) => `\`${name}\``).sort();
+  const also = again.length ? `It also exports what is told above: ${again.join(', ')}.\n\n` : '';
+  return `## \`${entry}\`\n\n${also}${parts.join('\n')}`;
 }
 
 const exportedAnywhere = new Set(ENTRIES.flatMap(([, path]) => exportsOf(path).map(([name]) => name)));

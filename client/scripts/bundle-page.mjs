@@ -6,11 +6,12 @@ import { fileURLToPath } from 'node:url';
 
 import { build } from 'esbuild';
 
-const source = fileURLToPath(new URL('../src/index.ts', import.meta.url));
+const source = fileURLToPath(new URL('../src/', import.meta.url));
 const target = new URL('../../web/console/roomcast.js', import.meta.url);
 
 const { outputFiles } = await build({
-  entryPoints: [source],
+  // What the page imports, and nothing else.
+  stdin: { contents: "export { createClient, webSocket } from './index.ts'", resolveDir: source, loader: 'ts' },
   bundle: true,
   minify: true,
   format: 'esm',

@@ -1,10 +1,11 @@
 // Puts the parts together: what the server tells goes to where it belongs, and what the application wants is sent when it can be.
 
 import { createConnection } from './connection.js';
+import type { Counts } from './connection.js';
 import { createDelivery } from './delivery.js';
 import type { Environment } from './environment.js';
 import { RoomcastError } from './fault.js';
-import { createListeners } from './listeners.js';
+import { createListeners, safely } from './listeners.js';
 import type { Ask } from './machine.js';
 import { average, quality } from './meter.js';
 import { isObject, toFault } from './protocol.js';
@@ -16,14 +17,13 @@ import type { Room } from './rooms.js';
 import { createSubscribing } from './subscribing.js';
 import type { Use } from './subscribing.js';
 import { webSocket } from './transport/web-socket.js';
-import type { Client, ClientOptions, Gap, Health, KeptState, Position, Publication, Session, Statistics } from './types.js';
+import type { Client, ClientOptions, Gap, Health, KeptState, Position, Publication, Session } from './types.js';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** As `createClient`, in a world of the caller's making. */
 export function createClientIn(env: Environment, options: ClientOptions): Client {
   const { transport = webSocket(), keep, autoConnect = true, autoAck = true } = options;
-  if (!transport.supported()) throw new RoomcastError('UNSUPPORTED', `there is no ${transport.name} here; hand in another transport`);
 
   /** Whose position, rooms and outbox these are; they are never used for anybody else. */
   let who: string | undefined;
@@ -36,7 +36,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
   let disarm = () => {};
   let unwatch = () => {};
 
-  const counts: Statistics = {
+  const counts: Counts = {
     connects: 0,
     reconnects: 0,
     received: 0,
@@ -48,23 +48,20 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
     sentBytes: 0,
     published: 0,
     queued: 0,
-    connectedMs: null,
   };
   const listeners = createListeners(env);
+  const report = (fault: RoomcastError) => listeners.emit('error', fault);
   const rooms = createRooms<Use>();
-  const connection = createConnection({ ...options, transport }, env, {
+  const connection = createConnection({ ...options, transport }, env, counts, {
     token(token) {
       const kept = keep?.recall(token);
-      if (who || !kept) return;
-      who = kept.who;
-      self.position = kept.position;
-      keptRooms = kept.rooms;
+      if (kept && !who) ({ who, rooms: keptRooms, position: self.position } = kept);
     },
     entering(ask) {
       if (ask === 'renewal') return {};
       resumed = rooms.resume(self.position, ask, keptRooms);
       if (ask === 'nothing') return {};
-      return { rooms: resumed.length ? resumed.map((room) => room.written) : undefined, since: self.position ?? undefined };
+      return { rooms: resumed[0] && resumed.map((room) => room.written), since: self.position ?? undefined };
     },
     entered,
     live() {
@@ -72,10 +69,6 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
       listeners.emit('session', self.session!);
     },
     message,
-    carried(way, characters) {
-      counts[way]++;
-      counts[`${way}Bytes`] += characters;
-    },
     pong(ms) {
       latencyMs = ms;
       latencyAverageMs = average(latencyAverageMs, ms);
@@ -93,14 +86,14 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
       self.fault = fault;
       if (state === 'connected' && counts.connects++) counts.reconnects++;
       listeners.emit('state', state, previous);
-      if (state === 'error') listeners.emit('error', fault!);
+      if (state === 'error') report(fault!);
       listeners.emit('health', self.health);
     },
-    report: ({ fault }) => listeners.emit('error', fault),
+    report: ({ fault }) => report(fault),
   });
 
   const delivery = createDelivery(env, options, rooms, listeners, counts);
-  const subscribing = createSubscribing(env, rooms, listeners, connection, changed, arrived);
+  const subscribing = createSubscribing(env, rooms, connection, report, changed, arrived);
   const publishing = createPublishing(env, connection, counts, options, request, changed);
 
   function entered(data: AuthenticatedData, ask: Ask): boolean {
@@ -110,7 +103,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
     who = now;
     if (!same) {
       forget();
-      publishing.fail(new RoomcastError('AUTH_FAILED', 'meant to be published by another user'));
+      publishing.fail(new RoomcastError('AUTH_FAILED', 'another user has come'));
       return false;
     }
     self.session = { id, userId, organizationId, expiresAt, features } satisfies Session;
@@ -136,7 +129,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
     else if (event === 'unsubscribed') {
       const ended = rooms.all().filter((room) => data.rooms.includes(room.pattern));
       subscribing.end(ended, 'ended', toFault(data));
-    } else if (event === 'error') listeners.emit('error', toFault(data));
+    } else if (event === 'error') report(toFault(data));
   }
 
   function publication(push: PublicationPush) {
@@ -152,7 +145,8 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
   function gap(told: Gap) {
     counts.gaps++;
     arrived(told.to, true);
-    subscribing.gap(told);
+    for (const { uses } of rooms.all()) for (const use of [...uses]) safely(env, () => use.options.onGap?.(told));
+    listeners.emit('gap', told);
   }
 
   function arrived(position: Position | null | undefined, past = false) {
@@ -165,7 +159,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
 
   /** What may outlive the page, once it is known whose it is. */
   function state(): KeptState | null {
-    const held = rooms.all().flatMap((room) => (room.held ? room.pattern : []));
+    const held = rooms.all().filter((room) => room.held).map((room) => room.pattern);
     return who ? { who, position: self.position, rooms: held, outbox: publishing.items.map((item) => item.text) } : null;
   }
 
@@ -185,17 +179,16 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
   function changed() {
     if (flushing) return;
     flushing = true;
-    env.soon(flush);
+    queueMicrotask(flush);
   }
 
   function flush() {
     flushing = false;
     disarm();
-    const { length } = publishing.items;
-    if (counts.queued !== length) {
-      counts.queued = length;
+    if (counts.queued !== publishing.items.length) {
+      counts.queued = publishing.items.length;
       keepSoon();
-      listeners.emit('outbox', length);
+      listeners.emit('outbox', counts.queued);
     }
     rooms.tidy();
     if (!self.session) return;
@@ -217,7 +210,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
     fault: null,
     position: null,
     get health(): Health {
-      const { phase, failures, liveSince, dueAt } = connection.machine;
+      const { phase, failures, liveSince } = connection.machine;
       const live = phase === 'live';
       return {
         state: self.state,
@@ -225,12 +218,13 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
         latencyMs,
         latencyAverageMs,
         attempt: live ? 0 : failures,
-        retryInMs: phase === 'waiting' ? Math.max(0, dueAt() - env.now()) : null,
+        retryInMs: phase === 'waiting' ? Math.max(0, connection.machine.dueAt() - env.now()) : null,
         transport: live ? transport.name : null,
         statistics: { ...counts, connectedMs: live ? env.now() - liveSince : null },
       };
     },
     connect() {
+      if (!transport.supported()) throw new RoomcastError('UNSUPPORTED', `no ${transport.name} here: give another transport`);
       unwatch();
       unwatch = env.watch((sign) => (sign === 'leave' ? keep?.save(state) : connection.input(sign)));
       connection.input('connect');
@@ -240,7 +234,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
       connection.input('disconnect');
       keep?.save(state);
       if (!leaving?.forget) return;
-      const fault = new RoomcastError('DISCONNECTED', 'everything was forgotten');
+      const fault = new RoomcastError('DISCONNECTED', 'all was forgotten');
       subscribing.end(rooms.all(), 'ended', fault, true);
       publishing.fail(fault);
       forget();

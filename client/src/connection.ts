@@ -1,18 +1,22 @@
 // Runs the machine: opens transports, asks for tokens, sets the timer, and carries commands while a session stands.
 
-import { createCalls } from './calls.js';
-import type { Answered } from './calls.js';
 import type { Environment } from './environment.js';
 import { RoomcastError } from './fault.js';
 import { createMachine } from './machine.js';
 import type { Action, Ask, Input, Machine, MachineOptions, Sign, Why } from './machine.js';
 import type { AuthenticatedData } from './protocol.generated.js';
-import { readClose, readObject } from './protocol.js';
+import { readClose, readObject, toFault } from './protocol.js';
 import type { Message } from './protocol.js';
-import type { ConnectionState, TokenSource, Transport, TransportConnection } from './types.js';
+import type { ConnectionState, Statistics, TokenSource, Transport, TransportConnection } from './types.js';
 
 /** A clock on the wall that went this much further than the one of the program: the computer was asleep. */
 const SLEPT_MS = 5_000;
+
+/** More answers than this are not waited for at once. */
+const CALLS_MAX = 4_096;
+
+/** Told once: what the server answered, or why there is no answer. */
+export type Answered = (fault: RoomcastError | undefined, data: unknown) => void;
 
 export interface ConnectionOptions extends MachineOptions {
   url: string;
@@ -20,6 +24,9 @@ export interface ConnectionOptions extends MachineOptions {
   transport: Transport;
   commandTimeoutMs?: number;
 }
+
+/** What is counted of all that the client does; its parts count into the same. */
+export type Counts = Omit<Statistics, 'connectedMs'>;
 
 /** What the client above is asked and told. */
 export interface ConnectionEvents {
@@ -33,8 +40,6 @@ export interface ConnectionEvents {
   live(): void;
   /** Anything that answers no command. */
   message(message: Message): void;
-  /** Texts came and went. */
-  carried(way: 'received' | 'sent', characters: number): void;
   pong(latencyMs: number): void;
   lost(closeCode: number | undefined): void;
   state(change: { state: ConnectionState; fault: RoomcastError | null }): void;
@@ -54,30 +59,42 @@ export interface Connection {
 
 type Run = { [K in Action['do']]: (action: Action & { do: K }) => void };
 
-export function createConnection(options: ConnectionOptions, env: Environment, events: ConnectionEvents): Connection {
-  const { url, token: source, transport, commandTimeoutMs } = options;
+export function createConnection(options: ConnectionOptions, env: Environment, counts: Counts, events: ConnectionEvents): Connection {
+  const { url, token: source, transport, commandTimeoutMs = 10_000 } = options;
   const machine = createMachine(options, env.random);
-  const { call, settle, fail } = createCalls(env.after, send, commandTimeoutMs);
+  const waiting = new Map<unknown, Answered>();
+  let last = 0;
   let socket: TransportConnection | undefined;
   let token = '';
   let fetches = 0;
   let armedFor = Infinity;
-  let disarm = () => {};
+  let disarm: (() => void) | undefined;
+
+  function call(event: string, data: string | undefined, answered: Answered, timeoutMs = commandTimeoutMs) {
+    if (waiting.size >= CALLS_MAX) return answered(new RoomcastError('QUEUE_FULL', 'too many commands'), data);
+    const id = ++last;
+    const cancel = env.after(timeoutMs, () => finish(id, new RoomcastError('TIMEOUT', `${event}: no answer within ${timeoutMs} ms`)));
+    waiting.set(id, (fault, answer) => {
+      cancel();
+      answered(fault, answer);
+    });
+    send(`{"event":"${event}","id":${id}${data ? `,"data":${data}` : ''}}`);
+  }
+
+  function finish(id: unknown, fault?: RoomcastError, data?: unknown) {
+    const answered = waiting.get(id);
+    waiting.delete(id);
+    answered?.(fault, data);
+    return !!answered;
+  }
 
   function send(text: string) {
-    events.carried('sent', text.length);
+    counts.sent++;
+    counts.sentBytes += text.length;
     socket?.send(text);
   }
 
-  const run: Run = {
-    token: fetchToken,
-    open,
-    enter: authenticate,
-    ping,
-    drop: () => drop(),
-    state: events.state,
-    report: events.report,
-  };
+  const run: Run = { ...events, token: fetchToken, open, enter: authenticate, ping, drop: () => drop() };
 
   function step(input: Input) {
     for (const action of machine.step(input, env.now())) (run[action.do] as (action: Action) => void)(action);
@@ -87,7 +104,7 @@ export function createConnection(options: ConnectionOptions, env: Environment, e
   function arm() {
     const dueAt = machine.dueAt();
     if (dueAt === armedFor) return;
-    disarm();
+    disarm?.();
     armedFor = dueAt;
     if (dueAt === Infinity) return;
     const behind = env.wallClock() - env.now();
@@ -140,15 +157,18 @@ export function createConnection(options: ConnectionOptions, env: Environment, e
     socket = undefined;
     fetches++;
     gone?.close();
-    fail();
+    for (const id of [...waiting.keys()]) finish(id, new RoomcastError('DISCONNECTED', 'the connection ended before the answer'));
     events.lost(fault?.closeCode);
   }
 
   function receive(text: string) {
-    events.carried('received', text.length);
+    counts.received++;
+    counts.receivedBytes += text.length;
     step({ on: 'heard' });
     const message = readObject(text) as Message | undefined;
-    if (message && ('room' in message || !settle(message))) events.message(message);
+    if (!message) return;
+    const { event, id, data } = message;
+    if ('room' in message || !finish(id, event === 'error' ? toFault(data) : undefined, data)) events.message(message);
   }
 
   function authenticate({ ask }: { ask: Ask }) {

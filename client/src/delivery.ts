@@ -1,15 +1,14 @@
 // Hands publications to whom they reach: once each, in the order in which they came.
 
+import type { Counts } from './connection.js';
 import type { Environment } from './environment.js';
 import { enter, safely } from './listeners.js';
 import type { Listeners } from './listeners.js';
 import { eventTest } from './pattern.js';
-import { toPublication } from './protocol.js';
 import type { PublicationPush } from './protocol.js';
 import type { Rooms } from './rooms.js';
-import { createSeen } from './seen.js';
 import type { Use } from './subscribing.js';
-import type { ClientOptions, Handler, Publication, Statistics, Unsubscribe } from './types.js';
+import type { ClientOptions, Handler, Position, Publication, Unsubscribe } from './types.js';
 
 export interface Delivery {
   /** Answers whether it is new to this client. */
@@ -23,9 +22,10 @@ export function createDelivery(
   { seenMax = 16_384 }: Pick<ClientOptions, 'seenMax'>,
   rooms: Rooms<Use>,
   listeners: Listeners,
-  counts: Statistics,
+  counts: Counts,
 ): Delivery {
-  const seen = createSeen(seenMax);
+  /** How many rooms there had been when a publication came; a Map keeps the order of insertion, so its first key is the oldest. */
+  const seen = new Map<Position, number>();
   const handlers = new Set<Pick<Use, 'takes' | 'handler'>>();
 
   function hand(publication: Publication, uses: Set<Pick<Use, 'takes' | 'handler'>>) {
@@ -37,21 +37,24 @@ export function createDelivery(
 
   return {
     publication(push) {
-      const publication = toPublication(push);
+      const { requires_ack: requiresAck = false, cascade, overtook: _, ...plain } = push;
+      // What is left out on the wire says nothing.
+      const publication: Publication = { priority: 'medium', headers: {}, replayed: false, ...plain, requiresAck };
+      const { id, room, replayed } = publication;
       // What is for everybody in the org is not for the handlers of single rooms.
-      const reached = rooms.reached(push.room, !!push.cascade && !push.room.startsWith('org:'), publication.replayed);
-      const before = push.id ? seen.note(push.id, rooms.born, publication.replayed) : undefined;
-      if (push.replayed) counts.replayed++;
-      if (before !== undefined) {
-        counts.duplicates++;
-        // Whoever asked for the past after it came first has not had it yet.
-        for (const room of reached) if (publication.replayed && room.replays && room.born > before) hand(publication, room.uses);
-        return false;
-      }
-      for (const room of reached) hand(publication, room.uses);
-      hand(publication, handlers);
-      listeners.emit('publication', publication);
-      return true;
+      const reached = rooms.reached(room, !!cascade && !room.startsWith('org:'), replayed);
+      const before = seen.get(id!);
+      const fresh = before === undefined;
+      if (replayed) counts.replayed++;
+      if (id && (fresh || replayed)) seen.set(id, rooms.born);
+      if (seen.size > seenMax) seen.delete(seen.keys().next().value!);
+      // Whoever asked for the past after it came first has not had it yet.
+      for (const room of reached) if (fresh || (replayed && room.replays && room.born > before)) hand(publication, room.uses);
+      if (fresh) {
+        hand(publication, handlers);
+        listeners.emit('publication', publication);
+      } else counts.duplicates++;
+      return fresh;
     },
     onEvent: (pattern, handler) => enter(handlers, { takes: eventTest(pattern), handler }),
     forget: () => seen.clear(),

@@ -11,8 +11,6 @@ export interface Environment {
   random(): number;
   /** Runs the task later; the answer calls it off. */
   after(delayMs: number, task: () => void): () => void;
-  /** Runs the task once what runs now is done. */
-  soon(task: () => void): void;
   /** Tells signs until called off: `wake` when the page is seen again, `leave` when it may be about to end. */
   watch(tell: (sign: Sign) => void): () => void;
   /** A handler of the application threw. */
@@ -26,17 +24,16 @@ const TIMER_MAX_MS = 2 ** 31 - 1;
 export const environment: Environment = {
   now: () => performance.now(),
   wallClock: () => Date.now(),
-  random: () => Math.random(),
+  random: Math.random,
   after(delayMs, task) {
     const timer = setTimeout(task, Math.min(delayMs, TIMER_MAX_MS));
     return () => clearTimeout(timer);
   },
-  soon: (task) => queueMicrotask(task),
   watch(tell) {
     const ending = new AbortController();
     const hear = ({ type }: Event) => {
       if (type === 'online' || type === 'offline') tell(type);
-      else tell(type === 'pagehide' || document.visibilityState === 'hidden' ? 'leave' : 'wake');
+      else tell(type === 'pagehide' || document.hidden ? 'leave' : 'wake');
     };
     // What a document tells of itself comes up to its window. Workers know of networks alone, and Node of nothing.
     for (const type of ['online', 'offline', 'pageshow', 'pagehide', 'visibilitychange']) {

@@ -16,7 +16,7 @@ export class RoomcastError extends Error implements RoomcastFault {
   declare readonly fatal?: boolean;
   declare readonly data?: Readonly<Record<string, unknown>>;
 
-  constructor(code: FaultCode | (string & {}), message: string, details: FaultDetails = {}) {
+  constructor(code: FaultCode | (string & {}), message: string, details?: FaultDetails) {
     super(message);
     Object.assign(this, { name: 'RoomcastError', code }, details);
   }

@@ -110,21 +110,21 @@ export function createMachine(options: MachineOptions, random: () => number): Ma
 
   function lost(fault: RoomcastError) {
     const live = self.phase === 'live';
-    const { code, message, retryAfterMs = fault.retryAfterMs } = refusal ?? fault;
-    const { closeCode, cause } = fault;
+    const why = refusal ?? fault;
+    const { closeCode, retryAfterMs = why.retryAfterMs } = fault;
     if (live && now - self.liveSince >= STABLE_MS) self.failures = 0;
     let fatal = !!fault.fatal;
     if (closeCode === 4500 || closeCode === 4002) {
       // A fresh token may do where an old one did not, but only once.
       fatal = !renewable || (!live && triedFresh);
       triedFresh = !live;
-    } else if (self.phase === 'entering' && ASKED_TOO_MUCH.test(code) && ++refusals < ASKS.length) fatal = false;
+    } else if (self.phase === 'entering' && ASKED_TOO_MUCH.test(why.code) && ++refusals < ASKS.length) fatal = false;
     exhausted = !fatal && ++self.failures > attemptsMax && !offline;
     fatal ||= exhausted;
     self.phase = fatal ? 'failed' : 'waiting';
     hintUntil = now + (retryAfterMs ?? 0);
     deadline = fatal ? Infinity : now + backoffMs(self.failures, backoff, retryAfterMs, random());
-    tell(fatal ? 'error' : 'reconnecting', new RoomcastError(code, message, { retryAfterMs, closeCode, fatal, cause }));
+    tell(fatal ? 'error' : 'reconnecting', Object.assign(why, { retryAfterMs, closeCode, fatal }));
   }
 
   function dead(message: string) {
@@ -134,7 +134,7 @@ export function createMachine(options: MachineOptions, random: () => number): Ma
 
   function comeBack() {
     if (self.phase === 'live') ping(WAKE_MS);
-    if (self.phase === 'waiting') deadline = Math.min(deadline, Math.max(now, hintUntil));
+    if (self.phase === 'waiting') deadline = Math.max(now, hintUntil);
     if (self.phase === 'failed' && exhausted) begin();
   }
 
@@ -144,7 +144,7 @@ export function createMachine(options: MachineOptions, random: () => number): Ma
     // A tick that comes far too late follows a sleep, and the answer may well be waiting to be read. Once is enough, because a
     // page in the background has all its ticks late.
     const late = now >= Math.min(pongBy, pingAt) + WAKE_MS;
-    if (now >= pongBy && (graced || !late)) return dead('the server answers no pings');
+    if (now >= pongBy && (graced || !late)) return dead('no answer to a ping');
     if (late || now >= pingAt) ping(late ? WAKE_MS : heartbeatTimeoutMs);
     graced ||= late;
     if (now >= renewAt) {

@@ -3,12 +3,12 @@
 
 const SYSTEM_CHANNELS = /^(org|user):/;
 
-const LONG_FORM = /^([^:]+):org(:[^:]+)(:dept(:[^:]+))?(:queue(:[^:]+))?/;
+const LONG_FORM = /^([^:]+):org(:[^:]+)(?::dept(:[^:]+))?(?::queue(:[^:]+))?/;
 
 /** Spells a room or pattern as the server does: the long form becomes the short one, `all` becomes `*`, a needless `**` goes. */
 export function canonical(written: string): string {
   // A queue without a department may lie in any.
-  const short = written.replace(LONG_FORM, (_, channel, org, _d, dept, _q, queue = '') => channel + org + (dept ?? (queue && ':*')) + queue);
+  const short = written.replace(LONG_FORM, (_, channel, org, dept, queue = '') => channel + org + (dept ?? (queue && ':*')) + queue);
   const bare = short.replace(/:\*\*$/, '');
   const pattern = bare.replace(/^all:/, '*:');
   const rest = bare !== short || (pattern !== bare && !hasWildcard(bare));
@@ -18,7 +18,7 @@ export function canonical(written: string): string {
 const hasWildcard = (pattern: string) => pattern.split(':').includes('*');
 
 /** Whether a publication into `room` reaches a subscription on the canonical `pattern`; with `cascade` it also reaches what lies below. */
-export function reaches(pattern: string, room: string, cascade = false): boolean {
+export function reaches(pattern: string, room: string, cascade?: boolean): boolean {
   const steps = pattern.split(':');
   const segments = room.split(':');
   // A room means itself and everything below it.

@@ -2,7 +2,6 @@
 
 import { RoomcastError } from './fault.js';
 import type * as wire from './protocol.generated.js';
-import type { Publication } from './types.js';
 
 /** Anything from the server. What has a `room` is a publication; what has an `id` and none answers a command. */
 export type Message = { event: string; id?: wire.CommandId; data?: unknown };
@@ -22,15 +21,10 @@ export function readObject(text: string): Record<string, unknown> | undefined {
   }
 }
 
-/** Fills in what is left out on the wire when it says nothing. */
-export function toPublication({ requires_ack: requiresAck = false, cascade: _, overtook: __, ...push }: PublicationPush): Publication {
-  return { priority: 'medium', headers: {}, replayed: false, ...push, requiresAck };
-}
-
 /** Codes are told as they came; what is missing counts as a failure of the server. */
 export function toFault(data: unknown): RoomcastError {
   const fields = isObject(data) ? data : {};
-  return new RoomcastError(String(fields.code ?? 'INTERNAL_ERROR'), String(fields.message ?? ''), {
+  return new RoomcastError(String(fields.code ?? 'INTERNAL_ERROR'), fields.message as string, {
     retryAfterMs: milliseconds(fields.retry_after_ms),
     data: fields,
   });
@@ -38,12 +32,8 @@ export function toFault(data: unknown): RoomcastError {
 
 /** What a close says: why, whether coming back is of any use, and how long to stay away at least. Reasons of proxies are free text. */
 export function readClose(closeCode: number, reason: string): RoomcastError {
-  const { code = 'DISCONNECTED', retry_after_ms } = readObject(reason) ?? {};
-  return new RoomcastError(String(code), `closed with ${closeCode}`, {
-    retryAfterMs: milliseconds(retry_after_ms),
-    closeCode,
-    fatal: closeCode >= 4500 && closeCode < 5000,
-  });
+  const told = toFault({ code: 'DISCONNECTED', ...readObject(reason), message: `closed with ${closeCode}` });
+  return Object.assign(told, { closeCode, fatal: closeCode >= 4500 });
 }
 
 function milliseconds(value: unknown): number | undefined {

@@ -1,10 +1,10 @@
 // The client's `publish`. Ephemeral publications go at once or not at all; all others wait in the outbox, first in, first out, each with
 // a key under which the server logs it once however often it is sent.
 
-import type { Connection } from './connection.js';
+import type { Connection, Counts } from './connection.js';
 import type { Environment } from './environment.js';
 import { RoomcastError } from './fault.js';
-import type { Client, ClientOptions, Published, PublishRequest, Statistics } from './types.js';
+import type { Client, ClientOptions, Published, PublishRequest } from './types.js';
 
 /** What passes by itself. Of these nothing was logged, or it will be known by its key. */
 const PASSING = /^(RATE_LIMIT|BROKER|QUEUE|TIMEOUT)/;
@@ -40,14 +40,14 @@ export type PublishingOptions = Pick<ClientOptions, 'outboxMax' | 'outboxBytesMa
 export function createPublishing(
   env: Environment,
   { call }: Connection,
-  counts: Statistics,
+  counts: Counts,
   { outboxMax = 1_000, outboxBytesMax = 2 ** 20, publishWindow = 1 }: PublishingOptions,
   request: Client['request'],
   /** Has `flush` called soon. */
   changed: () => void,
 ): Publishing {
   // Unlike anything that another client makes, or this one after a reload.
-  const prefix = `${env.random()}${env.random()}`.replace(/0?\./g, '');
+  const prefix = `${env.random()}${env.random()}`;
   const underWay = new Set<Item>();
   let keys = 0;
   let retryAt = 0;
@@ -90,13 +90,13 @@ export function createPublishing(
       data.idempotency_key ??= `${prefix}-${++keys}`;
       const item = toItem(JSON.stringify(data));
       const bytes = self.items.reduce((sum, other) => sum + other.bytes, item.bytes);
-      if (self.items.length >= outboxMax || bytes > outboxBytesMax) throw new RoomcastError('QUEUE_FULL', 'too much waits to be published');
+      if (self.items.length >= outboxMax || bytes > outboxBytesMax) throw new RoomcastError('QUEUE_FULL', 'the outbox is full');
       self.items.push(item);
       changed();
       return new Promise((done, failed) => Object.assign(item, { done, failed }));
     },
     flush() {
-      for (let item; env.now() >= retryAt && (item = next()); ) send(item);
+      while (self.dueAt() <= env.now()) send(next()!);
     },
     dueAt: () => (next() ? retryAt : Infinity),
     lost(closeCode) {

@@ -13,8 +13,6 @@ const ROOMS_MAX = 256;
 
 /** One subscription on the server. `U` is what the uses of it are. */
 export interface Room<U> {
-  /** Its pattern, or something unlike any once it is only to be let go. */
-  key: unknown;
   /** As it was first written, which is what the server is asked for. */
   readonly written: string;
   /** In canonical form, as the server spells it. */
@@ -32,6 +30,8 @@ export interface Room<U> {
   live?: boolean;
   /** A command about it is under way. */
   busy?: boolean;
+  /** Only to be let go; another one has taken its place. */
+  replaced?: boolean;
   /** Asked for by itself, because a command that named others too was refused. */
   alone?: boolean;
   refusals: number;
@@ -40,7 +40,7 @@ export interface Room<U> {
 
 export interface RoomsCommand<U> {
   event: 'subscribe' | 'unsubscribe';
-  data: { rooms: string[]; since?: Position | undefined };
+  since: Position | undefined;
   named: Room<U>[];
 }
 
@@ -77,8 +77,8 @@ export interface Rooms<U> {
 }
 
 export function createRooms<U>(): Rooms<U> {
-  const rooms = new Map<unknown, Room<U>>();
-  const all = () => [...rooms.values()];
+  const rooms = new Set<Room<U>>();
+  const all = () => [...rooms];
   /** Those that replays are for. */
   let replaying: readonly Room<U>[] = [];
   /** What the server has differs from what is wanted. */
@@ -90,7 +90,7 @@ export function createRooms<U>(): Rooms<U> {
   }
 
   function forget(gone: readonly Room<U>[]) {
-    for (const { key } of gone) rooms.delete(key);
+    for (const room of gone) rooms.delete(room);
   }
 
   const self: Rooms<U> = {
@@ -99,17 +99,12 @@ export function createRooms<U>(): Rooms<U> {
     forget,
     add(written, use, since) {
       const pattern = canonical(written);
-      let room = rooms.get(pattern);
-      if (room && !room.uses.size && (since || (room.live && room.busy))) {
-        // A new one begins once the server has let this one go.
-        rooms.delete(pattern);
-        room.key = room;
-        if (room.live || room.busy) rooms.set(room, room);
-        room = undefined;
-      }
-      if (!room) {
-        room = { key: pattern, written, pattern, uses: new Set(), since, born: 0, replays: !!since, refusals: 0, retryAt: 0 };
-        rooms.set(pattern, room);
+      let room = all().find((other) => other.pattern === pattern && !other.replaced);
+      if (!room || (!room.uses.size && (since || (room.live && room.busy)))) {
+        // It begins once the server has let the one before go.
+        if (room) room.replaced = true;
+        room = { written, pattern, uses: new Set(), since, born: 0, replays: !!since, refusals: 0, retryAt: 0 };
+        rooms.add(room);
       }
       room.uses.add(use);
       return room;
@@ -171,7 +166,7 @@ export function createRooms<U>(): Rooms<U> {
         // One command for all that may stand in the same one.
         const named = rest.filter((room) => room === first || (!alone && !room.alone && !room.live === !live && room.since === since)).slice(0, ROOMS_MAX);
         mark(named, { busy: true });
-        made.push({ event: live ? 'unsubscribe' : 'subscribe', data: { rooms: named.map((room) => room.written), since }, named });
+        made.push({ event: live ? 'unsubscribe' : 'subscribe', since, named });
         rest = rest.filter((room) => !room.busy);
       }
       return made;

@@ -4,11 +4,10 @@ import type { Connection } from './connection.js';
 import type { Environment } from './environment.js';
 import { RoomcastError } from './fault.js';
 import { safely } from './listeners.js';
-import type { Listeners } from './listeners.js';
 import { eventTest } from './pattern.js';
 import type { SubscribedData } from './protocol.generated.js';
 import type { Room, Rooms, RoomsCommand } from './rooms.js';
-import type { Gap, Handler, Position, SubscribeOptions, Subscription, SubscriptionStatus } from './types.js';
+import type { Handler, Position, SubscribeOptions, Subscription, SubscriptionStatus } from './types.js';
 
 /** The server may be busy with a long replay before it answers. */
 const ANSWER_MS = 60_000;
@@ -20,7 +19,7 @@ export interface Use {
   options: SubscribeOptions;
   /** It is over, and how. */
   over?: SubscriptionStatus;
-  active(): void;
+  done(): void;
   failed(fault: RoomcastError): void;
 }
 
@@ -31,25 +30,24 @@ export interface Subscribing {
   confirm(named: readonly Room<Use>[], past: boolean): void;
   /** These are over; `silent` where the application itself wanted it. */
   end(named: readonly Room<Use>[], over: SubscriptionStatus, fault: RoomcastError, silent?: boolean): void;
-  gap(gap: Gap): void;
 }
 
 export function createSubscribing(
   env: Environment,
   rooms: Rooms<Use>,
-  listeners: Listeners,
   connection: Connection,
+  report: (fault: RoomcastError) => void,
   /** Has `flush` called soon. */
   changed: () => void,
   arrived: (position: Position | null) => void,
 ): Subscribing {
   function subscribe(written: string, handler: Handler, options: SubscribeOptions = {}): Subscription {
     const use = { takes: eventTest(options.event ?? '*'), handler, options } as Use;
-    const ready = new Promise<void>((active, failed) => Object.assign(use, { active, failed }));
+    const ready = new Promise<void>((done, failed) => Object.assign(use, { done, failed }));
     // Whoever does not wait for it is told by onError.
     ready.catch(() => {});
     const room = rooms.add(written, use, options.since);
-    if (room.live) use.active();
+    if (room.live) use.done();
     changed();
     return {
       room: room.pattern,
@@ -68,7 +66,7 @@ export function createSubscribing(
 
   function confirm(named: readonly Room<Use>[], past: boolean) {
     rooms.confirm(named, past);
-    for (const { uses } of named) for (const use of uses) use.active();
+    for (const { uses } of named) for (const use of uses) use.done();
   }
 
   function end(named: readonly Room<Use>[], over: SubscriptionStatus, fault: RoomcastError, silent = false) {
@@ -79,17 +77,12 @@ export function createSubscribing(
       for (const use of ended) {
         use.over = over;
         use.failed(fault);
-        if (!silent) tell(fault, use.options);
+        if (!silent) safely(env, () => (use.options.onError ?? report)(fault));
       }
     }
   }
 
-  function tell(fault: RoomcastError, { onError }: SubscribeOptions) {
-    if (onError) safely(env, () => onError(fault));
-    else listeners.emit('error', fault);
-  }
-
-  function send({ event, data, named }: RoomsCommand<Use>) {
+  function send({ event, since, named }: RoomsCommand<Use>) {
     const answered = (fault: RoomcastError | undefined, answer: unknown) => {
       if (fault?.code === 'DISCONNECTED') return;
       // Nothing is known of what the server has: a new connection begins from what is.
@@ -97,19 +90,19 @@ export function createSubscribing(
       if (event === 'unsubscribe' && (!fault || fault.code === 'ROOM_NOT_FOUND')) rooms.release(named);
       else if (fault) refused(named, fault);
       else {
-        if (!data.since) arrived((answer as SubscribedData).position);
-        confirm(named, !!data.since);
+        if (!since) arrived((answer as SubscribedData).position);
+        confirm(named, !!since);
       }
       changed();
     };
-    connection.call(event, JSON.stringify(data), answered, ANSWER_MS);
+    connection.call(event, JSON.stringify({ rooms: named.map((room) => room.written), since }), answered, ANSWER_MS);
   }
 
   function refused(named: readonly Room<Use>[], fault: RoomcastError) {
     const given = rooms.refuse(named, fault, env.now(), env.random());
     end(given, 'failed', fault);
     // One that is asked for again stays pending, and somebody may want to know why.
-    if (!given.length && named.length < 2) listeners.emit('error', fault);
+    if (!given.length && named.length < 2) report(fault);
   }
 
   return {
@@ -117,9 +110,5 @@ export function createSubscribing(
     confirm,
     end,
     flush: () => rooms.plan(env.now()).forEach(send),
-    gap(gap) {
-      for (const { uses } of rooms.all()) for (const { options } of [...uses]) safely(env, () => options.onGap?.(gap));
-      listeners.emit('gap', gap);
-    },
   };
 }

@@ -257,6 +257,7 @@ export interface Client {
   readonly fault: RoomcastFault | null;
   readonly position: Position | null;
   readonly health: Health;
+  /** Throws `UNSUPPORTED` where the transport cannot work. */
   connect(): void;
   /** Leaves. Subscriptions and outbox stay for the next `connect`; with `forget` they go, and position and storage too. */
   disconnect(options?: { forget?: boolean }): void;
@@ -295,6 +296,7 @@ export interface TransportEvents {
 export interface TransportConnection {
   /** Drops what cannot be sent any more, and does not throw. */
   send(text: string): void;
+  /** Does nothing once the connection has ended. */
   close(code?: number, reason?: string): void;
 }
 

@@ -38,7 +38,6 @@ export function createWorld({ seed = 1 } = {}): World {
     wallClock: () => clock.wall,
     random: seeded(seed),
     after: (delayMs, task) => clock.after(delayMs, task),
-    soon: (task) => queueMicrotask(task),
     watch(tell) {
       watchers.add(tell);
       return () => watchers.delete(tell);

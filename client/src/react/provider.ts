@@ -3,16 +3,8 @@
 import { createElement, useEffect, useRef, useState } from 'react';
 import type { ReactElement, ReactNode } from 'react';
 import { createClient } from '../index.js';
-import type { Client, ClientOptions, Transport } from '../types.js';
-import { ClientContext } from './client.js';
-import { useLatest } from './store.js';
-
-/** While rendering on a server nothing connects, and there may be nothing to connect with. */
-const onServer: Transport = {
-  name: 'none',
-  supported: () => true,
-  open: () => ({ send: () => undefined, close: () => undefined }),
-};
+import type { Client, ClientOptions } from '../types.js';
+import { ClientContext, useLatest } from './store.js';
 
 export interface RoomcastProviderProps {
   /** A client that you made and that you end. */
@@ -35,13 +27,11 @@ export function RoomcastProvider({ client, options, children }: RoomcastProvider
 function OwnClient({ options, children }: { options: ClientOptions; children?: ReactNode }): ReactElement {
   const latest = useLatest(options);
   const [client] = useState(() => {
-    const { token } = options;
     const current: ClientOptions['token'] = (why) => {
       const now = latest.current.token;
       return typeof now === 'string' ? now : now(why);
     };
-    const transport = typeof window === 'undefined' ? onServer : options.transport;
-    return createClient({ ...options, transport, token: typeof token === 'string' ? token : current, autoConnect: false });
+    return createClient({ ...options, token: typeof options.token === 'string' ? options.token : current, autoConnect: false });
   });
   const shown = useRef(false);
   useEffect(() => {

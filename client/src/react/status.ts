@@ -4,7 +4,7 @@
 import { createElement } from 'react';
 import type { HTMLAttributes, ReactElement } from 'react';
 import type { ConnectionQuality, ConnectionState } from '../types.js';
-import { useWebSocket, useWebSocketHealth } from './connection.js';
+import { useWebSocket, useWebSocketHealth } from './hooks.js';
 
 const polite = { role: 'status', 'aria-live': 'polite' } as const;
 

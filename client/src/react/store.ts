@@ -1,75 +1,51 @@
-// What every hook stands on: an outside source, and one view of it that stays the same until something has changed.
+// What every hook stands on: a store of the shared client, made anew only when that or what it is of has changed.
 
-import { useInsertionEffect, useMemo, useRef, useSyncExternalStore } from 'react';
+import { createContext, useContext, useInsertionEffect, useMemo, useRef, useSyncExternalStore } from 'react';
 import type { RefObject } from 'react';
+import type { Store } from '../stores/store.js';
+import type { RoomOptions } from '../stores/subscription.js';
 import type { Client } from '../types.js';
-import { useClient } from './client.js';
 
-/** When a component hears of changes: `frame` is once per animation frame, or at once on hidden pages, which have no frames. */
-export type Batch = 'frame' | 'microtask';
-
-export interface Source<V> {
-  /** How things stand; compared member by member with what is shown. */
-  view(): V;
-  /** Called when a component is there to see it; returns what ends it. Nothing outside may be touched before. */
-  start(): () => void;
-}
-
-const same = <V extends object>(one: V, other: V) =>
-  Object.entries(one).every(([name, value]) => Object.is(value, other[name as keyof V]));
-const hasFrames = () => typeof requestAnimationFrame === 'function' && document.visibilityState === 'visible';
-
-function createStore<V extends object>(make: (changed: () => void) => Source<V>, batch?: Batch, away?: object) {
-  let listener: (() => void) | undefined;
-  let framed = false;
-  const flush = () => {
-    framed = false;
-    const next = source.view();
-    if (!listener || same(next, shown)) return;
-    shown = next;
-    listener();
-  };
-  const changed = () => {
-    if (batch === 'microtask' || !hasFrames()) queueMicrotask(flush);
-    else if (!framed) {
-      framed = true;
-      requestAnimationFrame(flush);
-    }
-  };
-  const source = make(changed);
-  let shown = source.view();
-  const onServer = { ...shown, ...away };
-  return {
-    subscribe(next: () => void) {
-      listener = next;
-      const stop = source.start();
-      changed();
-      return () => {
-        listener = undefined;
-        stop();
-      };
-    },
-    read: () => shown,
-    readOnServer: () => onServer,
-  };
-}
+export const ClientContext = createContext<Client | null>(null);
 
 /**
- * Shows a source, and makes it anew only when the client or `key` has changed; so `key` names all that `make` depends on. `away` is how
- * a view begins on a server and while hydrating, whatever the page has come to meanwhile.
+ * The client of the nearest `RoomcastProvider`.
+ *
+ * @throws when there is none
  */
-export function useStore<V extends object>(
-  make: (client: Client, changed: () => void) => Source<V>,
-  key?: string,
-  batch?: Batch,
-  away?: object,
-): V {
-  const client = useClient();
-  const store = useMemo(() => createStore<V>((changed) => make(client, changed), batch, away), [client, key]);
-  return useSyncExternalStore(store.subscribe, store.read, store.readOnServer);
+export function useClient(): Client {
+  const client = useContext(ClientContext);
+  if (!client) throw new Error('no roomcast client: wrap this in <RoomcastProvider client={…}> or <RoomcastProvider options={…}>');
+  return client;
 }
 
-/** Lets long-lived callbacks see the handlers of the last render, so that a new closure restarts nothing. */
+/** Shows a store. `key` names all that `make` depends on, besides the client; functions in it do not count. */
+export function useStore<V>(make: (client: Client) => Store<V>, ...key: unknown[]): V {
+  const client = useClient();
+  const { subscribe, read, readFirst } = useMemo(() => make(client), [client, JSON.stringify(key)]);
+  return useSyncExternalStore(subscribe, read, readFirst);
+}
+
+/** Shows a store of rooms. Its callbacks are those of the last render, so that a new closure restarts nothing. */
+export function useRooms<T, O extends RoomOptions, V>(
+  make: (client: Client, target: T, options?: O) => Store<V>,
+  target: T,
+  options = {} as O,
+): V {
+  const latest = useLatest(options);
+  return useStore(
+    (client) =>
+      make(client, target, {
+        ...options,
+        onPublication: (publication) => latest.current.onPublication?.(publication),
+        onGap: (gap) => latest.current.onGap?.(gap),
+      }),
+    target,
+    options,
+  );
+}
+
+/** Lets long-lived callbacks see what the last render had. */
 export function useLatest<T>(value: T): RefObject<T> {
   const latest = useRef(value);
   useInsertionEffect(() => {

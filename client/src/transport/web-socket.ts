@@ -24,10 +24,9 @@ export function webSocket(options: WebSocketOptions = {}): Transport {
     name: 'websocket',
     supported: () => !!Socket,
     open(url, events) {
-      const address = new URL(url, globalThis.location?.href);
+      const { href } = new URL(url, globalThis.location?.href);
       // Only some browsers take http here.
-      address.protocol = address.protocol.replace('http', 'ws');
-      const socket = new Socket!(address.href, ['roomcast.v1']);
+      const socket = new Socket!(href.replace(/^http/, 'ws'), ['roomcast.v1']);
       socket.onopen = () => events.onOpen();
       socket.onmessage = ({ data }: { data: unknown }) => typeof data === 'string' && events.onMessage(data);
       socket.onclose = ({ code, reason }: { code: number; reason: string }) => events.onClose(code, reason);

@@ -1,10 +1,11 @@
 // Alerts and what has become of them.
 
-import { RoomcastError } from '../index.js';
+import { RoomcastError } from '../fault.js';
 import type { Client, Publication, Published } from '../types.js';
 import type { Alert } from './payloads.js';
-import { useRooms } from './rooms.js';
-import type { Fold, RoomIds, RoomOptions, RoomsView } from './rooms.js';
+import type { Store } from './store.js';
+import { foldOf } from './subscription.js';
+import type { Fold, RoomIds, RoomOptions, RoomsView } from './subscription.js';
 
 export type AlertStatus = 'triggered' | 'escalated' | 'acknowledged' | 'resolved';
 
@@ -96,10 +97,11 @@ function keep<T extends { id: string }>(client: Client, changed: () => void, ale
 }
 
 /**
- * Alerts of an org, a department or a queue, and of everything below it, with what has become of them: triggered, escalated,
- * acknowledged, resolved. Payloads need an `id`.
+ * Alerts of an org, a department or a queue, and of everything below it, with what has become of them. Payloads need an `id`.
+ *
+ * `alertsOf(client, 'alerts', { departmentId: 'sales' })`
  */
-export function useAlertNotifications<T extends { id: string } = Alert>(options: AlertsOptions = {}): Alerts<T> {
+export function alertsOf<T extends { id: string } = Alert>(client: Client, channel: string, options: AlertsOptions = {}): Store<Alerts<T>> {
   const { alertsMax = 100 } = options;
-  return useRooms({ ...options, channels: ['alerts'] }, options, (client, changed) => keep<T>(client, changed, alertsMax));
+  return foldOf(client, { ...options, channels: [channel] }, options, (changed) => keep<T>(client, changed, alertsMax));
 }

@@ -1,10 +1,9 @@
-// Subscriptions of a component: which rooms, how they stand, and what a hook makes of their publications.
+// Subscriptions to one room or several: which rooms, how they stand, and what is kept of their publications.
 
-import type { RefObject } from 'react';
-import { RoomcastError } from '../index.js';
+import { RoomcastError } from '../fault.js';
 import type { Client, Gap, Publication, RoomcastFault, Subscription, SubscriptionStatus } from '../types.js';
-import { useLatest, useStore } from './store.js';
-import type { Batch, Source } from './store.js';
+import { createStore } from './store.js';
+import type { Batch, Source, Store } from './store.js';
 
 /** Rooms put together from ids, as in the protocol's `subscribe` by channels. */
 export interface RoomIds {
@@ -27,7 +26,7 @@ export interface RoomOptions {
   since?: string;
   /** Default `frame`. */
   batch?: Batch;
-  /** Called for every publication, before the component hears of it. A new function does not subscribe anew. */
+  /** Called for every publication, before listeners hear of it. */
   onPublication?: (publication: Publication) => void;
   onGap?: (gap: Gap) => void;
 }
@@ -35,17 +34,17 @@ export interface RoomOptions {
 export interface RoomsView {
   /** The worst of all rooms. `pending` also while the connection is away, and until the org is known. */
   status: SubscriptionStatus | 'disabled';
-  /** The last admitted loss since the component was shown: fetch the present state anew. */
+  /** The last admitted loss since the store was made: fetch the present state anew. */
   gap: Gap | null;
   /** Why a subscription failed or ended. */
   fault: RoomcastFault | null;
 }
 
-/** What a hook keeps of publications. It changes in place; `view` is called once per notification. */
+/** What is kept of publications. It changes in place; `view` is called once per notification. */
 export interface Fold<V> {
   /** `false` says that the publication changed nothing. */
   add(publication: Publication): boolean;
-  /** May hold the hook's actions too. */
+  /** May hold actions too. */
   view(): V;
 }
 
@@ -63,29 +62,31 @@ export function roomsOf(target: Target, sessionOrg?: string): readonly string[] 
 }
 
 /**
- * Subscribes while the component is shown, and shows what a fold keeps. It begins anew when the target or an option has changed,
- * other than a function. `makeFold` gets a function to call when its view has changed by itself.
+ * Subscribes to a target while somebody listens, and shows how that stands. Functions among the options are read when they are called,
+ * all others at once.
  */
-export function useRooms<V extends object>(
+export function subscriptionOf(client: Client, target: Target, options: RoomOptions = {}): Store<RoomsView> {
+  return foldOf(client, target, options, () => ({ add: () => false, view: () => ({}) }));
+}
+
+/** Shows what a fold keeps, besides. `makeFold` gets a function to call when its view has changed by itself. */
+export function foldOf<V extends object>(
+  client: Client,
   target: Target,
   options: RoomOptions,
-  makeFold: (client: Client, changed: () => void) => Fold<V>,
-): V & RoomsView {
-  const latest = useLatest(options);
-  const room = options.enabled === false ? null : target;
-  // Functions are not in the JSON text.
-  const key = JSON.stringify([target, options]);
-  return useStore((client, changed) => watch(client, room, latest, makeFold, changed), key, options.batch);
+  makeFold: (changed: () => void) => Fold<V>,
+): Store<V & RoomsView> {
+  return createStore((changed) => watch(client, options.enabled === false ? null : target, options, makeFold, changed), options.batch);
 }
 
 function watch<V extends object>(
   client: Client,
   target: Target | null,
-  latest: RefObject<RoomOptions>,
-  makeFold: (client: Client, changed: () => void) => Fold<V>,
+  options: RoomOptions,
+  makeFold: (changed: () => void) => Fold<V>,
   changed: () => void,
 ): Source<V & RoomsView> {
-  // An id that is no segment is told while rendering, where it comes from.
+  // An id that is no segment is told at once, where it comes from.
   if (target) roomsOf(target);
   let subscriptions: readonly Subscription[] = [];
   let gap: Gap | null = null;
@@ -96,20 +97,20 @@ function watch<V extends object>(
     kept = undefined;
     changed();
   };
-  const fold = makeFold(client, touch);
+  const fold = makeFold(touch);
   const has = (status: RoomsView['status']) => subscriptions.some((subscription) => subscription.status === status);
   const take = (publication: Publication) => {
     // It comes once per room that it reaches.
     if (publication === last) return;
     last = publication;
     if (fold.add(publication)) touch();
-    latest.current.onPublication?.(publication);
+    options.onPublication?.(publication);
   };
   const onGap = (next: Gap) => {
     if (next === gap) return;
     gap = next;
     changed();
-    latest.current.onGap?.(next);
+    options.onGap?.(next);
   };
   const onError = (next: RoomcastFault) => {
     fault = next;
@@ -124,7 +125,7 @@ function watch<V extends object>(
     changed();
     if (!target || (subscriptions[0] && !has('ended'))) return;
     leave();
-    const { event, since } = latest.current;
+    const { event, since } = options;
     const rooms = roomsOf(target, client.session?.organizationId);
     subscriptions = rooms.map((room) => client.subscribe(room, take, { event, since, onGap, onError }));
     subscriptions.forEach(({ ready }) => ready.then(changed, changed));

@@ -1,9 +1,9 @@
 // The state of queues, departments and orgs as their backends publish it.
 
-import type { Publication } from '../types.js';
-import type { AttendanceUpdate, BacklogUpdate, KpiUpdate } from './payloads.js';
-import { useRooms } from './rooms.js';
-import type { Fold, RoomIds, RoomOptions, RoomsView } from './rooms.js';
+import type { Client, Publication } from '../types.js';
+import type { Store } from './store.js';
+import { foldOf } from './subscription.js';
+import type { RoomIds, RoomOptions, RoomsView } from './subscription.js';
 
 export interface UpdatesOptions extends RoomIds, RoomOptions {
   /** Publications kept in `history`. Default 100. */
@@ -25,11 +25,17 @@ interface Kept<T> {
 
 export type Updates<T> = Kept<T> & RoomsView;
 
-function keep<T>(historyMax: number, roomsMax: number): Fold<Kept<T>> {
+/**
+ * The state of an org, a department or a queue, and of everything below it: what came last into each room, and the last publications.
+ *
+ * `updatesOf<KpiUpdate>(client, 'kpi', { departmentId: 'sales' })`
+ */
+export function updatesOf<T = unknown>(client: Client, channel: string, options: UpdatesOptions = {}): Store<Updates<T>> {
+  const { historyMax = 100, roomsMax = 1_000 } = options;
   const byRoom = new Map<string, T>();
   const history: Publication<T>[] = [];
   let last: Publication<T> | undefined;
-  return {
+  return foldOf<Kept<T>>(client, { ...options, channels: [channel] }, options, () => ({
     add(publication: Publication<T>) {
       // Alerts of the family have payloads of another kind.
       if (publication.event.endsWith(':alert')) return false;
@@ -47,23 +53,5 @@ function keep<T>(historyMax: number, roomsMax: number): Fold<Kept<T>> {
       history: [...history],
       lastUpdatedAt: last ? Date.parse(last.ts) : null,
     }),
-  };
+  }));
 }
-
-function useUpdates<T>(channel: string, options: UpdatesOptions): Updates<T> {
-  const { historyMax = 100, roomsMax = 1_000 } = options;
-  return useRooms({ ...options, channels: [channel] }, options, () => keep<T>(historyMax, roomsMax));
-}
-
-/**
- * KPIs of an org, a department or a queue, and of everything below it: `kpi:update` and `kpi:computed`, or what `event` says.
- *
- * `const { latest, byRoom } = useKPIUpdates({ departmentId: 'sales' })`. Name your own payload as in `useKPIUpdates<MyKpi>()`.
- */
-export const useKPIUpdates = <T = KpiUpdate>(options: UpdatesOptions = {}): Updates<T> => useUpdates('kpi', options);
-
-/** Backlogs of an org, a department or a queue, and of everything below it: `backlog:update` and `backlog:snapshot`. */
-export const useBacklogUpdates = <T = BacklogUpdate>(options: UpdatesOptions = {}): Updates<T> => useUpdates('backlog', options);
-
-/** Attendance in an org, a department or a queue, and in everything below it: updates, check-ins and check-outs. */
-export const useAttendanceUpdates = <T = AttendanceUpdate>(options: UpdatesOptions = {}): Updates<T> => useUpdates('attendance', options);

@@ -5,8 +5,7 @@
 //   k6 run -e TOKEN=… -e URL=ws://127.0.0.1:8080 -e SUBSCRIBERS=1000 loadtest/k6/fanout.js
 //
 // TOKEN must allow to subscribe to ROOM, and PUBLISH_TOKEN (TOKEN if it is not set) must have the scope `publish`.
-// This script has not been run in k6 itself; docs/loadtest.md says how it was checked. Expect k6 to spend more on a delivery than the gateway does,
-// and its clock tells whole milliseconds.
+// Expect k6 to spend more on a delivery than the gateway does, and its clock tells whole milliseconds.
 
 import http from 'k6/http';
 import { sleep } from 'k6';

@@ -42,8 +42,8 @@ pub use problem::Problem;
 use crate::auth::Authenticator;
 use crate::broker::{Broker, NodeInfo};
 use crate::hub::Hub;
-use crate::session::Registry;
 use crate::session::machine::{Now, Rules};
+use crate::session::{Registry, Revoking};
 use crate::telemetry::counters::Counters;
 use crate::transport::websocket::origin::NotAnOrigin;
 
@@ -55,6 +55,7 @@ pub struct Parts {
     pub hub: Arc<Hub>,
     pub broker: Arc<dyn Broker>,
     pub registry: Arc<Registry>,
+    pub revoking: Arc<Revoking>,
     pub rules: Arc<Rules>,
     pub authenticator: Arc<Authenticator>,
     /// Written by the hub and by whoever tells an error; read by `/stats`.

@@ -153,17 +153,41 @@ pub struct Revocation {
     pub target: RevocationTarget,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RevocationTarget {
     /// All sessions of one user of one org.
     User { organization_id: String, user_id: String },
-    /// One session.
-    Session { session_id: String },
+    /// One session; with an org named, only if it is of that org.
+    Session {
+        session_id: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        organization_id: Option<String>,
+    },
     /// One token, by its `jti`.
     Token { token_id: String },
     /// Everyone of one org.
     Org { organization_id: String },
+}
+
+/// From when on something is revoked, by the broker's clock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RevokedAt {
+    /// It was asked for so long ago, and can only be kept now.
+    Ago(Duration),
+    /// It was kept before, with this time in Unix milliseconds, and got lost.
+    Ms(u64),
+}
+
+/// Revocations that are new to a reader.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RevocationNews {
+    pub revocations: Vec<Revocation>,
+    /// For the next call.
+    pub cursor: String,
+    /// What the cursor stood for is gone though nothing has removed it: whoever remembers revocations should write them back. All
+    /// that is kept is among the news then.
+    pub lost: bool,
 }
 
 /// The outcome of asking for one more connection of an org.
@@ -222,10 +246,10 @@ pub trait Broker: Send + Sync + 'static {
     fn control(&self) -> mpsc::Receiver<ControlMessage>;
 
     /// Keeps a revocation for as long as tokens live, for every node to read.
-    async fn revoke(&self, target: RevocationTarget) -> Result<Revocation, ReadError>;
+    async fn revoke(&self, target: RevocationTarget, at: RevokedAt) -> Result<Revocation, ReadError>;
 
-    /// Revocations that came after `cursor` (an opaque string, empty at first), and the cursor for the next call.
-    async fn revocations(&self, cursor: &str) -> Result<(Vec<Revocation>, String), ReadError>;
+    /// Revocations that came after `cursor` (an opaque string, empty at first).
+    async fn revocations(&self, cursor: &str) -> Result<RevocationNews, ReadError>;
 
     /// One round trip to the store.
     async fn ping(&self) -> Result<Duration, ReadError>;

@@ -21,7 +21,7 @@ use crate::config::broker::Kind;
 use crate::hub::{self, Hub};
 use crate::limit::Rate;
 use crate::protocol::{Close, CloseCode, SessionId};
-use crate::session::{self, Registry, machine::Rules};
+use crate::session::{self, Registry, Revoking, machine::Rules};
 use crate::telemetry::counters::Counters;
 use crate::telemetry::metrics;
 use crate::transport::listener::{self, BindError, Listener};
@@ -41,6 +41,7 @@ pub struct Node {
     internal_address: SocketAddr,
     door: Arc<Door>,
     registry: Arc<Registry>,
+    revoking: Arc<Revoking>,
     broker: Arc<dyn Broker>,
     ingest: Option<Ingest>,
     phase: Arc<Phase>,
@@ -95,6 +96,7 @@ impl Node {
         let verifier = Arc::new(Verifier::new(&config.auth, config.rooms.syntax())?);
         let rules = Arc::new(Rules { syntax: config.rooms.syntax(), events: config.rooms.event_rules() });
         let started = Instant::now();
+        let revoking = Revoking::new(Arc::clone(&broker), Arc::clone(&registry), config.session.clone(), started);
         let parts = Arc::new(session::Parts {
             hub: Arc::clone(&hub),
             broker: Arc::clone(&broker),
@@ -113,6 +115,7 @@ impl Node {
             hub: Arc::clone(&hub),
             broker: Arc::clone(&broker),
             registry: Arc::clone(&registry),
+            revoking: Arc::clone(&revoking),
             rules,
             authenticator: Arc::new(Authenticator::new(&config.auth.api_keys, Arc::clone(&verifier))?),
             counters,
@@ -130,6 +133,7 @@ impl Node {
             internal_address,
             door,
             registry,
+            revoking,
             broker,
             ingest,
             phase: Arc::clone(&phase),
@@ -139,7 +143,11 @@ impl Node {
         node.spawn_keepers(hub);
         // Given a moment, the broker is there before the first clients, which else would be turned away. A node comes up without
         // it all the same, but it has not started: a rolling update with a wrong address must not go on.
-        let contact = tokio::spawn(node.stop.clone().run_until_cancelled_owned(first_contact(Arc::clone(&node.broker), phase)));
+        let contact = tokio::spawn(node.stop.clone().run_until_cancelled_owned(first_contact(
+            Arc::clone(&node.broker),
+            Arc::clone(&node.registry),
+            phase,
+        )));
         if tokio::time::timeout(BROKER_WAIT, contact).await.is_err() {
             let health = node.broker.health();
             tracing::warn!(?health, "the broker is not reachable; serving without it until it is");
@@ -185,6 +193,9 @@ impl Node {
         if let Some(ingest) = self.ingest {
             ingest.stop().await;
         }
+        if let Err(pending) = self.revoking.write_pending().await {
+            tracing::error!(pending, "the broker is away, so other nodes never hear of these revocations: revoke again");
+        }
         self.broker.resign(&self.info.id).await;
         self.stop.cancel();
         self.tasks.close();
@@ -212,8 +223,7 @@ impl Node {
     fn spawn_keepers(&self, hub: Arc<Hub>) {
         let (broker, registry) = (Arc::clone(&self.broker), Arc::clone(&self.registry));
         self.spawn(async move { hub.probe().await });
-        let interval = Duration::from_millis(self.config.session.revocation_interval_ms);
-        self.spawn(follow_revocations(Arc::clone(&broker), Arc::clone(&registry), interval));
+        self.spawn(Arc::clone(&self.revoking).follow());
         self.spawn(keep_registered(broker, registry, self.info.clone()));
         self.spawn(metrics::upkeep());
     }
@@ -276,34 +286,23 @@ fn settings(config: &Config) -> session::Settings {
     }
 }
 
-/// Notes the node's start once the broker has been reached.
-async fn first_contact(broker: Arc<dyn Broker>, phase: Arc<Phase>) {
-    while broker.health() != Health::Ready {
+/// Notes the node's start once the broker has been reached, and it is known what was revoked.
+async fn first_contact(broker: Arc<dyn Broker>, registry: Arc<Registry>, phase: Arc<Phase>) {
+    while broker.health() != Health::Ready || registry.is_informed(1).is_err() {
         tokio::time::sleep(BROKER_POLL).await;
     }
     phase.note_started();
 }
 
-/// Reads new revocations over and over. One that was missed while the broker was away is read when it is back, because the
-/// cursor only moves with what was read.
-async fn follow_revocations(broker: Arc<dyn Broker>, registry: Arc<Registry>, interval: Duration) {
-    let mut cursor = String::new();
-    loop {
-        if let Ok((revocations, next)) = broker.revocations(&cursor).await {
-            let closed = registry.revoke(&revocations);
-            if closed > 0 {
-                tracing::info!(sessions = closed, "closed revoked sessions");
-            }
-            cursor = next;
-        }
-        tokio::time::sleep(interval).await;
-    }
-}
-
 async fn keep_registered(broker: Arc<dyn Broker>, registry: Arc<Registry>, mut info: NodeInfo) {
     let mut interval = tokio::time::interval(RENEW_INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut is_registered = false;
     loop {
+        // Until the others know of it, a node that starts tries as soon as it can.
+        while !is_registered && broker.health() != Health::Ready {
+            tokio::time::sleep(BROKER_POLL).await;
+        }
         interval.tick().await;
         info.sessions = registry.len() as u64;
         let mut waiting = 0;
@@ -311,6 +310,6 @@ async fn keep_registered(broker: Arc<dyn Broker>, registry: Arc<Registry>, mut i
         metrics::send_queue_bytes().set(waiting as f64);
         metrics::broker_ready().set(if broker.health() == Health::Ready { 1.0 } else { 0.0 });
         // The broker reports its own health; the lease is renewed when it is back.
-        let _ = broker.renew(&info).await;
+        is_registered |= broker.renew(&info).await.is_ok();
     }
 }

@@ -8,8 +8,11 @@ pub mod config;
 pub mod driver;
 pub mod machine;
 pub mod registry;
+pub mod revoked;
+pub mod revoking;
 
 pub use alarm::Alarms;
 pub use config::{Config, Settings};
 pub use driver::{Parts, Session};
 pub use registry::Registry;
+pub use revoking::Revoking;

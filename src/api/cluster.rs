@@ -45,6 +45,8 @@ pub(super) struct Gathered<T> {
     pub answers: Vec<T>,
     /// Ids of nodes that did not answer.
     pub partial: Vec<String>,
+    /// Whether the broker could say which nodes there are; otherwise those were asked that were last known.
+    pub all_known: bool,
 }
 
 /// A question under way; it is forgotten when dropped, at whatever point its request ends.
@@ -90,13 +92,13 @@ impl Cluster {
             answers.extend(pick(local::answer(parts, &question).await));
         }
         if others.is_empty() || answers.iter().any(&enough) {
-            return Ok(Gathered { answers, partial: Vec::new() });
+            return Ok(Gathered { answers, partial: Vec::new(), all_known });
         }
         let Some(waiting) = cluster.ask(parts, question, node).await? else {
-            return Ok(Gathered { answers, partial: others.into_iter().collect() });
+            return Ok(Gathered { answers, partial: others.into_iter().collect(), all_known });
         };
         let partial = waiting.collect(parts, others, pick, enough, &mut answers).await;
-        Ok(Gathered { answers, partial })
+        Ok(Gathered { answers, partial, all_known })
     }
 
     /// The other nodes, and whether the broker said so just now; with the broker away it is those that were last known.

@@ -144,7 +144,7 @@ pub(super) async fn find<N>(api: &Api, caller: &Authorized<N>, id: SessionId) ->
     let question = Question::Connection { org: caller.reach(None)?.into(), id };
     let pick = |answer| if let Answer::Connection(connection) = answer { Some(connection) } else { None };
     let gathered = Cluster::gather(&api.parts, question, None, pick, Option::is_some).await?;
-    gathered.answers.into_iter().flatten().next().ok_or_else(|| unknown(&gathered.partial))
+    gathered.answers.into_iter().flatten().next().ok_or_else(|| unknown(&gathered.partial, gathered.all_known))
 }
 
 #[derive(Serialize, ToSchema)]
@@ -171,14 +171,18 @@ pub(super) async fn disconnect(
     let pick = |answer| if let Answer::Disconnected(done) = answer { Some(done) } else { None };
     let gathered = Cluster::gather(&api.parts, question, None, pick, |done| *done).await?;
     if !gathered.answers.contains(&true) {
-        return Err(unknown(&gathered.partial));
+        return Err(unknown(&gathered.partial, gathered.all_known));
     }
     tracing::info!(session = %id, caller = &*caller.caller().name, "disconnected a session");
     Ok(Json(DisconnectAnswer { success: true, socket_id: id.to_string() }))
 }
 
 /// No node that answered has the session.
-fn unknown(partial: &[String]) -> Problem {
+fn unknown(partial: &[String], all_known: bool) -> Problem {
+    if !all_known && partial.is_empty() {
+        let text = "this node does not have the session, and which others there are is not known at the moment";
+        return Fault::new(Code::BrokerUnavailable, text).retry_after_ms(1_000).into();
+    }
     if partial.is_empty() {
         return Problem::not_found("no session of this id is connected");
     }

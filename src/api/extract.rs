@@ -100,7 +100,7 @@ impl<N: Needs> FromRequestParts<Arc<Api>> for Authorized<N> {
     async fn from_request_parts(request: &mut RequestParts, api: &Arc<Api>) -> Result<Self, Problem> {
         let now = api.parts.now();
         let caller = api.parts.authenticator.authenticate(&request.headers, now.unix_ms / 1_000).await?;
-        api.parts.registry.admit(&caller)?;
+        api.parts.registry.admit(&caller, now.mono_ms)?;
         api.rates.take(&caller, now.mono_ms)?;
         caller.require(N::SCOPE)?;
         Ok(Self { caller, scope: PhantomData })

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json as Answer;
 use axum::extract::State;
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -14,6 +15,7 @@ use super::openapi::Problems;
 use super::problem::Problem;
 use crate::broker::RevocationTarget;
 use crate::protocol::{Code, Fault, RoomName, SessionId};
+use crate::session::revoking::Effect;
 
 /// Longest token id, in bytes.
 const TOKEN_ID_BYTES_MAX: usize = 256;
@@ -40,25 +42,32 @@ pub(super) struct RevokeAnswer {
     revoked_at_ms: u64,
     /// Sessions that this node closed at once; the other nodes follow within `session.revocation_interval_ms`.
     sessions_closed: usize,
+    /// The broker cannot be reached: the revocation holds on this node alone, and the other nodes hear of it when the broker is back. It is lost
+    /// should this node end before; then revoke again.
+    pending: bool,
 }
 
 /// Revoke
 ///
-/// Open sessions that rest on what was revoked are closed with 4502 on every node, and its tokens are refused. Needs the scope `revoke`.
+/// Open sessions that rest on what was revoked are closed with 4502 on every node, and its tokens are refused. While the broker is away the
+/// answer is 202 with `pending`. Needs the scope `revoke`.
 #[utoipa::path(post, path = "/api/ws/revoke", operation_id = "revoke", tag = "operations", request_body = RevokeRequest,
     security(("bearer" = ["revoke"]), ("api_key" = [])), responses((status = 200, body = RevokeAnswer),
-    (status = 404, description = "No node has this session", body = Problem, content_type = "application/problem+json"), Problems))]
+    (status = 202, description = "Revoked on this node; the others follow when the broker is back", body = RevokeAnswer), (status = 404, description = "No node has this session", body = Problem, content_type = "application/problem+json"), Problems))]
 pub(super) async fn revoke(
     State(api): State<Arc<Api>>,
     caller: Authorized<Revoke>,
     Json { value: asked, .. }: Json<RevokeRequest>,
-) -> Result<Answer<RevokeAnswer>, Problem> {
+) -> Result<(StatusCode, Answer<RevokeAnswer>), Problem> {
     let target = target(&api, &caller, asked).await?;
-    let unavailable = |_| Fault::new(Code::BrokerUnavailable, "nothing was revoked, as far as is known; try again").retry_after_ms(1_000);
-    let revocation = api.parts.broker.revoke(target).await.map_err(unavailable)?;
-    let sessions_closed = api.parts.registry.revoke(std::slice::from_ref(&revocation));
-    tracing::info!(caller = &*caller.caller().name, sessions_closed, "revoked credentials");
-    Ok(Answer(RevokeAnswer { success: true, revoked_at_ms: revocation.at_ms, sessions_closed }))
+    let effect = api.parts.revoking.revoke(target).await.map_err(|full| {
+        let detail = format!("nothing was revoked: {full}");
+        Fault::new(Code::BrokerUnavailable, detail).retry_after_ms(1_000)
+    })?;
+    let Effect { at_ms, sessions_closed, pending } = effect;
+    tracing::info!(caller = &*caller.caller().name, sessions_closed, pending, "revoked credentials");
+    let status = if pending { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok((status, Answer(RevokeAnswer { success: true, revoked_at_ms: at_ms, sessions_closed, pending })))
 }
 
 /// What is to be revoked, once it is clear that the caller may.
@@ -74,8 +83,13 @@ async fn target(api: &Api, caller: &Authorized<Revoke>, asked: RevokeRequest) ->
             Ok(RevocationTarget::Org { organization_id: org.to_string() })
         }
         RevokeRequest { organization_id: None, user_id: None, session_id: Some(id), token_id: None } => {
-            connections::find(api, caller, id).await?;
-            Ok(RevocationTarget::Session { session_id: id.to_string() })
+            match connections::find(api, caller, id).await {
+                Err(problem) if problem.status == StatusCode::NOT_FOUND => return Err(problem),
+                Ok(_) | Err(_) => {}
+            }
+            // Where it may be on a node that does not answer, nobody can say whose it is: so it is revoked if it is the caller's.
+            let organization_id = caller.caller().org.as_ref().map(ToString::to_string);
+            Ok(RevocationTarget::Session { session_id: id.to_string(), organization_id })
         }
         RevokeRequest { organization_id: None, user_id: None, session_id: None, token_id: Some(token_id) } => {
             if caller.caller().org.is_some() {

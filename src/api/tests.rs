@@ -133,7 +133,9 @@ impl Node {
         let authenticator = Arc::new(Authenticator::new(&keys(), verifier).unwrap());
         let node = NodeInfo { id: "n1".into(), address: "127.0.0.1:1".into(), version: "0".into(), started_at_ms: 0, sessions: 0 };
         let (cluster, phase) = (Cluster::default(), Arc::<Phase>::default());
-        let parts = Arc::new(Parts { node, config, hub, broker, registry, rules, authenticator, counters, cluster, phase, started });
+        let revoking = session::Revoking::new(Arc::clone(&broker), Arc::clone(&registry), session::Config::default(), started);
+        let parts =
+            Arc::new(Parts { node, config, hub, broker, registry, revoking, rules, authenticator, counters, cluster, phase, started });
         parts.phase.note_started();
         let router = router(Arc::clone(&parts)).unwrap();
         Self { parts, router, sessions, auth }

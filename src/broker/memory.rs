@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::{
     AckLevel, Body, Broker, ControlMessage, Entry, Feed, Health, LeaseOutcome, LogState, NodeInfo, OrgEvent, Page, PageLimit, PublishError,
-    Published, ReadError, Revocation, RevocationTarget,
+    Published, ReadError, Revocation, RevocationNews, RevocationTarget, RevokedAt,
 };
 use crate::clock::{unix_ms, unix_us};
 use crate::protocol::{NewPublication, OrgId, Position};
@@ -274,8 +274,12 @@ impl Broker for MemoryBroker {
         receiver
     }
 
-    async fn revoke(&self, target: RevocationTarget) -> Result<Revocation, ReadError> {
-        let revocation = Revocation { at_ms: unix_ms(), target };
+    async fn revoke(&self, target: RevocationTarget, at: RevokedAt) -> Result<Revocation, ReadError> {
+        let at_ms = match at {
+            RevokedAt::Ago(ago) => unix_ms().saturating_sub(u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)),
+            RevokedAt::Ms(at_ms) => at_ms,
+        };
+        let revocation = Revocation { at_ms, target };
         let mut state = self.state.lock();
         state.revocations.push_back(revocation.clone());
         if state.revocations.len() > self.config.revocations_max {
@@ -285,12 +289,13 @@ impl Broker for MemoryBroker {
         Ok(revocation)
     }
 
-    async fn revocations(&self, cursor: &str) -> Result<(Vec<Revocation>, String), ReadError> {
+    async fn revocations(&self, cursor: &str) -> Result<RevocationNews, ReadError> {
         let state = self.state.lock();
         let seen: usize = cursor.parse().unwrap_or(0);
         let skip = seen.saturating_sub(state.revocations_dropped);
-        let news = state.revocations.iter().skip(skip).cloned().collect();
-        Ok((news, (state.revocations_dropped + state.revocations.len()).to_string()))
+        let revocations = state.revocations.iter().skip(skip).cloned().collect();
+        let cursor = (state.revocations_dropped + state.revocations.len()).to_string();
+        Ok(RevocationNews { revocations, cursor, lost: false })
     }
 
     async fn ping(&self) -> Result<Duration, ReadError> {

@@ -13,6 +13,7 @@ mod log;
 mod members;
 mod pubsub;
 mod registry;
+mod revocations;
 mod scripts;
 
 use std::sync::Arc;
@@ -30,10 +31,11 @@ use self::log::read_error;
 use self::members::Members;
 use self::pubsub::Subscriber;
 use self::registry::{Counts, Registry};
+use self::revocations::RevocationLog;
 use self::scripts::Function;
 use super::{
     AckLevel, Broker, ControlMessage, Feed, Health, LeaseOutcome, LogState, NodeInfo, Page, PageLimit, PublishError, Published, ReadError,
-    Revocation, RevocationTarget,
+    Revocation, RevocationNews, RevocationTarget, RevokedAt,
 };
 use crate::protocol::{NewPublication, OrgId, RoomSyntax};
 
@@ -104,6 +106,11 @@ impl RedisBroker {
 
     fn registry(&self) -> Registry<'_> {
         Registry { link: &self.link, keys: &self.keys, counts: &self.counts, node: &self.node_id, lease_ms: self.config.lease_ms }
+    }
+
+    fn revocation_log(&self) -> RevocationLog<'_> {
+        let age_max_ms = self.config.revocation_age_max_s * 1_000;
+        RevocationLog { link: &self.link, keys: &self.keys, entries_max: self.config.revocations_max.max(1), age_max_ms }
     }
 
     /// Enters the org into the list of known ones. It lies in another slot than the log, so no function does it; a loss
@@ -231,12 +238,12 @@ impl Broker for RedisBroker {
         receiver
     }
 
-    async fn revoke(&self, target: RevocationTarget) -> Result<Revocation, ReadError> {
-        self.registry().revoke(target, self.config.revocations_max, self.config.revocation_age_max_s).await
+    async fn revoke(&self, target: RevocationTarget, at: RevokedAt) -> Result<Revocation, ReadError> {
+        self.revocation_log().append(target, at).await
     }
 
-    async fn revocations(&self, cursor: &str) -> Result<(Vec<Revocation>, String), ReadError> {
-        self.registry().revocations(cursor).await
+    async fn revocations(&self, cursor: &str) -> Result<RevocationNews, ReadError> {
+        self.revocation_log().after(cursor).await
     }
 
     async fn ping(&self) -> Result<Duration, ReadError> {

@@ -16,11 +16,23 @@ pub struct Config {
     pub close_timeout_ms: u64,
     /// How often nodes look for new revocations, in milliseconds: the bound within which they take effect.
     pub revocation_interval_ms: u64,
+    /// Revocations that wait on a node for a broker that is away; further ones are refused with `BROKER_UNAVAILABLE`.
+    pub revocations_pending_max: usize,
+    /// How long a node that cannot read revocations goes on letting in new credentials, in milliseconds; 0: until they expire. Open sessions
+    /// stay in either case.
+    pub revocations_unread_max_ms: u64,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { expiry_warning_ms: 60_000, invalid_commands_max: 1_000, close_timeout_ms: 5_000, revocation_interval_ms: 1_000 }
+        Self {
+            expiry_warning_ms: 60_000,
+            invalid_commands_max: 1_000,
+            close_timeout_ms: 5_000,
+            revocation_interval_ms: 1_000,
+            revocations_pending_max: 1_000,
+            revocations_unread_max_ms: 0,
+        }
     }
 }
 

@@ -326,10 +326,11 @@ impl Session {
         match done {
             Done::Verified(verified) => {
                 let Verified { id, subscribe, verdict } = *verified;
-                self.log_verdict(&verdict);
                 let mut actions = Vec::new();
-                let parts = Arc::clone(&self.parts);
-                self.machine.on_verified(id, &subscribe, verdict, &parts.terms(), parts.now(), &mut actions);
+                let (parts, now) = (Arc::clone(&self.parts), self.parts.now());
+                let verdict = verdict.and_then(|principal| parts.registry.is_informed(now.mono_ms).map(|()| principal));
+                self.log_verdict(&verdict);
+                self.machine.on_verified(id, &subscribe, verdict, &parts.terms(), now, &mut actions);
                 self.perform(actions);
             }
             Done::Opened(outcome) => self.opened(outcome),

@@ -3,27 +3,33 @@
 //! The driver enters and leaves; `api` and the revocation loop look at it. It never touches a socket: it asks send queues to
 //! close.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+use super::revoked::{Basis, Revoked};
 use crate::auth::{Caller, Principal};
-use crate::broker::{Revocation, RevocationTarget};
+use crate::broker::Revocation;
 use crate::hub::SendQueue;
-use crate::protocol::{Close, CloseCode, Code, Fault, SessionId};
-
-/// Revocations remembered on a node; the oldest go first.
-const REVOCATIONS_MAX: usize = 100_000;
+use crate::protocol::{Close, CloseCode, Code, Fault, OrgId, SessionId};
 
 /// All sessions of this node, and what has been revoked.
-#[derive(Default)]
 pub struct Registry {
     sessions: Mutex<BTreeMap<SessionId, Arc<Entry>>>,
     /// Sessions whose user is known.
     introduced: AtomicUsize,
     revoked: Mutex<Revoked>,
+    /// Until when, by the node's clock that never steps back, what is known to be revoked is taken for all that is.
+    trusted_until_ms: AtomicU64,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        let trusted_until_ms = AtomicU64::new(u64::MAX);
+        Self { sessions: Mutex::default(), introduced: AtomicUsize::default(), revoked: Mutex::default(), trusted_until_ms }
+    }
 }
 
 /// What others may know of a session.
@@ -52,42 +58,6 @@ impl Entry {
 
     pub fn note_heard(&self, unix_ms: u64) {
         self.heard_at_ms.store(unix_ms, Ordering::Relaxed);
-    }
-}
-
-#[derive(Default)]
-struct Revoked {
-    since_ms: HashMap<RevocationKey, u64>,
-    by_age: VecDeque<RevocationKey>,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum RevocationKey {
-    User(String, String),
-    Session(String),
-    Token(String),
-    Org(String),
-}
-
-impl From<&RevocationTarget> for RevocationKey {
-    fn from(target: &RevocationTarget) -> Self {
-        match target {
-            RevocationTarget::User { organization_id, user_id } => Self::User(organization_id.clone(), user_id.clone()),
-            // The id's spelling is the caller's; sessions compare their own.
-            RevocationTarget::Session { session_id } => Self::Session(session_id.replace('-', "").to_ascii_lowercase()),
-            RevocationTarget::Token { token_id } => Self::Token(token_id.clone()),
-            RevocationTarget::Org { organization_id } => Self::Org(organization_id.clone()),
-        }
-    }
-}
-
-impl Revoked {
-    /// Whether any of these was revoked, users and orgs not before `issued_ms`.
-    fn holds(&self, keys: impl IntoIterator<Item = Option<RevocationKey>>, issued_ms: u64) -> bool {
-        keys.into_iter().flatten().any(|key| {
-            let lasting = matches!(key, RevocationKey::Session(_) | RevocationKey::Token(_));
-            self.since_ms.get(&key).is_some_and(|since_ms| lasting || issued_ms <= *since_ms)
-        })
     }
 }
 
@@ -146,33 +116,48 @@ impl Registry {
     }
 
     fn is_revoked(&self, id: SessionId, principal: &Principal) -> bool {
-        let revoked = self.revoked.lock();
-        if revoked.since_ms.is_empty() {
-            return false;
+        self.revoked.lock().holds(&Basis {
+            session: Some(id.to_string()),
+            token: principal.token_id(),
+            org: Some(principal.org().as_str()),
+            user: principal.sub(),
+            // Tokens name whole seconds: one issued within the second of the revocation counts as issued before it.
+            issued_ms: principal.issued_at_s().map_or(0, |issued_s| issued_s.saturating_mul(1_000)),
+        })
+    }
+
+    /// What was revoked is known up to now, and may be taken for that until `until_ms`.
+    pub fn trust_until_ms(&self, until_ms: u64) {
+        self.trusted_until_ms.store(until_ms, Ordering::Release);
+    }
+
+    /// Whether new credentials can be judged at `now_ms` of the node's clock that never steps back.
+    ///
+    /// # Errors
+    /// `BROKER_UNAVAILABLE` while it is not known what was revoked.
+    pub fn is_informed(&self, now_ms: u64) -> Result<(), Fault> {
+        if now_ms <= self.trusted_until_ms.load(Ordering::Acquire) {
+            return Ok(());
         }
-        let org = principal.org().as_str().to_owned();
-        let keys = [
-            Some(RevocationKey::Session(id.to_string())),
-            principal.token_id().map(|token| RevocationKey::Token(token.to_owned())),
-            Some(RevocationKey::User(org.clone(), principal.sub().to_owned())),
-            Some(RevocationKey::Org(org)),
-        ];
-        // Tokens name whole seconds: one issued within the second of the revocation counts as issued before it.
-        let issued_ms = principal.issued_at_s().map_or(0, |issued_s| issued_s.saturating_mul(1_000));
-        revoked.holds(keys, issued_ms)
+        let text = "whether these credentials were revoked is not known, because the broker cannot be reached";
+        Err(Fault::new(Code::BrokerUnavailable, text).retry_after_ms(1_000))
     }
 
     /// Lets a caller of REST pass unless its token, its user or its org has been revoked. API keys are not revoked but removed.
     ///
     /// # Errors
-    /// `AUTH_FAILED` when the token has been revoked.
-    pub fn admit(&self, caller: &Caller) -> Result<(), Fault> {
+    /// `AUTH_FAILED` when the token has been revoked, and what [`Registry::is_informed`] has.
+    pub fn admit(&self, caller: &Caller, now_ms: u64) -> Result<(), Fault> {
         let Some(issued_s) = caller.issued_at_s else { return Ok(()) };
-        let org = caller.home.as_ref().map(|org| org.as_str().to_owned());
-        let user = org.clone().map(|org| RevocationKey::User(org, caller.name.to_string()));
-        let token = caller.token_id.as_ref().map(|token| RevocationKey::Token(token.to_string()));
-        let keys = [token, user, org.map(RevocationKey::Org)];
-        if self.revoked.lock().holds(keys, issued_s.saturating_mul(1_000)) {
+        self.is_informed(now_ms)?;
+        let basis = Basis {
+            session: None,
+            token: caller.token_id.as_deref(),
+            org: caller.home.as_ref().map(OrgId::as_str),
+            user: &caller.name,
+            issued_ms: issued_s.saturating_mul(1_000),
+        };
+        if self.revoked.lock().holds(&basis) {
             return Err(Fault::new(Code::AuthFailed, "the token has been revoked"));
         }
         Ok(())
@@ -183,33 +168,26 @@ impl Registry {
         if revocations.is_empty() {
             return 0;
         }
-        self.remember(revocations);
-        let entries = self.list(None, usize::MAX, |_| true);
+        {
+            let mut revoked = self.revoked.lock();
+            revocations.iter().for_each(|revocation| revoked.note(revocation));
+        }
+        let entries = self.list(None, usize::MAX, |entry| !entry.queue.is_closed());
         let concerned = entries.iter().filter(|entry| entry.principal().is_some_and(|principal| self.is_revoked(entry.id, &principal)));
         concerned.map(|entry| entry.queue.close(Close::because(CloseCode::Revoked, Code::AuthFailed))).count()
     }
 
-    fn remember(&self, revocations: &[Revocation]) {
-        let mut revoked = self.revoked.lock();
-        for revocation in revocations {
-            let key = RevocationKey::from(&revocation.target);
-            if revoked.since_ms.insert(key.clone(), revocation.at_ms).is_none() {
-                revoked.by_age.push_back(key);
-            }
-            if revoked.by_age.len() > REVOCATIONS_MAX
-                && let Some(oldest) = revoked.by_age.pop_front()
-            {
-                revoked.since_ms.remove(&oldest);
-            }
-        }
+    /// What this node remembers and the broker's store does not keep.
+    pub fn revocations_missing_from(&self, kept: &[Revocation]) -> Vec<Revocation> {
+        self.revoked.lock().missing_from(kept)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::RevocationTarget;
     use crate::hub::send_queue::Limits;
-    use crate::protocol::OrgId;
 
     fn entry(registry: &Registry) -> Arc<Entry> {
         let queue = Arc::new(SendQueue::new(Limits { bytes_max: 1, replies_bytes_max: 1 }, crate::hub::NoSink));
@@ -252,10 +230,10 @@ mod tests {
         for session in [&first, &second] {
             registry.introduce(session, &alice(100)).unwrap();
         }
-        let by_id = RevocationTarget::Session { session_id: first.id.0.hyphenated().to_string() };
+        let by_id = RevocationTarget::Session { session_id: first.id.0.hyphenated().to_string(), organization_id: None };
         assert_eq!(registry.revoke(&revocation(1, by_id)), 1);
         assert!(first.queue.is_closed() && !second.queue.is_closed());
-        assert_eq!(registry.revoke(&revocation(1, RevocationTarget::Token { token_id: "jti-1".into() })), 2);
+        assert_eq!(registry.revoke(&revocation(1, RevocationTarget::Token { token_id: "jti-1".into() })), 1, "the first is closing");
         assert!(second.queue.is_closed());
         let other = RevocationTarget::Org { organization_id: "other".into() };
         assert!(

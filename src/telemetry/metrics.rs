@@ -105,6 +105,7 @@ plain! {
     malformed: Counter = counter!(MALFORMED);
     broker_ready: Gauge = gauge!(BROKER_READY);
     notes_ignored: Counter = counter!(NOTES_IGNORED);
+    revocations_pending: Gauge = gauge!(REVOCATIONS_PENDING);
 }
 
 /// How a resume ended.
@@ -212,7 +213,7 @@ mod tests {
 
     #[test]
     fn every_handle_counts_under_a_name_of_the_table() {
-        for gauge in [sessions(), sessions_lagging(), orgs(), rooms(), send_queue_bytes(), broker_ready()] {
+        for gauge in [sessions(), sessions_lagging(), orgs(), rooms(), send_queue_bytes(), broker_ready(), revocations_pending()] {
             gauge.set(1.0);
         }
         for counter in [

@@ -73,12 +73,14 @@ impl Node {
         });
         let info = NodeInfo { id: id.into(), address: "127.0.0.1:1".into(), version: "0".into(), started_at_ms: 1, sessions: 0 };
         broker.renew(&info).await.unwrap();
+        let revoking = session::Revoking::new(Arc::clone(&shared), Arc::clone(&registry), session::Config::default(), started);
         let parts = Arc::new(Parts {
             node: info.clone(),
             config: api::Config { scatter_timeout_ms: 500, ..api::Config::default() },
             hub,
             broker: shared,
             registry,
+            revoking,
             rules,
             authenticator: Arc::new(Authenticator::new(&[], verifier).unwrap()),
             counters,
@@ -237,13 +239,14 @@ async fn without_redis_nothing_is_acknowledged_and_the_node_stays_in_service() {
     for (method, path, body) in [
         (Method::POST, "/broadcast", publication.clone()),
         (Method::POST, "/broadcast", json!({"event": "system:broadcast", "target": {"all_organizations": true}, "data": 1})),
-        (Method::POST, "/revoke", json!({"organization_id": "acme"})),
         (Method::GET, "/log?organization_id=acme", Value::Null),
     ] {
         let (status, problem) = node.send(method, path, body).await;
         assert_eq!((status, &problem["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("BROKER_UNAVAILABLE")), "{path}: {problem}");
         assert!(problem["retry_after_ms"].is_u64());
     }
+    let (status, answer) = node.send(Method::POST, "/revoke", json!({"organization_id": "other"})).await;
+    assert_eq!((status, &answer["pending"]), (StatusCode::ACCEPTED, &json!(true)), "{answer}");
     let batch = json!({"publications": [publication, publication]});
     let (_, batch) = node.send(Method::POST, "/publish/batch", batch).await;
     assert_eq!((&batch["accepted"], &batch["results"][1]["code"]), (&json!(0), &json!("BROKER_UNAVAILABLE")));

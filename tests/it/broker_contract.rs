@@ -1,10 +1,12 @@
 //! What every broker promises: the same suite on the embedded one and on a real Redis.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use roomcast::broker::feed::{self, FeedReceiver};
 use roomcast::broker::{
-    AckLevel, Body, Broker, ControlMessage, Entry, Health, LeaseOutcome, NodeInfo, OrgEvent, PageLimit, RevocationTarget, memory, redis,
+    AckLevel, Body, Broker, ControlMessage, Entry, Health, LeaseOutcome, NodeInfo, OrgEvent, PageLimit, RevocationTarget, RevokedAt,
+    memory, redis,
 };
 use roomcast::protocol::{EventName, NewPublication, OrgId, Priority, RoomSyntax, SessionId};
 
@@ -221,16 +223,22 @@ async fn leases_count_over_the_cluster(broker: &dyn Broker) {
 
 async fn revocations_come_once_per_cursor(broker: &dyn Broker) {
     let target = |id: &str| RevocationTarget::Token { token_id: id.into() };
-    let (none, cursor) = broker.revocations("").await.unwrap();
-    assert_eq!(none, []);
-    let first = broker.revoke(target("a")).await.unwrap();
-    let (news, cursor) = broker.revocations(&cursor).await.unwrap();
-    assert_eq!(news, std::slice::from_ref(&first));
-    let second = broker.revoke(target("b")).await.unwrap();
-    let (news, cursor) = broker.revocations(&cursor).await.unwrap();
-    assert_eq!(news, std::slice::from_ref(&second));
-    assert_eq!(broker.revocations(&cursor).await.unwrap(), (vec![], cursor));
-    assert_eq!(broker.revocations("").await.unwrap().0, [first, second]);
+    let now = RevokedAt::Ago(Duration::ZERO);
+    let none = broker.revocations("").await.unwrap();
+    assert_eq!((none.revocations, none.lost), (vec![], false));
+    let first = broker.revoke(target("a"), now).await.unwrap();
+    let news = broker.revocations(&none.cursor).await.unwrap();
+    assert_eq!(news.revocations, std::slice::from_ref(&first));
+    let second = broker.revoke(target("b"), RevokedAt::Ago(Duration::from_secs(60))).await.unwrap();
+    let late_ms = second.at_ms + 60_000 - first.at_ms;
+    assert!(late_ms < 20_000, "it holds from when it was asked for: {first:?}, {second:?}");
+    let third = broker.revoke(target("c"), RevokedAt::Ms(7)).await.unwrap();
+    assert_eq!(third.at_ms, 7);
+    let news = broker.revocations(&news.cursor).await.unwrap();
+    assert_eq!(news.revocations, [second.clone(), third.clone()]);
+    let again = broker.revocations(&news.cursor).await.unwrap();
+    assert_eq!((again.revocations, &again.cursor, again.lost), (vec![], &news.cursor, false));
+    assert_eq!(broker.revocations("").await.unwrap().revocations, [first, second, third]);
 }
 
 pub fn node(id: &str) -> NodeInfo {

@@ -8,6 +8,7 @@ mod killed;
 mod once;
 mod outage;
 mod quiet;
+mod revocation;
 mod slow;
 mod traces;
 mod transcript;

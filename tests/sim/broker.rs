@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use rand::Rng;
 use roomcast::broker::{
     AckLevel, Broker, ControlMessage, Feed, Health, LeaseOutcome, LogState, NodeInfo, OrgEvent, Page, PageLimit, PublishError, Published,
-    ReadError, Revocation, RevocationTarget,
+    ReadError, Revocation, RevocationNews, RevocationTarget, RevokedAt,
 };
 use roomcast::protocol::{NewPublication, OrgId};
 use tokio::sync::mpsc;
@@ -132,12 +132,12 @@ impl Broker for SimBroker {
         mpsc::channel(1).1
     }
 
-    async fn revoke(&self, target: RevocationTarget) -> Result<Revocation, ReadError> {
+    async fn revoke(&self, target: RevocationTarget, _at: RevokedAt) -> Result<Revocation, ReadError> {
         Ok(Revocation { at_ms: 0, target })
     }
 
-    async fn revocations(&self, cursor: &str) -> Result<(Vec<Revocation>, String), ReadError> {
-        Ok((Vec::new(), cursor.to_owned()))
+    async fn revocations(&self, _cursor: &str) -> Result<RevocationNews, ReadError> {
+        Ok(RevocationNews::default())
     }
 
     async fn ping(&self) -> Result<Duration, ReadError> {

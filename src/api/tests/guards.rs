@@ -223,6 +223,7 @@ async fn probes_tell_the_phases_of_a_node() {
         hub: Arc::clone(&node.parts.hub),
         broker: Arc::clone(&node.parts.broker),
         registry: Arc::default(),
+        revoking: Arc::clone(&node.parts.revoking),
         rules: Arc::clone(&node.parts.rules),
         authenticator: Arc::clone(&node.parts.authenticator),
         counters: Arc::default(),

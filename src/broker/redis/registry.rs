@@ -1,4 +1,4 @@
-//! What the cluster knows of its nodes: leases on their presence and their connections, notes between them, revocations.
+//! What the cluster knows of its nodes: leases on their presence and their connections, notes between them.
 //!
 //! Everything is kept under a lease by Redis' own clock, so that a killed node leaves no ghosts. What a node holds it knows
 //! by itself and asserts again with every renewal, so that Redis may lose it.
@@ -8,20 +8,17 @@ use std::collections::HashMap;
 use futures_util::StreamExt;
 use futures_util::stream;
 use parking_lot::Mutex;
-use redis::streams::StreamRangeReply;
 use redis::{RedisError, cmd};
 
 use super::keys::Keys;
 use super::link::Link;
 use super::log::{odd_answer, read_error};
 use super::scripts::Function;
-use crate::broker::{ControlMessage, LeaseOutcome, NodeInfo, ReadError, Revocation, RevocationTarget};
+use crate::broker::{ControlMessage, LeaseOutcome, NodeInfo, ReadError};
 use crate::protocol::OrgId;
 
 /// Renewals of connection counts that run at once.
 const RENEWALS_MAX: usize = 64;
-/// Revocations fetched at once.
-const REVOCATIONS_PAGE: usize = 1_000;
 
 /// The connections that this node holds, per org.
 pub(super) struct Counts {
@@ -154,49 +151,4 @@ impl Registry<'_> {
         command.arg(self.keys.control(to)).arg(&message.0[..]);
         self.link.query::<u64>(&command).await.map(|_| ()).map_err(|error| read_error(&error))
     }
-
-    pub(super) async fn revoke(&self, target: RevocationTarget, kept_max: usize, age_max_s: u64) -> Result<Revocation, ReadError> {
-        let text = serde_json::to_string(&target).map_err(|_| odd_answer())?;
-        let (kept, age_ms) = (kept_max.max(1).to_string(), (age_max_s * 1_000).to_string());
-        let args = [text.as_bytes(), kept.as_bytes(), age_ms.as_bytes()];
-        let at_ms: String = self.link.call(Function::Revoke, &self.keys.revocations(), &args).await.map_err(|error| read_error(&error))?;
-        Ok(Revocation { at_ms: at_ms.parse().map_err(|_| odd_answer())?, target })
-    }
-
-    /// The cursor is the id of the last one seen. When Redis has lost that one and counts lower, all are new.
-    pub(super) async fn revocations(&self, cursor: &str) -> Result<(Vec<Revocation>, String), ReadError> {
-        let key = self.keys.revocations();
-        let newest = self.range(cmd("XREVRANGE").arg(&key).arg("+").arg("-").arg("COUNT").arg(1)).await?;
-        let Some(newest) = newest.ids.first().map(|entry| entry.id.clone()) else {
-            return Ok((Vec::new(), String::new()));
-        };
-        let mut cursor = if stream_id(cursor) > stream_id(&newest) { String::new() } else { cursor.to_owned() };
-        let mut found = Vec::new();
-        loop {
-            let from = if stream_id(&cursor).is_some() { format!("({cursor}") } else { "-".to_owned() };
-            let page = self.range(cmd("XRANGE").arg(&key).arg(from).arg("+").arg("COUNT").arg(REVOCATIONS_PAGE)).await?;
-            let full = page.ids.len() == REVOCATIONS_PAGE;
-            for entry in page.ids {
-                let read = |name: &str| entry.get::<String>(name);
-                let target = read("target").and_then(|target| serde_json::from_str(&target).ok());
-                if let (Some(at_ms), Some(target)) = (read("at_ms").and_then(|at| at.parse().ok()), target) {
-                    found.push(Revocation { at_ms, target });
-                }
-                cursor = entry.id;
-            }
-            if !full {
-                return Ok((found, cursor));
-            }
-        }
-    }
-
-    async fn range(&self, command: &redis::Cmd) -> Result<StreamRangeReply, ReadError> {
-        self.link.query(command).await.map_err(|error| read_error(&error))
-    }
-}
-
-/// `ms-seq` as numbers, which compare as Redis does.
-fn stream_id(id: &str) -> Option<(u64, u64)> {
-    let (ms, seq) = id.split_once('-')?;
-    Some((ms.parse().ok()?, seq.parse().ok()?))
 }

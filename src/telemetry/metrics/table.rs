@@ -70,6 +70,7 @@ metrics! {
     MALFORMED = Counter "malformed_total", "entries", [], "Log entries that are no publications of ours and were skipped.";
     BROKER_READY = Gauge "broker_ready", "0 or 1", [], "Whether the way to the broker is in order.";
     NOTES_IGNORED = Counter "notes_ignored_total", "notes", [], "Notes from other nodes that could not be read, or were too many to answer.";
+    REVOCATIONS_PENDING = Gauge "revocations_pending", "revocations", [], "Revocations that this node could not tell the others yet, because the broker is away.";
     BUILD_INFO = Gauge "build_info", "1", ["version": "the version of roomcast"], "Always 1; its label tells what runs.";
 }
 

@@ -210,6 +210,12 @@ impl Token {
         self
     }
 
+    /// With a `jti`.
+    pub fn named(mut self, id: &str) -> Self {
+        self.request.token_id = Some(id.to_owned());
+        self
+    }
+
     pub fn issued_s_ago(mut self, seconds: u64) -> Self {
         self.request.issued_at_s = unix_s() - seconds;
         self

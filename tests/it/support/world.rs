@@ -216,7 +216,11 @@ impl Person {
     }
 }
 
-fn goodbye(event: &Event) -> Option<(u16, Value)> {
+/// The close that the event is, if it is one: its code and what its reason says.
+///
+/// # Panics
+/// When the connection ended without one.
+pub fn goodbye(event: &Event) -> Option<(u16, Value)> {
     match &event.what {
         What::Closed { code, reason } => Some((*code, serde_json::from_str(reason).unwrap_or_default())),
         What::Lost(why) => panic!("the connection ended without a close: {why}"),

@@ -53,12 +53,14 @@ local function nodes(keys)
   return out
 end
 
--- KEYS: the revocations. ARGV: target as JSON, entries at most, age at most in ms. Answers the time in Unix ms.
+-- KEYS: the revocations. ARGV: target as JSON, entries at most, age at most in ms, how long ago in ms it was asked for or else since when
+-- it holds in Unix ms (the other one is empty). Answers since when it holds.
 local function revoke(keys, args)
-  local at_ms = now_ms()
-  redis.call('XADD', keys[1], 'MAXLEN', '~', args[2], '*', 'at_ms', whole(at_ms), 'target', args[1])
-  redis.call('XTRIM', keys[1], 'MINID', '~', whole(math.max(0, at_ms - tonumber(args[3]))) .. '-0')
-  return whole(at_ms)
+  local written_ms = now_ms()
+  local at_ms = args[5] ~= '' and args[5] or whole(math.max(0, written_ms - tonumber(args[4])))
+  redis.call('XADD', keys[1], 'MAXLEN', '~', args[2], '*', 'at_ms', at_ms, 'target', args[1])
+  redis.call('XTRIM', keys[1], 'MINID', '~', whole(math.max(0, written_ms - tonumber(args[3]))) .. '-0')
+  return at_ms
 end
 
 -- Takes or renews a lease on something that one node at a time may do. KEYS: the lease. ARGV: node, lease in ms (0: give up).

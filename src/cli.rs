@@ -5,9 +5,11 @@
 mod client;
 pub mod completions;
 pub mod config;
+mod connection;
 mod credentials;
 pub mod health;
 pub mod publish;
+pub mod selftest;
 pub mod serve;
 pub mod tail;
 pub mod token;
@@ -50,6 +52,8 @@ enum Command {
     Config(config::Args),
     /// Ask a running node whether it is ready; made for container health checks.
     Health(health::Args),
+    /// Do what a client does, and say whether it works: connect, subscribe, publish, receive, resume.
+    Selftest(selftest::Args),
     /// Print completions for a shell.
     Completions(completions::Args),
 }
@@ -67,6 +71,7 @@ impl Cli {
             Command::Token(args) => return runtime()?.block_on(token::run(args)),
             Command::Config(args) => return config::run(&args),
             Command::Health(args) => return runtime()?.block_on(health::run(args)),
+            Command::Selftest(args) => return runtime()?.block_on(selftest::run(args)),
             Command::Completions(args) => completions::run(&args),
         }
         Ok(ExitCode::SUCCESS)

@@ -47,7 +47,7 @@ pub struct Telemetry {
 pub fn start(config: &Config, instance: &str) -> Result<Telemetry, StartError> {
     let filter = log::filter(&config.log.filter)?;
     let traces = otlp::Traces::start(&config.otlp, instance)?;
-    metrics::install();
+    metrics::begin();
     let exported = traces.as_ref().map(otlp::Traces::layer);
     if exported.is_some() {
         trace::export();

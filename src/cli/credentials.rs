@@ -13,6 +13,11 @@ pub struct Credentials {
 }
 
 impl Credentials {
+    /// Whether a token was given at all.
+    pub fn are_given(&self) -> bool {
+        self.token_file.is_some() || std::env::var("ROOMCAST_TOKEN").is_ok_and(|token| !token.trim().is_empty())
+    }
+
     /// The token; read anew at each call, so that a long-running command notices a renewed file.
     ///
     /// # Errors

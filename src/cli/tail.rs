@@ -3,7 +3,6 @@
 //! It is a client like any other: it authenticates, subscribes, reconnects with its last position and admits gaps.
 
 mod backoff;
-mod connection;
 mod view;
 
 use std::io::IsTerminal;
@@ -11,9 +10,9 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 
+use super::connection::{Connection, Ended};
 use super::credentials::Credentials;
 use backoff::Backoff;
-use connection::{Connection, Ended};
 use view::View;
 
 const EXAMPLES: &str = "\

@@ -78,7 +78,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn mint(args: &Mint) -> anyhow::Result<String> {
+/// Signs as the arguments say.
+pub(super) fn mint(args: &Mint) -> anyhow::Result<String> {
     let mut auth = load(args.config.as_deref())?.auth;
     if let Some(path) = &args.key_file {
         let secret = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;

@@ -25,6 +25,28 @@ pub fn install() {
     handle();
 }
 
+/// Has every counter and gauge shown at zero, as a node begins. One that first appears with the event that it counts hides that very event:
+/// `increase()` knows nothing from before. `broker_ready` is not among them, since its zero means something.
+pub fn begin() {
+    install();
+    for metric in METRICS.iter().filter(|metric| metric.labels.is_empty() && **metric != table::BROKER_READY) {
+        match metric.kind {
+            Kind::Counter => counter!(metric.name).increment(0),
+            Kind::Gauge => gauge!(metric.name).increment(0.0),
+            Kind::Histogram => {}
+        }
+    }
+    resumes(ResumeOutcome::Complete).increment(0);
+    gaps(GapReason::Trimmed).increment(0);
+    catch_up_reads(CatchUpSource::Tail).increment(0);
+    dropped(DropReason::Overflow).increment(0);
+    ingested(IngestOutcome::Logged).increment(0);
+    errors(Code::InternalError).increment(0);
+    for code in CloseCode::ALL {
+        counter!(table::CLOSES.name, "code" => (code as u16).to_string()).increment(0);
+    }
+}
+
 /// All metrics as Prometheus text, version 0.0.4.
 pub fn render() -> String {
     handle().render()

@@ -79,7 +79,7 @@ fn variables_and_schema_are_printed() {
 #[test]
 fn help_is_what_the_snapshots_say() {
     insta::assert_snapshot!("help", text(&roomcast(&["--help"], &[]).stdout));
-    for command in ["serve", "tail", "publish", "token", "config", "health", "completions"] {
+    for command in ["serve", "tail", "publish", "token", "config", "health", "selftest", "completions"] {
         insta::assert_snapshot!(format!("help_{command}"), text(&roomcast(&[command, "--help"], &[]).stdout));
     }
 }

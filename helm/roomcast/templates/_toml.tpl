@@ -7,7 +7,7 @@ are written as JSON, which TOML reads alike. A null takes a key out, as everywhe
 {{- define "roomcast.toml" -}}
 # Made by the chart from the values under `config`.
 
-{{ include "roomcast.toml.table" (dict "path" "" "table" .Values.config) | trim }}
+{{ include "roomcast.toml.table" (dict "path" "" "table" (include "roomcast.config" . | fromJson)) | trim }}
 {{- end }}
 
 {{- define "roomcast.toml.key" -}}

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Write};
 
 use serde_json::Value;
 
-use super::connection::Message;
+use crate::cli::connection::Message;
 
 const RESET: &str = "\x1b[0m";
 const DIM: &str = "\x1b[2m";

@@ -164,3 +164,53 @@ async fn tail_gives_up_at_once_when_its_token_is_refused() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("AUTH_FAILED: the token expired"), "{}", text(&output.stderr));
 }
+
+/// Reads one command, and answers `authenticate`; the rest of the script is the test's.
+async fn welcomed(accepted: &mut mpsc::Receiver<Socket>) -> (Socket, Value) {
+    let mut socket = next(accepted).await;
+    let command = receive(&mut socket).await;
+    send(&mut socket, authenticated()).await;
+    (socket, command)
+}
+
+fn own_publication(command: &Value, id: &str) -> Value {
+    json!({ "event": "system:notification", "room": command["data"]["room"], "id": id, "data": command["data"]["data"] })
+}
+
+#[tokio::test]
+async fn selftest_fails_when_what_was_missed_comes_with_a_gap() {
+    let (server, mut accepted) = sockets().await;
+    let selftest = tokio::spawn(async move { roomcast(&["selftest", "--url", &server]).await });
+    let (mut socket, _) = welcomed(&mut accepted).await;
+    let subscribe = receive(&mut socket).await;
+    assert_eq!(subscribe["data"], json!({ "rooms": ["system:acme:selftest"] }));
+    send(&mut socket, json!({ "event": "subscribed", "id": subscribe["id"], "data": {} })).await;
+    let publish = receive(&mut socket).await;
+    send(&mut socket, own_publication(&publish, "1-1-1")).await;
+    send(&mut socket, json!({ "event": "published", "id": publish["id"], "data": { "id": "1-1-1" } })).await;
+
+    let (mut socket, _) = welcomed(&mut accepted).await;
+    let publish = receive(&mut socket).await;
+    send(&mut socket, json!({ "event": "published", "id": publish["id"], "data": { "id": "1-2-2" } })).await;
+
+    let (mut socket, resume) = welcomed(&mut accepted).await;
+    assert_eq!((&resume["data"]["since"], &resume["data"]["rooms"]), (&json!("1-1-1"), &json!(["system:acme:selftest"])));
+    send(&mut socket, json!({ "event": "gap", "data": { "from": "1-1-1", "to": "1-2-2", "reason": "trimmed" } })).await;
+    let output = selftest.await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("ok  publish and receive it"), "{}", text(&output.stdout));
+    let errors = text(&output.stderr);
+    assert!(errors.contains("FAILED resume") && errors.contains("the server told a gap (trimmed)"), "{errors}");
+}
+
+#[tokio::test]
+async fn selftest_says_which_step_took_too_long() {
+    let (server, mut accepted) = sockets().await;
+    let selftest = tokio::spawn(async move { roomcast(&["selftest", "--url", &server, "--timeout-ms", "300"]).await });
+    let socket = next(&mut accepted).await;
+    let output = selftest.await.unwrap();
+    drop(socket);
+    assert_eq!(output.status.code(), Some(1));
+    let errors = text(&output.stderr);
+    assert!(errors.contains("FAILED connect and authenticate") && errors.contains("longer than 300 ms"), "{errors}");
+}

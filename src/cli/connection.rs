@@ -1,4 +1,4 @@
-//! One WebSocket connection of `tail`, message by message.
+//! One WebSocket connection of `tail` and `selftest`, message by message.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::cli::client;
+use super::client;
 
 /// How long the server may take to accept a connection.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,7 +26,8 @@ const FRAME_BYTES_MAX: usize = 64 << 20;
 const CLOSE_FATAL_MIN: u16 = 4_500;
 
 /// How a connection ended.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
 pub(super) struct Ended {
     pub reason: String,
     pub retry_after: Duration,
@@ -39,7 +40,7 @@ impl Ended {
         Self { reason: reason.into(), retry_after: Duration::ZERO, fatal: false }
     }
 
-    /// By an error in answer to the one command that is sent.
+    /// By an error in answer to a command.
     pub fn refused(message: &Message) -> Self {
         let data: Value = message.data.as_deref().and_then(|data| serde_json::from_str(data.get()).ok()).unwrap_or_default();
         let [code, text] = ["code", "message"].map(|name| data[name].as_str().unwrap_or_default().to_owned());
@@ -112,7 +113,7 @@ impl Message {
     }
 }
 
-/// The id of the one command that is sent.
+/// The id of `authenticate`, which is the first command.
 const COMMAND_ID: u64 = 1;
 
 pub(super) struct Connection {
@@ -129,8 +130,11 @@ impl Connection {
         if let Some(since) = since {
             data["since"] = json!(since);
         }
-        let command = json!({ "event": "authenticate", "id": COMMAND_ID, "data": data }).to_string();
-        let frame = Frame::text(Payload::Owned(command.into_bytes()));
+        self.send(&json!({ "event": "authenticate", "id": COMMAND_ID, "data": data })).await
+    }
+
+    pub async fn send(&mut self, command: &Value) -> Result<(), Ended> {
+        let frame = Frame::text(Payload::Owned(command.to_string().into_bytes()));
         self.socket.write_frame(frame).await.map_err(|error| Ended::because(format!("the connection broke: {error}")))
     }
 

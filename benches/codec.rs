@@ -5,7 +5,7 @@ use std::hint::black_box;
 use bytes::{Bytes, BytesMut};
 use roomcast::broker::envelope;
 use roomcast::hub::frames;
-use roomcast::protocol::push::{Answer, Reply};
+use roomcast::protocol::push::{Answer, Manner, Reply};
 use roomcast::protocol::{Command, Wire};
 use roomcast::transport::websocket::{Config, wire};
 
@@ -68,7 +68,7 @@ fn framing(wire: &dyn Fn() -> std::sync::Arc<dyn Wire>, data_bytes: usize) -> Bo
     let (wire, publication) = (wire(), publication("kpi:acme:sales:support", data_bytes));
     Box::new(move || {
         for _ in 0..MESSAGES {
-            drop(black_box(frames::encode(wire.as_ref(), black_box(&publication), false)));
+            drop(black_box(frames::encode(wire.as_ref(), black_box(&publication), Manner::PLAIN)));
         }
     })
 }

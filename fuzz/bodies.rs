@@ -17,7 +17,7 @@ use roomcast::config::rooms;
 use roomcast::protocol::codec::json;
 use roomcast::protocol::command::{Action, Address, Command};
 use roomcast::protocol::publication::{DEPTH_MAX, is_deeper_than};
-use roomcast::protocol::push::Answer;
+use roomcast::protocol::push::{Answer, Manner};
 use roomcast::protocol::{CloseCode, CommandId, OrgId, Pattern, Publication, Push, Reply, RoomName, RoomSyntax, Selector};
 use roomcast::transport::websocket::{Assembler, Incoming, Limits, deflate};
 use serde_json::value::RawValue;
@@ -205,7 +205,7 @@ fn fits_a_frame(publication: &Publication) {
     assert_eq!(publication.room.org(), &*ACME);
     room_is_canonical(&publication.room);
     let mut frame = BytesMut::new();
-    json::push(&Push::Publication { publication, replayed: true }, &mut frame);
+    json::push(&Push::Publication { publication, manner: Manner::REPLAYED }, &mut frame);
     let message = object(&frame);
     assert_eq!(message["room"].get(), format!("\"{}\"", publication.room));
     assert_eq!(message["event"].get(), format!("\"{}\"", publication.event));

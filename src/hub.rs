@@ -7,10 +7,13 @@
 mod catch_up;
 pub mod command;
 pub mod config;
+mod conflation;
 mod fan_out;
 pub mod frames;
 mod member;
 mod org;
+mod overtaking;
+mod piece;
 pub mod router;
 pub mod send_queue;
 mod service;

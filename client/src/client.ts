@@ -129,7 +129,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
     else if (event === 'unsubscribed') {
       const ended = rooms.all().filter((room) => data.rooms.includes(room.pattern));
       subscribing.end(ended, 'ended', toFault(data));
-    } else if (event === 'error') report(toFault(data));
+    } else if ((event as string) === 'error') report(toFault(data));
   }
 
   function publication(push: PublicationPush) {
@@ -139,7 +139,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
     if (autoAck && push.requires_ack) ack(push);
     // Only now, because the place is one behind what was handled; and not if a handler has left. What comes again says nothing of
     // how far the client has got.
-    if (fresh && !push.overtook && self.session) arrived(push.id, push.replayed);
+    if (fresh && !push.overtook && !push.redelivered && self.session) arrived(push.id, push.replayed);
   }
 
   function gap(told: Gap) {

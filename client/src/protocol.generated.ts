@@ -151,12 +151,18 @@ export interface Publication {
   data: unknown;
   /** It reaches subscriptions on rooms below its own too. Default `false`. */
   cascade?: boolean;
+  /** So many earlier ones of the same room and event, all of low priority, were left out in its favour. */
+  conflated?: number;
   /** `traceparent` among them. */
   headers?: Record<string, string>;
   /** Its position; left out for an ephemeral one. */
   id?: Position;
+  /** It comes before others that stand earlier in the log: do not keep its id as your position. Default `false`. */
+  overtook?: boolean;
   /** Left out when it is `medium`. */
   priority?: Priority;
+  /** It was sent so often before and not acknowledged: do not keep its id as your position. */
+  redelivered?: number;
   /** It comes from the log, for a subscription with an older position. Default `false`. */
   replayed?: boolean;
   /** As the publisher asked. Default `false`. */
@@ -309,6 +315,7 @@ export type ErrorCode =
 /** What the server sends unasked, publications aside. */
 export type Push =
   | GapPush
+  | ConflatedPush
   | PositionPush
   | TokenExpiringPush
   | UnsubscribedPush;
@@ -338,6 +345,25 @@ export type GapReason =
   | 'log_lost'
   /** The session was too slow for what the node could keep, and the log has moved on. */
   | 'evicted';
+
+/** A slow session does not get some publications of low priority: later ones, which follow, took their place. */
+export interface ConflatedPush {
+  event: 'conflated';
+  data: ConflatedData;
+}
+
+/**
+ * Publications of low priority that a slow session does not get, because later ones took their place. Sent before
+ * those.
+ */
+export interface ConflatedData {
+  /** They stand in the log after this position … */
+  from: Position;
+  /** … and up to this one, and so do those that took their place. */
+  to: Position;
+  /** How many there are. */
+  left_out: number;
+}
 
 /** Sent with the heartbeat to a session that nothing concerned. */
 export interface PositionPush {

@@ -6,10 +6,7 @@ import type * as wire from './protocol.generated.js';
 /** Anything from the server. What has a `room` is a publication; what has an `id` and none answers a command. */
 export type Message = { event: string; id?: wire.CommandId; data?: unknown };
 
-export interface PublicationPush extends wire.Publication {
-  /** An urgent one that came before others which stand before it in the log: it says nothing of how far the client has got. */
-  overtook?: boolean;
-}
+export type PublicationPush = wire.Publication;
 
 /** Reads an object, or nothing: later versions may send what this one does not know. */
 export function readObject(text: string): Record<string, unknown> | undefined {

@@ -25,6 +25,10 @@ export interface Publication<T = unknown> {
   /** It came from the log, after a reconnect or for a subscription with `since`. */
   replayed: boolean;
   requiresAck: boolean;
+  /** So many earlier ones of the same room and event, of low priority like this one, do not come, because this client reads too slowly. */
+  conflated?: number;
+  /** It was sent so often before and not acknowledged. */
+  redelivered?: number;
 }
 
 export type GapReason = 'trimmed' | 'evicted' | 'fork' | 'log_lost';

@@ -273,9 +273,9 @@ describe('pushes', () => {
     client.on('publication', (publication) => got.push(publication));
     const before = client.position;
     await say(wire);
-    const { requires_ack: requiresAck = false, cascade: _, ...plain } = wire as unknown as Record<string, unknown>;
+    const { requires_ack: requiresAck = false, cascade: _, overtook, ...plain } = wire as unknown as Record<string, unknown>;
     expect(got).toEqual([{ priority: 'medium', headers: {}, replayed: false, ...plain, requiresAck }]);
-    expect(client.position).toBe(wire.id ?? before);
+    expect(client.position).toBe(overtook || plain.redelivered ? before : (wire.id ?? before));
   }
 
   const tests: Record<string, (wire: Wire) => Promise<void>> = {
@@ -283,6 +283,18 @@ describe('pushes', () => {
     'publication-options': publication,
     'publication-ephemeral': publication,
     'publication-replayed': publication,
+    'publication-overtook': publication,
+    'publication-conflated': publication,
+    'publication-redelivered': publication,
+    async conflated(wire) {
+      const { client, enter, say } = scripted();
+      const told: unknown[] = [];
+      client.onPush('conflated', (data) => told.push(data));
+      await enter();
+      const before = client.position;
+      await say(wire);
+      expect([told, client.position]).toEqual([[wire.data], before]);
+    },
     async 'publication-cascade'(wire) {
       const { client, enter, answer, say } = scripted();
       const deeper: Publication[] = [];

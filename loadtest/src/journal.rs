@@ -27,6 +27,15 @@ pub struct Message {
     pub priority: Option<String>,
     #[serde(default)]
     pub replayed: bool,
+    /// It came ahead of its turn, so its id is no place to resume from.
+    #[serde(default)]
+    pub overtook: bool,
+    /// How many others of low priority it stands for.
+    #[serde(default)]
+    pub conflated: u32,
+    /// How often it was sent before without having been acknowledged.
+    #[serde(default)]
+    pub redelivered: u32,
 }
 
 impl Message {

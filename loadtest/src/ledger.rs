@@ -12,8 +12,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use account::Account;
-pub use account::{Gap, Receipt};
+use account::{Account, Conflated};
+pub use account::{Gap, Receipt, Turn};
 pub use verdict::Verdict;
 
 use crate::position::Position;
@@ -96,6 +96,11 @@ impl Ledger {
         self.accounts[client.0].skip(gap);
     }
 
+    /// Books that `left_out` publications of low priority gave way to later ones in this stretch, as a client was told.
+    pub fn conflated(&mut self, client: ClientId, stretch: Gap, left_out: usize) {
+        self.accounts[client.0].conflated.push(Conflated { stretch, left_out });
+    }
+
     fn mark(&mut self, mark: &str) -> Mark {
         if let Some(known) = self.marks.get(mark) {
             return *known;
@@ -123,12 +128,23 @@ impl Ledger {
 
     fn owed(&self, client: ClientId) -> impl Iterator<Item = Mark> {
         let account = &self.accounts[client.0];
+        let mut left_out: Vec<usize> = account.conflated.iter().map(|conflated| conflated.left_out).collect();
+        // Each stretch excuses as many as it was said to.
+        let mut gave_way = move |position: Position| {
+            let mut stretches = account.conflated.iter().zip(&mut left_out);
+            let Some((_, left)) = stretches.find(|(conflated, left)| **left > 0 && conflated.stretch.covers(position)) else {
+                return false;
+            };
+            *left -= 1;
+            true
+        };
         let of_org = self.by_org.get(&account.org).into_iter().flatten().copied();
-        of_org.filter(|mark| {
+        of_org.filter(move |mark| {
             let entry = &self.entries[mark.0 as usize];
             let Some(Publish { room, fate: Fate::Acked(position), .. }) = &entry.publish else { return false };
             let excused = |position: Position| account.gaps.iter().any(|gap| gap.covers(position));
-            account.is_entitled(room) && !account.has(*mark) && !position.or(entry.position).is_some_and(excused)
+            let missing = account.is_entitled(room) && !account.has(*mark) && !position.or(entry.position).is_some_and(excused);
+            missing && !position.or(entry.position).is_some_and(&mut gave_way)
         })
     }
 

@@ -17,7 +17,7 @@ use super::problem::Problem;
 use crate::broker::{Body, Entry, LogState, Page, PageLimit, ReadError};
 use crate::clock::unix_us;
 use crate::protocol::codec::json;
-use crate::protocol::push::Gap;
+use crate::protocol::push::{Gap, Manner};
 use crate::protocol::{Code, Fault, GapReason, OrgId, Pattern, Position, Publication, Push};
 
 /// Bytes of one page of the log.
@@ -175,7 +175,7 @@ fn wanted(publication: &Publication, pattern: Option<&Pattern>, now_us: u64) -> 
 
 fn message(publication: &Publication) -> Option<Box<RawValue>> {
     let mut out = BytesMut::new();
-    json::push(&Push::Publication { publication, replayed: false }, &mut out);
+    json::push(&Push::Publication { publication, manner: Manner::PLAIN }, &mut out);
     // The broker admitted only data that is JSON, so the whole is.
     serde_json::from_slice(&out).ok()
 }

@@ -4,22 +4,17 @@
 //! are read once for all who wait, as fast as its send queue empties; at the tail's end it is live again. The task is the only
 //! one that moves the tail, so there is neither hole nor double at that seam.
 
-use bytes::Bytes;
-
 use super::frames::{self, Replays};
 use super::member::{Delivery, Member};
 use super::org::Org;
+use super::piece::Piece;
 use super::router::Slot;
 use super::send_queue::Pushed;
 use super::tail::Resumption;
-use crate::broker::{Body, Entry, Page};
-use crate::clock::unix_us;
-use crate::protocol::push::Gap;
-use crate::protocol::{GapReason, Position, Publication, Push};
+use crate::broker::{Entry, Page};
+use crate::protocol::{GapReason, Position, Push};
 use crate::telemetry::metrics::{self, CatchUpSource};
 
-/// Entries looked at for one session before its queue is looked at again.
-const ENTRIES_AT_ONCE: usize = 1_024;
 /// Sessions served before other tasks get their turn.
 const SESSIONS_AT_ONCE: usize = 256;
 
@@ -65,7 +60,7 @@ impl Org {
                 return;
             } else {
                 metrics::catch_up_reads(CatchUpSource::Tail).increment(1);
-                if feed(member, tail.after(cursor.seq), &mut self.replays) == Served::Full {
+                if feed(member, tail.after(cursor.seq), self.config.conflate_low, &mut self.replays) == Served::Full {
                     return;
                 }
             }
@@ -142,14 +137,14 @@ impl Org {
             return self.serve(slot);
         }
         let entries = page.entries.iter().skip_while(|entry| entry.position.seq <= after);
-        if feed(member, entries, &mut self.replays) != Served::Full {
+        if feed(member, entries, self.config.conflate_low, &mut self.replays) != Served::Full {
             self.serve(slot);
         }
     }
 }
 
 /// Feeds consecutive entries that follow the member's cursor, as far as its queue has room.
-fn feed<'a>(member: &mut Member, entries: impl Iterator<Item = &'a Entry>, replays: &mut Replays) -> Served {
+fn feed<'a>(member: &mut Member, entries: impl Iterator<Item = &'a Entry> + Clone, conflate: bool, replays: &mut Replays) -> Served {
     let mut entries = entries.peekable();
     while entries.peek().is_some() {
         let told = tell_pending_gap(member);
@@ -164,11 +159,11 @@ fn feed<'a>(member: &mut Member, entries: impl Iterator<Item = &'a Entry>, repla
             continue;
         }
         let Some(before) = member.catch_up().map(|catch_up| catch_up.cursor) else { return Served::All };
-        let (cursor, piece) = take_piece(member, &mut entries, before, room, replays);
-        match piece.map(|piece| member.queue.push_log(&piece, Some(before))) {
+        let piece = Piece::take(member, &mut entries, before, room, conflate, replays);
+        match piece.bytes.map(|bytes| member.queue.push_log(&bytes, Some(before))) {
             None | Some(Pushed::Taken) => {
                 if let Some(catch_up) = member.catch_up() {
-                    catch_up.cursor = cursor;
+                    catch_up.cursor = piece.cursor;
                 }
             }
             Some(Pushed::Closed) => return Served::Full,
@@ -176,57 +171,6 @@ fn feed<'a>(member: &mut Member, entries: impl Iterator<Item = &'a Entry>, repla
         }
     }
     Served::All
-}
-
-/// The next frames for the member, up to `room` bytes, and the cursor behind them.
-fn take_piece<'a>(
-    member: &mut Member,
-    entries: &mut std::iter::Peekable<impl Iterator<Item = &'a Entry>>,
-    before: Position,
-    room: usize,
-    replays: &mut Replays,
-) -> (Position, Option<Bytes>) {
-    let now_us = unix_us();
-    let seam_seq = member.catch_up().map_or(0, |catch_up| catch_up.seam_seq);
-    let mut gaps = false;
-    let (mut cursor, mut parts, mut frames, mut bytes) = (before, Vec::new(), Vec::new(), 0);
-    for entry in entries.take(ENTRIES_AT_ONCE) {
-        let seq = entry.position.seq;
-        let frame = match &entry.body {
-            Body::Publication(publication) if wanted(member, publication, seq, seam_seq, now_us) => {
-                Some(replays.frame(member.wire.as_ref(), entry.position, seq <= seam_seq, publication))
-            }
-            Body::Fence(reason) => {
-                // Entries may stand between the parting of the histories and the fence, and the session may come from one of
-                // them: where the loss began is not known.
-                let gap = Gap { from: None, to: entry.position, reason: *reason };
-                metrics::gaps(*reason).increment(1);
-                gaps = true;
-                Some(frames::push(member.wire.as_ref(), &Push::Gap(&gap)))
-            }
-            Body::Publication(_) | Body::Malformed => None,
-        };
-        cursor = entry.position;
-        if let Some(frame) = frame {
-            bytes += frame.len();
-            parts.push((entry.position, seq <= seam_seq));
-            frames.push(frame);
-        }
-        if bytes >= room {
-            break;
-        }
-    }
-    member.told_seq = cursor.seq;
-    metrics::delivered().increment(frames.len() as u64);
-    if let Some(catch_up) = member.catch_up() {
-        catch_up.told_gap |= gaps;
-    }
-    let piece = if frames.is_empty() { None } else { Some(replays.group(member.wire.as_ref(), parts, &frames)) };
-    (cursor, piece)
-}
-
-fn wanted(member: &Member, publication: &Publication, seq: u64, seam_seq: u64, now_us: u64) -> bool {
-    member.wants(publication, seq, seam_seq) && !publication.expired_at(now_us)
 }
 
 fn tell_pending_gap(member: &mut Member) -> Served {

@@ -24,6 +24,10 @@ pub struct Config {
     pub probe_interval_ms: u64,
     /// How long an org's topic is kept after its last session left, in milliseconds.
     pub linger_ms: u64,
+    /// Urgent publications that one session may get ahead of others that wait for it; more come in their turn. 0: none ever overtakes.
+    pub overtaking_max: usize,
+    /// Whether sessions that read too slowly get only the latest publication of low priority per room and event.
+    pub conflate_low: bool,
 }
 
 /// Limits of the hub that the configuration's `limits` section sets.
@@ -47,6 +51,8 @@ impl Default for Config {
             page_bytes_max: 1 << 20,
             probe_interval_ms: 1_000,
             linger_ms: 10_000,
+            overtaking_max: 64,
+            conflate_low: true,
         }
     }
 }

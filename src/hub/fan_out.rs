@@ -17,7 +17,7 @@ use super::send_queue::Pushed;
 use crate::broker::{Body, Entry};
 use crate::clock::unix_us;
 use crate::protocol::push::Gap;
-use crate::protocol::{Position, Publication, Push};
+use crate::protocol::{Position, Priority, Publication, Push};
 use crate::telemetry::metrics::{self, DropReason};
 use crate::telemetry::trace;
 
@@ -109,8 +109,12 @@ impl Org {
     /// Notes in `marks` which publications reach whom, and in `touched` who is reached at all.
     fn mark(&mut self, batch: &[Arc<Publication>]) {
         let (marks, touched, reached) = (&mut self.marks, &mut self.touched, &mut self.reached);
+        self.urgent = 0;
         for (index, publication) in batch.iter().enumerate() {
             let bit = Mask::from(1u8) << index;
+            if publication.priority == Priority::Urgent {
+                self.urgent |= bit;
+            }
             let mut reach = |slot: Slot| {
                 let mark = &mut marks[slot as usize];
                 if *mark == 0 {
@@ -129,6 +133,14 @@ impl Org {
 
     fn deliver_to(&mut self, slot: Slot, batch: &[Arc<Publication>], before: Option<Position>, last_seq: u64) {
         let mask = std::mem::take(&mut self.marks[slot as usize]);
+        if mask & self.urgent == 0 {
+            self.deliver_in_turn(slot, mask, batch, before, last_seq);
+        } else {
+            self.overtake(slot, mask, batch, before, last_seq);
+        }
+    }
+
+    pub(super) fn deliver_in_turn(&mut self, slot: Slot, mask: Mask, batch: &[Arc<Publication>], before: Option<Position>, last_seq: u64) {
         let Some(member) = self.members.get_mut(slot) else { return };
         if !member.is_live() {
             // It gets these on its way through the log, and is counted there.

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::fan_out::Mask;
 use crate::protocol::codec::WIRES_MAX;
+use crate::protocol::push::Manner;
 use crate::protocol::{Position, Publication, Push, Wire};
 
 /// The encodings of one batch of live publications.
@@ -16,6 +17,8 @@ pub struct Batch {
     groups: HashMap<(Mask, usize), Bytes>,
     /// What was asked for last; no publication at all stands for nothing.
     recent: ((Mask, usize), Bytes),
+    /// Encodings of those that overtake, by their places in the batch.
+    overtaking: HashMap<(usize, usize), Bytes>,
 }
 
 impl Batch {
@@ -24,6 +27,7 @@ impl Batch {
         self.frames.clear();
         self.frames.resize_with(count, Default::default);
         self.groups.clear();
+        self.overtaking.clear();
         self.recent = Default::default();
     }
 
@@ -58,7 +62,13 @@ impl Batch {
     }
 
     fn frame(&mut self, index: usize, wire: &dyn Wire, publications: &[Arc<Publication>]) -> Bytes {
-        self.frames[index][wire.kind()].get_or_insert_with(|| encode(wire, &publications[index], false)).clone()
+        self.frames[index][wire.kind()].get_or_insert_with(|| encode(wire, &publications[index], Manner::PLAIN)).clone()
+    }
+
+    /// One publication for a session that gets it ahead of others.
+    pub fn overtaking(&mut self, index: usize, wire: &dyn Wire, publications: &[Arc<Publication>]) -> &Bytes {
+        let frame = self.overtaking.entry((index, wire.kind()));
+        frame.or_insert_with(|| encode(wire, &publications[index], Manner::OVERTOOK))
     }
 }
 
@@ -66,8 +76,8 @@ impl Batch {
 /// for another entry once the history was replaced.
 #[derive(Default)]
 pub struct Replays {
-    frames: HashMap<(Position, usize, bool), Bytes>,
-    groups: HashMap<(usize, Vec<(Position, bool)>), Bytes>,
+    frames: HashMap<(Position, usize, Manner), Bytes>,
+    groups: HashMap<(usize, Vec<(Position, Manner)>), Bytes>,
     bytes: usize,
 }
 
@@ -75,11 +85,11 @@ pub struct Replays {
 const REPLAY_BYTES_MAX: usize = 8 << 20;
 
 impl Replays {
-    pub fn frame(&mut self, wire: &dyn Wire, position: Position, replayed: bool, publication: &Publication) -> Bytes {
+    pub fn frame(&mut self, wire: &dyn Wire, position: Position, manner: Manner, publication: &Publication) -> Bytes {
         self.shrink();
         let bytes = &mut self.bytes;
-        let frame = self.frames.entry((position, wire.kind(), replayed)).or_insert_with(|| {
-            let frame = encode(wire, publication, replayed);
+        let frame = self.frames.entry((position, wire.kind(), manner)).or_insert_with(|| {
+            let frame = encode(wire, publication, manner);
             *bytes += frame.len();
             frame
         });
@@ -87,7 +97,7 @@ impl Replays {
     }
 
     /// The frames as one piece; sessions that miss the same publications share it.
-    pub fn group(&mut self, wire: &dyn Wire, parts: Vec<(Position, bool)>, frames: &[Bytes]) -> Bytes {
+    pub fn group(&mut self, wire: &dyn Wire, parts: Vec<(Position, Manner)>, frames: &[Bytes]) -> Bytes {
         if let [only] = frames {
             return only.clone();
         }
@@ -111,8 +121,8 @@ impl Replays {
     }
 }
 
-pub fn encode(wire: &dyn Wire, publication: &Publication, replayed: bool) -> Bytes {
-    push(wire, &Push::Publication { publication, replayed })
+pub fn encode(wire: &dyn Wire, publication: &Publication, manner: Manner) -> Bytes {
+    push(wire, &Push::Publication { publication, manner })
 }
 
 pub fn push(wire: &dyn Wire, push: &Push<'_>) -> Bytes {

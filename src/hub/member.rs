@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::command::Subscribe;
+use super::overtaking::Overtaken;
 use super::send_queue::SendQueue;
 use crate::auth::Grant;
 use crate::protocol::push::Gap;
@@ -22,6 +23,8 @@ pub struct Member {
     pub delivery: Delivery,
     /// The newest position that the session was told in any way.
     pub told_seq: u64,
+    /// What it got ahead of its turn.
+    pub overtaken: Overtaken,
     /// Subscribe commands that wait for the end of the present catch-up; seldom any.
     waiting: Option<Box<VecDeque<Subscribe>>>,
 }
@@ -55,24 +58,35 @@ pub struct CatchUp {
     pub trimmed: GapReason,
     /// Whether the session was told of any gap on the way.
     pub told_gap: bool,
+    /// It reads more slowly than is published, so low priority may give way.
+    pub slow: bool,
 }
 
 impl CatchUp {
     /// After an overflow: nothing behind the cursor was served to anybody. The history may have been replaced since it was
     /// queued.
     pub fn lagging(cursor: Position) -> Self {
-        Self { cursor, verified: false, seam_seq: 0, gap: None, trimmed: GapReason::Evicted, told_gap: false }
+        Self { cursor, verified: false, seam_seq: 0, gap: None, trimmed: GapReason::Evicted, told_gap: false, slow: true }
     }
 
     /// For subscriptions made with a position, while everything up to `seam_seq` was served to the others.
     pub fn since(cursor: Position, seam_seq: u64) -> Self {
-        Self { cursor, verified: false, seam_seq, gap: None, trimmed: GapReason::Trimmed, told_gap: false }
+        Self { cursor, verified: false, seam_seq, gap: None, trimmed: GapReason::Trimmed, told_gap: false, slow: false }
     }
 }
 
 impl Member {
     pub fn new(session: SessionId, queue: Arc<SendQueue>, wire: Arc<dyn Wire>) -> Self {
-        Self { session, queue, wire, subscriptions: Vec::new(), delivery: Delivery::Live, told_seq: 0, waiting: None }
+        Self {
+            session,
+            queue,
+            wire,
+            subscriptions: Vec::new(),
+            delivery: Delivery::Live,
+            told_seq: 0,
+            overtaken: Overtaken::default(),
+            waiting: None,
+        }
     }
 
     /// Commands that wait.
@@ -122,6 +136,7 @@ impl Member {
             metrics::resumes(outcome).increment(1);
         }
         self.subscriptions.iter_mut().for_each(|subscription| subscription.fresh = false);
+        self.forget_overtaken();
     }
 
     /// The catch-up goes on behind this entry of the present log.

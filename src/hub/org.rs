@@ -41,7 +41,7 @@ pub(super) struct Org {
     name: OrgId,
     broker: Arc<dyn Broker>,
     pub(super) counters: Arc<Counters>,
-    config: Arc<Config>,
+    pub(super) config: Arc<Config>,
     pub(super) limits: Limits,
     /// `None` until the log was opened.
     pub(super) tail: Option<Tail>,
@@ -53,6 +53,8 @@ pub(super) struct Org {
     /// Per slot, which publications of the batch in hand reach it.
     pub(super) marks: Vec<Mask>,
     pub(super) touched: Vec<Slot>,
+    /// Which publications of the batch in hand are urgent.
+    pub(super) urgent: Mask,
     /// Per publication of the batch in hand, how many sessions it reaches.
     pub(super) reached: Vec<u64>,
     /// Members whose next entries are not in memory.
@@ -110,6 +112,7 @@ impl Org {
             replays: Replays::default(),
             marks: Vec::new(),
             touched: Vec::new(),
+            urgent: 0,
             reached: Vec::new(),
             cold: BTreeSet::new(),
             again: BTreeSet::new(),

@@ -1,7 +1,8 @@
 //! What waits to be written to one session: bounded in bytes, written straight to the socket while it is empty.
 //!
 //! The org's task pushes, the session's own task flushes what the socket did not take at once. When the queue overflows, its
-//! publications are dropped and the session is lagging: the org's task catches it up from the log once it reads again.
+//! publications are dropped and the session is lagging: the org's task catches it up from the log once it reads again. Urgent
+//! ones have a lane of their own, in front of the publications that wait, and are not dropped.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -78,6 +79,7 @@ struct Backlog {
     /// How much of the first chunk is written.
     written: usize,
     log_bytes: usize,
+    urgent_bytes: usize,
     reply_bytes: usize,
 }
 
@@ -90,6 +92,10 @@ struct Chunk {
 enum Kind {
     /// A reply or a control frame: never dropped.
     Reply,
+    /// As a reply, but nothing may overtake it: it says which publications come from here on.
+    Answer,
+    /// A publication ahead of its turn: never dropped.
+    Urgent,
     /// Publications; the position is where the reader stands before them, `None` for ephemeral ones.
     Log(Option<Position>),
 }
@@ -116,7 +122,7 @@ impl<S: Sink + ?Sized> SendQueue<S> {
             Some(written) => written,
             None => return Pushed::Closed,
         };
-        let waiting = inner.log_bytes();
+        let waiting = inner.publication_bytes();
         // A frame that is partly on the wire must be finished, so it is queued whatever its size.
         if written == 0 && waiting > 0 && waiting + bytes.len() > self.limits.bytes_max {
             return match (before, inner.drop_log()) {
@@ -131,14 +137,32 @@ impl<S: Sink + ?Sized> SendQueue<S> {
         Pushed::Taken
     }
 
-    /// Pushes a reply or a control frame behind whatever waits.
-    pub fn push_reply(&self, bytes: Bytes) {
+    /// Puts a publication in front of those that wait, behind answers and earlier urgent ones and never into a frame that is partly on the
+    /// wire. `false`: there is no room for it, so it has to wait for its turn.
+    pub fn push_urgent(&self, bytes: &Bytes) -> bool {
+        let mut inner = self.inner.lock();
+        let waiting = inner.publication_bytes();
+        if inner.is_closed() || (waiting > 0 && waiting + bytes.len() > self.limits.bytes_max) {
+            return false;
+        }
+        match self.write_now(&mut inner, bytes) {
+            Some(written) if written == bytes.len() => return true,
+            Some(written) => inner.enqueue(bytes.clone(), written, Kind::Urgent),
+            None => return false,
+        }
+        drop(inner);
+        self.owner.wake();
+        true
+    }
+
+    /// Pushes an answer behind whatever waits; what is pushed later comes later, urgent or not.
+    pub fn push_answer(&self, bytes: Bytes) {
         let mut inner = self.inner.lock();
         if inner.is_closed() {
             return;
         }
         match self.write_now(&mut inner, &bytes) {
-            Some(written) if written < bytes.len() => inner.enqueue(bytes, written, Kind::Reply),
+            Some(written) if written < bytes.len() => inner.enqueue(bytes, written, Kind::Answer),
             _ => return,
         }
         drop(inner);
@@ -193,7 +217,7 @@ impl<S: Sink + ?Sized> SendQueue<S> {
 
     /// Bytes waiting, for metrics and limits.
     pub fn bytes(&self) -> usize {
-        self.inner.lock().backlog.as_ref().map_or(0, |backlog| backlog.log_bytes + backlog.reply_bytes)
+        self.inner.lock().backlog.as_ref().map_or(0, |backlog| backlog.publication_bytes() + backlog.reply_bytes)
     }
 
     /// Whether publications wait, which an overflow would drop.
@@ -208,7 +232,7 @@ impl<S: Sink + ?Sized> SendQueue<S> {
 
     /// Room for publications before the queue counts as full enough for catch-up, in bytes.
     pub fn log_room(&self) -> usize {
-        (self.limits.bytes_max / 2).saturating_sub(self.inner.lock().log_bytes())
+        (self.limits.bytes_max / 2).saturating_sub(self.inner.lock().publication_bytes())
     }
 
     /// Wants a notice when nothing waits; `false` when that is so already.
@@ -272,14 +296,16 @@ impl Inner {
         self.backlog.as_ref().map_or(0, |backlog| backlog.log_bytes)
     }
 
+    fn publication_bytes(&self) -> usize {
+        self.backlog.as_ref().map_or(0, |backlog| backlog.publication_bytes())
+    }
+
     /// `written` bytes of the piece are on the wire already; only the first one may have any.
     fn enqueue(&mut self, bytes: Bytes, written: usize, kind: Kind) {
         let backlog = self.backlog.get_or_insert_with(|| Box::new(Backlog { written, ..Backlog::default() }));
-        match kind {
-            Kind::Reply => backlog.reply_bytes += bytes.len(),
-            Kind::Log(_) => backlog.log_bytes += bytes.len(),
-        }
-        backlog.chunks.push_back(Chunk { bytes, kind });
+        *backlog.bytes_of(kind) += bytes.len();
+        let place = if kind == Kind::Urgent { backlog.place_of_urgent() } else { backlog.chunks.len() };
+        backlog.chunks.insert(place, Chunk { bytes, kind });
     }
 
     fn drop_log(&mut self) -> Option<Position> {
@@ -322,12 +348,27 @@ impl Backlog {
 
     fn pop(&mut self) {
         if let Some(chunk) = self.chunks.pop_front() {
-            match chunk.kind {
-                Kind::Reply => self.reply_bytes -= chunk.bytes.len(),
-                Kind::Log(_) => self.log_bytes -= chunk.bytes.len(),
-            }
+            *self.bytes_of(chunk.kind) -= chunk.bytes.len();
         }
         self.written = 0;
+    }
+
+    fn bytes_of(&mut self, kind: Kind) -> &mut usize {
+        match kind {
+            Kind::Reply | Kind::Answer => &mut self.reply_bytes,
+            Kind::Urgent => &mut self.urgent_bytes,
+            Kind::Log(_) => &mut self.log_bytes,
+        }
+    }
+
+    fn publication_bytes(&self) -> usize {
+        self.log_bytes + self.urgent_bytes
+    }
+
+    /// Behind the last chunk that an urgent one may not overtake.
+    fn place_of_urgent(&self) -> usize {
+        let stays = self.chunks.iter().rposition(|chunk| matches!(chunk.kind, Kind::Answer | Kind::Urgent));
+        stays.map_or(0, |last| last + 1).max(usize::from(self.written > 0)).min(self.chunks.len())
     }
 
     /// Drops every publication that is not partly on the wire; the position before the first logged one of them.
@@ -338,7 +379,7 @@ impl Backlog {
         let written = self.written;
         self.chunks.retain(|chunk| {
             let keep = match chunk.kind {
-                Kind::Reply => true,
+                Kind::Reply | Kind::Answer | Kind::Urgent => true,
                 Kind::Log(_) if index == 0 && written > 0 => {
                     log_bytes += chunk.bytes.len();
                     true

@@ -68,7 +68,7 @@ impl Org {
         if member.is_live() && command.since.is_some() && member.queue.holds_log() {
             // An overflow must be able to tell what it dropped of the replay from what it dropped of before, so the replay
             // starts from an empty queue.
-            member.start_catch_up(CatchUp::lagging(tail.last()));
+            member.start_catch_up(CatchUp { slow: false, ..CatchUp::lagging(tail.last()) });
         }
         if !member.is_live() && (command.since.is_some() || member.has_waiting()) {
             if member.waiting().len() < self.limits.subscriptions_max {
@@ -127,6 +127,9 @@ impl Org {
             !ends
         });
         let mut ended = member.subscriptions.len() != before;
+        let Member { overtaken, subscriptions, .. } = member;
+        overtaken
+            .forget_unreached(|room, cascade| subscriptions.iter().any(|subscription| subscription.pattern.is_reached_by(room, cascade)));
         for waiting in member.each_waiting() {
             let before = waiting.grants.len();
             waiting.grants.retain(|grant| !command.patterns.contains(grant.pattern()));
@@ -149,7 +152,7 @@ impl Org {
         }
         let fault = Fault::new(Code::Unauthorized, "the renewed token no longer grants this");
         let bytes = frames::push(member.wire.as_ref(), &Push::Unsubscribed { rooms: &ended, fault: &fault });
-        member.queue.push_reply(bytes);
+        member.queue.push_answer(bytes);
         self.unsubscribe(Unsubscribe { slot, patterns: ended, answer: None, handled: None });
     }
 
@@ -199,7 +202,7 @@ fn refusal(member: &Member, command: &Subscribe, router: &Router, limits: Limits
 fn answer(member: &Member, answer: &Answer) {
     let mut out = bytes::BytesMut::new();
     member.wire.answer(answer, &mut out);
-    member.queue.push_reply(out.freeze());
+    member.queue.push_answer(out.freeze());
 }
 
 /// A session that could not even get its own rooms is of no use, so it is sent away; one that has them keeps what it has.

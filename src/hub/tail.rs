@@ -93,7 +93,7 @@ impl Tail {
     }
 
     /// Entries after the one numbered `seq`, which must not lie before what is in memory.
-    pub fn after(&self, seq: u64) -> impl Iterator<Item = &Entry> {
+    pub fn after(&self, seq: u64) -> impl Iterator<Item = &Entry> + Clone {
         let skip = usize::try_from((seq + 1).saturating_sub(self.first_seq())).unwrap_or(usize::MAX).min(self.entries.len());
         self.entries.range(skip..)
     }

@@ -46,15 +46,47 @@ pub struct Gap {
     pub reason: GapReason,
 }
 
+/// Publications of low priority that a slow session does not get, because later ones took their place. Sent before those.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ConflatedData")]
+pub struct Conflated {
+    /// They stand in the log after this position …
+    pub from: Position,
+    /// … and up to this one, and so do those that took their place.
+    pub to: Position,
+    /// How many there are.
+    pub left_out: u32,
+}
+
+/// The way in which a publication comes to a session.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Manner {
+    /// From the log, for a subscription that was made with an older position.
+    pub replayed: bool,
+    /// Ahead of what stands before it in the log, which is still to come: its id is no place to resume from.
+    pub overtook: bool,
+    /// So many earlier ones of the same room and event, all of low priority, were left out in its favour.
+    pub conflated: u32,
+    /// It was sent this many times before, because the session did not acknowledge it.
+    pub redelivered: u32,
+}
+
+impl Manner {
+    /// In its turn, as everybody gets it.
+    pub const PLAIN: Self = Self { replayed: false, overtook: false, conflated: 0, redelivered: 0 };
+    pub const REPLAYED: Self = Self { replayed: true, ..Self::PLAIN };
+    pub const OVERTOOK: Self = Self { overtook: true, ..Self::PLAIN };
+}
+
 /// Something the server sends unasked.
 #[derive(Clone, Copy, Debug)]
 pub enum Push<'a> {
-    /// `replayed`: it comes from the log, for a subscription that was made with an older position.
     Publication {
         publication: &'a Publication,
-        replayed: bool,
+        manner: Manner,
     },
     Gap(&'a Gap),
+    Conflated(&'a Conflated),
     /// A quiet session's place in the log, sent with the heartbeat.
     Position(Position),
     TokenExpiring {

@@ -12,7 +12,7 @@ use super::codec::json::{At, Ended, Expiring};
 use super::command::{Authenticate, CommandId, Publish, Selector, Subscribe};
 use super::position::Position;
 use super::publication::Priority;
-use super::push::{Gap, Reply};
+use super::push::{Conflated, Gap, Reply};
 use super::room::RoomName;
 
 /// Data of replies, by the kinds of [`Reply`] in their order: event, name, meaning.
@@ -94,6 +94,12 @@ fn pushes() -> Map<String, Value> {
     let mut generator = writing();
     let messages = [
         ("GapPush", "Something within reach may be missing: fetch the present state anew.", "gap", generator.subschema_for::<Gap>()),
+        (
+            "ConflatedPush",
+            "A slow session does not get some publications of low priority: later ones, which follow, took their place.",
+            "conflated",
+            generator.subschema_for::<Conflated>(),
+        ),
         ("PositionPush", "Sent with the heartbeat to a session that nothing concerned.", "position", generator.subschema_for::<At>()),
         ("TokenExpiringPush", "Authenticate with a fresh token, or be closed.", "token:expiring", generator.subschema_for::<Expiring>()),
         (
@@ -130,6 +136,9 @@ fn publication(generator: &mut SchemaGenerator) -> Schema {
             "cascade": flag("It reaches subscriptions on rooms below its own too."),
             "requires_ack": flag("As the publisher asked."),
             "replayed": flag("It comes from the log, for a subscription with an older position."),
+            "overtook": flag("It comes before others that stand earlier in the log: do not keep its id as your position."),
+            "conflated": count("So many earlier ones of the same room and event, all of low priority, were left out in its favour."),
+            "redelivered": count("It was sent so often before and not acknowledged: do not keep its id as your position."),
         },
     })
 }
@@ -174,4 +183,9 @@ fn described(mut schema: Schema, about: &str) -> Schema {
 /// A member that is left out when it says nothing.
 fn flag(about: &str) -> Value {
     json!({ "description": about, "type": "boolean", "default": false })
+}
+
+/// As [`flag`], for what is counted from 1.
+fn count(about: &str) -> Value {
+    json!({ "description": about, "type": "integer", "minimum": 1 })
 }

@@ -125,6 +125,7 @@ plain! {
     redis_reconnects: Counter = counter!(REDIS_RECONNECTS);
     bus_unreadable: Counter = counter!(BUS_UNREADABLE);
     malformed: Counter = counter!(MALFORMED);
+    overtook: Counter = counter!(OVERTOOK);
     broker_ready: Gauge = gauge!(BROKER_READY);
     notes_ignored: Counter = counter!(NOTES_IGNORED);
     revocations_pending: Gauge = gauge!(REVOCATIONS_PENDING);
@@ -247,6 +248,7 @@ mod tests {
             redis_reconnects(),
             bus_unreadable(),
             malformed(),
+            overtook(),
             notes_ignored(),
         ] {
             counter.increment(1);

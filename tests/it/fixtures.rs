@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use roomcast::config::rooms;
 use roomcast::protocol::codec::json;
 use roomcast::protocol::command::{Action, Address};
-use roomcast::protocol::push::{Answer, Authenticated, Gap, Reply};
+use roomcast::protocol::push::{Answer, Authenticated, Conflated, Gap, Manner, Reply};
 use roomcast::protocol::{
     Close, CloseCode, Code, Command, CommandId, EventName, Fault, GapReason, OrgId, Pattern, Position, Priority, Publication, Push,
     RoomSyntax, Selector, SessionId,
@@ -233,8 +233,12 @@ fn ephemeral() -> Publication {
 /// The file that shows a push; here a new kind of push demands one.
 fn file_of_push(push: &Push<'_>) -> &'static str {
     match push {
-        Push::Publication { replayed: false, .. } => "publication",
-        Push::Publication { replayed: true, .. } => "publication-replayed",
+        Push::Publication { manner: Manner::PLAIN, .. } => "publication",
+        Push::Publication { manner: Manner { overtook: true, .. }, .. } => "publication-overtook",
+        Push::Publication { manner: Manner { conflated: 1.., .. }, .. } => "publication-conflated",
+        Push::Publication { manner: Manner { redelivered: 1.., .. }, .. } => "publication-redelivered",
+        Push::Publication { .. } => "publication-replayed",
+        Push::Conflated(_) => "conflated",
         Push::Gap(gap) => match gap.reason {
             GapReason::Trimmed => "gap-trimmed",
             GapReason::Fork => "gap-fork",
@@ -255,19 +259,27 @@ fn every_push_is_written_as_its_fixture_says() {
     let fresh_log = Position { epoch: 1_763_715_500_000, seq: 0, check: 0 };
     let gap = |reason| Gap { from: Some(position()), to: if reason == GapReason::LogLost { fresh_log } else { at(49, 0) }, reason };
     let gaps = [GapReason::Trimmed, GapReason::Fork, GapReason::LogLost, GapReason::Evicted].map(gap);
+    let urgent = Publication { cascade: false, requires_ack: false, headers: None, ..alert.clone() };
+    let low = Publication { priority: Priority::Low, ..missed.clone() };
+    let unacknowledged = Publication { requires_ack: true, ..missed.clone() };
+    let conflated = Conflated { from: position(), to: at(49, TIME_US + 2_000_000), left_out: 7 };
     let (ended, fault) = (patterns(&["kpi:acme:sales"]), Fault::new(Code::Unauthorized, "the renewed token no longer grants this"));
     let mut pushes = vec![
-        Push::Publication { publication: &publication, replayed: false },
-        Push::Publication { publication: &missed, replayed: true },
+        Push::Publication { publication: &publication, manner: Manner::PLAIN },
+        Push::Publication { publication: &missed, manner: Manner::REPLAYED },
+        Push::Publication { publication: &urgent, manner: Manner::OVERTOOK },
+        Push::Publication { publication: &low, manner: Manner { conflated: 3, ..Manner::PLAIN } },
+        Push::Publication { publication: &unacknowledged, manner: Manner { redelivered: 1, ..Manner::PLAIN } },
+        Push::Conflated(&conflated),
         Push::Position(at(50, TIME_US + 9_000_000)),
         Push::TokenExpiring { expires_at: 1_763_719_200 },
         Push::Unsubscribed { rooms: &ended, fault: &fault },
     ];
     pushes.extend(gaps.iter().map(Push::Gap));
     let mut named: Vec<(&str, Push<'_>)> = pushes.into_iter().map(|push| (file_of_push(&push), push)).collect();
-    named.push(("publication-options", Push::Publication { publication: &alert, replayed: false }));
-    named.push(("publication-cascade", Push::Publication { publication: &cascade, replayed: false }));
-    named.push(("publication-ephemeral", Push::Publication { publication: &ephemeral, replayed: false }));
+    named.push(("publication-options", Push::Publication { publication: &alert, manner: Manner::PLAIN }));
+    named.push(("publication-cascade", Push::Publication { publication: &cascade, manner: Manner::PLAIN }));
+    named.push(("publication-ephemeral", Push::Publication { publication: &ephemeral, manner: Manner::PLAIN }));
     let mut files = folder("pushes");
     for (name, push) in named {
         let fixture = files.remove(name).unwrap_or_else(|| panic!("fixtures/pushes/{name}.json is missing"));

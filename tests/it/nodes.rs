@@ -8,6 +8,7 @@ mod killed;
 mod metrics;
 mod once;
 mod outage;
+mod priorities;
 mod quiet;
 mod revocation;
 mod selftest;

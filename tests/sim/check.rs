@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use roomcast::protocol::{NewPublication, Pattern, Position, RoomName, SessionId};
+use roomcast::protocol::{NewPublication, Pattern, Position, Priority, RoomName, SessionId};
 
 use super::client::{Client, Seen};
 use super::log::Log;
@@ -41,6 +41,8 @@ struct Check<'a> {
     /// What was owed, for subscriptions that ended.
     owed: Vec<(Pattern, Stretch)>,
     admitted: Vec<Stretch>,
+    /// Where publications of low priority were said to have given way to later ones.
+    conflated: Vec<Stretch>,
     session: Option<SessionId>,
     /// When the first answer of this connection was read.
     session_since: Option<usize>,
@@ -61,6 +63,7 @@ pub fn check(client: &Client, log: &Log, ephemeral: &BTreeMap<u64, NewPublicatio
         held: BTreeMap::new(),
         owed: Vec::new(),
         admitted: Vec::new(),
+        conflated: Vec::new(),
         session: None,
         session_since: None,
     };
@@ -95,8 +98,15 @@ impl Check<'_> {
                 // What was appended after the gap was told is not admitted by it, though its number may be the same.
                 self.admitted.push(Stretch { after, to: self.log.age(*to).min(*known) });
             }
-            Seen::Publication { position: Some(position), room, data } => return self.logged(*position, room, *data),
-            Seen::Publication { position: None, room, data } => return self.unlogged(room, *data),
+            Seen::Conflated { from, to, left_out } => {
+                let stretch = Stretch { after: self.log.age(*from), to: self.log.age(*to) };
+                self.conflated.push(stretch);
+                return self.counts_what_gives_way(stretch, *left_out);
+            }
+            Seen::Publication { position: Some(position), room, data, overtook, conflated } => {
+                return self.logged(*position, room, *data, *overtook, *conflated);
+            }
+            Seen::Publication { position: None, room, data, .. } => return self.unlogged(room, *data),
         }
         Ok(())
     }
@@ -122,7 +132,24 @@ impl Check<'_> {
         self.on_connection.retain(|position| !brought(position));
     }
 
-    fn logged(&mut self, position: Position, room: &str, data: u64) -> Result<(), String> {
+    /// No more can give way than there are others behind them.
+    fn counts_what_gives_way(&self, stretch: Stretch, left_out: u64) -> Result<(), String> {
+        let giving = |age: &usize| self.gives_way(*age, stretch);
+        let most = (stretch.after + 1..=stretch.to).filter(giving).count() as u64;
+        if left_out > 0 && left_out <= most { Ok(()) } else { Err(format!("was told that {left_out} gave way, where {most} can")) }
+    }
+
+    /// Whether a later publication of the same room and event in this stretch may stand for the one of this age.
+    fn gives_way(&self, age: usize, stretch: Stretch) -> bool {
+        let low = |age: usize| {
+            let publication = self.log.records.get(age - 1).and_then(|record| record.publication.as_ref());
+            publication.filter(|publication| publication.priority == Priority::Low && !publication.requires_ack)
+        };
+        let Some(earlier) = low(age).filter(|_| stretch.contains(age)) else { return false };
+        (age + 1..=stretch.to).filter_map(low).any(|later| later.room == earlier.room && later.event == earlier.event)
+    }
+
+    fn logged(&mut self, position: Position, room: &str, data: u64, overtook: bool, conflated: u64) -> Result<(), String> {
         self.is_of_own_org(room)?;
         let Some(publication) = self.log.record(position).and_then(|record| record.publication.as_ref()) else {
             return Err(format!("got {position}, which never stood in the log"));
@@ -131,10 +158,17 @@ impl Check<'_> {
             return Err(format!("got {data} in {room} under {position}, where the log has another publication"));
         }
         self.is_asked_for(publication)?;
+        if overtook && publication.priority != Priority::Urgent {
+            return Err(format!("got {position} ahead of its turn, which is not urgent"));
+        }
+        let told = || self.conflated.iter().any(|stretch| stretch.contains(self.log.age(position)));
+        if conflated > 0 && (publication.priority != Priority::Low || !told()) {
+            return Err(format!("got {position} for {conflated} others, of which nobody told"));
+        }
         if !self.on_connection.insert(position) {
             return Err(format!("got {position} twice on one connection"));
         }
-        if self.received.insert(position) {
+        if self.received.insert(position) && !overtook {
             let age = self.log.age(position);
             if age <= self.youngest {
                 return Err(format!("got {position} out of order"));
@@ -164,7 +198,7 @@ impl Check<'_> {
     }
 
     fn nothing_is_silently_lost(mut self) -> Result<(), String> {
-        let held = self.held.into_iter().map(|(pattern, after)| (pattern, Stretch { after, to: usize::MAX }));
+        let held = std::mem::take(&mut self.held).into_iter().map(|(pattern, after)| (pattern, Stretch { after, to: usize::MAX }));
         self.owed.extend(held);
         for (index, record) in self.log.records.iter().enumerate() {
             let Some(publication) = &record.publication else { continue };
@@ -175,7 +209,10 @@ impl Check<'_> {
                 let session = self.session.filter(|session| publication.sessions.contains(session));
                 session.and(self.session_since).is_some_and(|since| age > since)
             };
-            let covered = || self.admitted.iter().any(|admitted| admitted.contains(age));
+            let covered = || {
+                self.admitted.iter().any(|admitted| admitted.contains(age))
+                    || self.conflated.iter().any(|stretch| self.gives_way(age, *stretch))
+            };
             if entitled && !self.received.contains(&record.position) && !covered() {
                 return Err(format!("never got {} ({}), and no gap admits it", record.position, publication.room));
             }

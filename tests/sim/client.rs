@@ -32,6 +32,16 @@ pub enum Seen {
         position: Option<Position>,
         room: String,
         data: u64,
+        /// It says that it came ahead of its turn.
+        overtook: bool,
+        /// How many others it says it stands for.
+        conflated: u64,
+    },
+    /// The server said that some of low priority do not come.
+    Conflated {
+        from: Position,
+        to: Position,
+        left_out: u64,
     },
     Gap {
         from: Option<Position>,
@@ -194,6 +204,10 @@ impl Client {
                 let (from, to) = (position(&data["from"]), position(&data["to"]).unwrap());
                 self.see(Seen::Gap { from, to, reason: data["reason"].as_str().unwrap().to_owned(), known }, Some(to));
             }
+            "conflated" => {
+                let (from, to) = (position(&data["from"]).unwrap(), position(&data["to"]).unwrap());
+                self.see(Seen::Conflated { from, to, left_out: data["left_out"].as_u64().unwrap() }, None);
+            }
             "position" => self.see(Seen::At(position(&data["position"]).unwrap()), position(&data["position"])),
             "subscribed" => self.note_subscribed(&message["id"], position(&data["position"]), known),
             "unsubscribed" => {
@@ -204,7 +218,10 @@ impl Client {
             "error" => self.refused = true,
             _ => {
                 let (position, room) = (position(&message["id"]), message["room"].as_str().unwrap().to_owned());
-                self.see(Seen::Publication { position, room, data: data.as_u64().unwrap() }, position);
+                let (overtook, conflated) = (message["overtook"] == true, message["conflated"].as_u64().unwrap_or(0));
+                // What came ahead of its turn is no place to resume from.
+                let place = position.filter(|_| !overtook);
+                self.see(Seen::Publication { position, room, data: data.as_u64().unwrap(), overtook, conflated }, place);
             }
         }
     }

@@ -6,13 +6,14 @@ use std::time::Duration;
 use rand::Rng;
 use roomcast::broker::{AckLevel, Broker};
 use roomcast::protocol::event::EventName;
-use roomcast::protocol::{NewPublication, OrgId, Position};
+use roomcast::protocol::{NewPublication, OrgId, Position, Priority};
 
 use super::broker::SimBroker;
 use super::client::Seen;
 use super::world::{NODES, PATTERNS, World, pick};
 
 const ROOMS: [&str; 6] = ["kpi:ORG", "kpi:ORG:a", "kpi:ORG:a:q", "chat:ORG:b", "kpi:ORG:b:q", "org:ORG"];
+const PRIORITIES: [Priority; 6] = [Priority::Low, Priority::Low, Priority::Medium, Priority::Medium, Priority::High, Priority::Urgent];
 /// How long a client waits for a node that cannot serve it.
 const PATIENCE: Duration = Duration::from_millis(300);
 
@@ -53,7 +54,9 @@ impl World {
     fn publication(&mut self, org: &OrgId) -> NewPublication {
         let room = self.syntax.room(&pick(&mut self.rng, &ROOMS).replace("ORG", org.as_str())).unwrap();
         self.published += 1;
-        let mut new = NewPublication::new(room, EventName::parse("kpi:update").unwrap(), self.published.to_string());
+        let event = if self.rng.random_bool(0.8) { "kpi:update" } else { "kpi:computed" };
+        let mut new = NewPublication::new(room, EventName::parse(event).unwrap(), self.published.to_string());
+        new.priority = *pick(&mut self.rng, &PRIORITIES);
         new.cascade = self.rng.random_bool(0.15);
         match self.rng.random_range(0..100) {
             0..40 => new.idempotency_key = Some(format!("key {}", self.published).into()),

@@ -214,11 +214,11 @@ impl Run {
     }
 }
 
-/// The position that the message moves the client to: the latest publication's (an urgent one overtakes, so it moves nothing),
-/// the end of a gap, or what a reply or push says.
+/// The position that the message moves the client to: the latest publication's (one that came ahead of its turn or once more moves
+/// nothing), the end of a gap, or what a reply or push says.
 fn position(message: &Message) -> Option<&str> {
     if message.room.is_some() {
-        return message.publication_id().filter(|_| message.priority.as_deref() != Some("urgent"));
+        return message.publication_id().filter(|_| !message.overtook && message.redelivered == 0);
     }
     match message.event.as_str() {
         "gap" => message.data["to"].as_str(),

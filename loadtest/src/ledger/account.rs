@@ -42,6 +42,23 @@ pub struct Receipt<'a> {
     /// Which of the client's connections it came by.
     pub connection: u32,
     pub at_us: u64,
+    pub turn: Turn,
+}
+
+/// When something comes, by its own words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Turn {
+    InTurn,
+    /// Ahead of what stands before it in the log.
+    Overtook,
+    /// Once more, because it was not acknowledged.
+    Redelivered,
+}
+
+/// A stretch of the log in which the client was told that so many of low priority gave way to later ones.
+pub(super) struct Conflated {
+    pub stretch: Gap,
+    pub left_out: usize,
 }
 
 pub(super) struct Account {
@@ -51,6 +68,7 @@ pub(super) struct Account {
     delivered: HashMap<Mark, (u32, Option<Position>)>,
     last: Option<Position>,
     pub gaps: Vec<Gap>,
+    pub conflated: Vec<Conflated>,
     pub receipts: u64,
     pub reorder: u64,
     pub cross: u64,
@@ -69,6 +87,7 @@ impl Account {
             delivered: HashMap::new(),
             last: None,
             gaps: Vec::new(),
+            conflated: Vec::new(),
             receipts: 0,
             reorder: 0,
             cross: 0,
@@ -84,6 +103,9 @@ impl Account {
         if reach::org(receipt.room) != Some(self.org.as_str()) {
             self.cross += 1;
         }
+        if receipt.turn == Turn::Redelivered && self.delivered.contains_key(&mark) {
+            return;
+        }
         if let Some((connection, position)) = self.delivered.insert(mark, (receipt.connection, receipt.position))
             && !self.was_lost(position, receipt.position)
         {
@@ -95,7 +117,7 @@ impl Account {
             return;
         }
         self.arrivals.push((mark, receipt.at_us));
-        if let Some(position) = receipt.position {
+        if let (Some(position), Turn::InTurn) = (receipt.position, receipt.turn) {
             if self.last.is_some_and(|last| !last.precedes(position)) {
                 self.reorder += 1;
             }

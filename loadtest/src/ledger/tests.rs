@@ -32,7 +32,15 @@ impl Run {
 
     fn receive_as(&mut self, seq: u64, fresh: bool, connection: u32) {
         let mark = format!("m{seq}");
-        let receipt = Receipt { mark: &mark, room: "kpi:acme:sales", position: Some(place(seq)), fresh, connection, at_us: seq + 5 };
+        let receipt = Receipt {
+            mark: &mark,
+            room: "kpi:acme:sales",
+            position: Some(place(seq)),
+            fresh,
+            connection,
+            at_us: seq + 5,
+            turn: Turn::InTurn,
+        };
         self.ledger.received(self.client, receipt);
     }
 }
@@ -82,7 +90,10 @@ fn a_leak_into_another_org_is_told_even_under_a_wrong_name() {
     for room in ["kpi:acme:sales", "kpi:other:sales"] {
         let mut run = Run::new(3);
         let spy = run.ledger.client("other", ["kpi:other"]);
-        run.ledger.received(spy, Receipt { mark: "m2", room, position: Some(place(2)), fresh: true, connection: 1, at_us: 9 });
+        run.ledger.received(
+            spy,
+            Receipt { mark: "m2", room, position: Some(place(2)), fresh: true, connection: 1, at_us: 9, turn: Turn::InTurn },
+        );
         assert_eq!(run.ledger.verdict().cross, 1, "{room}");
     }
 }
@@ -126,7 +137,10 @@ fn a_replaced_history_is_in_order_and_its_losses_need_a_gap() {
     run.ledger.published("n", "kpi:acme", Fate::Acked(Some(other)), 50);
     let offline = run.ledger.client("acme", ["kpi:acme"]);
     for client in [run.client, offline] {
-        run.ledger.received(client, Receipt { mark: "n", room: "kpi:acme", position: Some(other), fresh: true, connection: 1, at_us: 60 });
+        run.ledger.received(
+            client,
+            Receipt { mark: "n", room: "kpi:acme", position: Some(other), fresh: true, connection: 1, at_us: 60, turn: Turn::InTurn },
+        );
     }
     let verdict = run.ledger.verdict();
     assert_eq!((verdict.reorder, verdict.silent), (0, 3));
@@ -139,8 +153,10 @@ fn a_retry_that_is_logged_again_because_its_log_was_lost_is_no_dup() {
     for (again, dup) in [(Position { epoch: 8, ..place(1) }, 0), (place(9), 1)] {
         let mut run = Run::new(1);
         run.receive(1);
-        run.ledger
-            .received(run.client, Receipt { mark: "m1", room: "kpi:acme", position: Some(again), fresh: true, connection: 1, at_us: 50 });
+        run.ledger.received(
+            run.client,
+            Receipt { mark: "m1", room: "kpi:acme", position: Some(again), fresh: true, connection: 1, at_us: 50, turn: Turn::InTurn },
+        );
         let verdict = run.ledger.verdict();
         assert_eq!((verdict.dup, verdict.twice, verdict.wire_dup), (dup, dup, dup), "{again:?}");
     }
@@ -153,11 +169,13 @@ fn what_nobody_published_is_stray_and_what_was_refused_is_not_due() {
     run.ledger.published("unknown", "kpi:acme", Fate::Unknown, 1);
     run.ledger.received(
         run.client,
-        Receipt { mark: "unknown", room: "kpi:acme", position: Some(place(1)), fresh: true, connection: 1, at_us: 2 },
+        Receipt { mark: "unknown", room: "kpi:acme", position: Some(place(1)), fresh: true, connection: 1, at_us: 2, turn: Turn::InTurn },
     );
     assert!(run.ledger.verdict().is_clean());
-    run.ledger
-        .received(run.client, Receipt { mark: "ghost", room: "kpi:acme", position: Some(place(2)), fresh: true, connection: 1, at_us: 2 });
+    run.ledger.received(
+        run.client,
+        Receipt { mark: "ghost", room: "kpi:acme", position: Some(place(2)), fresh: true, connection: 1, at_us: 2, turn: Turn::InTurn },
+    );
     assert_eq!(run.ledger.verdict().stray, 1);
 }
 
@@ -166,8 +184,10 @@ fn being_back_is_the_last_late_receipt() {
     let mut run = Run::new(3);
     let mut receive = |seq: u64, at_us| {
         let mark = format!("m{seq}");
-        run.ledger
-            .received(run.client, Receipt { mark: &mark, room: "kpi:acme", position: Some(place(seq)), fresh: true, connection: 1, at_us });
+        run.ledger.received(
+            run.client,
+            Receipt { mark: &mark, room: "kpi:acme", position: Some(place(seq)), fresh: true, connection: 1, at_us, turn: Turn::InTurn },
+        );
     };
     receive(1, 4);
     receive(2, 1_502);
@@ -175,4 +195,21 @@ fn being_back_is_the_last_late_receipt() {
     assert_eq!(run.ledger.back_us(500, 100), 1_100);
     assert_eq!(run.ledger.back_us(500, 5_000), 0);
     assert_eq!(run.ledger.delays_us(run.client, &(1..4), |mark| mark != "m3"), [3, 1_500]);
+}
+
+#[test]
+fn what_overtakes_is_not_out_of_order_and_what_gives_way_is_excused_as_often_as_was_told() {
+    let mut run = Run::new(6);
+    let mut receive = |seq: u64, turn| {
+        let mark = format!("m{seq}");
+        let receipt = Receipt { mark: &mark, room: "kpi:acme", position: Some(place(seq)), fresh: true, connection: 1, at_us: seq, turn };
+        run.ledger.received(run.client, receipt);
+    };
+    receive(1, Turn::InTurn);
+    receive(6, Turn::Overtook);
+    receive(5, Turn::InTurn);
+    receive(5, Turn::Redelivered);
+    run.ledger.conflated(run.client, Gap { from: Some(place(1)), to: place(5), replaced: false }, 2);
+    let verdict = run.ledger.verdict();
+    assert_eq!((verdict.reorder, verdict.silent, verdict.wire_dup), (0, 1, 0), "{verdict}");
 }

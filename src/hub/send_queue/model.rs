@@ -13,6 +13,8 @@ enum Step {
     Logged(usize),
     Ephemeral(usize),
     Reply(usize),
+    Answer(usize),
+    Urgent(usize),
     /// The client reads so many bytes: what waits first, then what the socket takes at once.
     Read(usize),
 }
@@ -21,7 +23,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         6 => (1usize..60).prop_map(Step::Logged),
         2 => (1usize..60).prop_map(Step::Ephemeral),
-        3 => (1usize..30).prop_map(Step::Reply),
+        2 => (1usize..30).prop_map(Step::Reply),
+        1 => (1usize..30).prop_map(Step::Answer),
+        3 => (1usize..60).prop_map(Step::Urgent),
         4 => (1usize..150).prop_map(Step::Read),
     ];
     prop::collection::vec(step, 0..80)
@@ -30,6 +34,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum What {
     Reply,
+    Answer,
+    Urgent,
     /// With the number before it.
     Logged(u64),
     Ephemeral,
@@ -38,6 +44,20 @@ enum What {
 impl What {
     fn before(self) -> Option<Position> {
         if let Self::Logged(before) = self { at(before) } else { None }
+    }
+
+    fn is_dropped(self) -> bool {
+        matches!(self, Self::Logged(_) | Self::Ephemeral)
+    }
+
+    fn byte(self) -> u8 {
+        match self {
+            Self::Reply => b'r',
+            Self::Answer => b'a',
+            Self::Urgent => b'u',
+            Self::Logged(_) => b'l',
+            Self::Ephemeral => b'e',
+        }
     }
 }
 
@@ -56,8 +76,12 @@ struct Model {
 }
 
 impl Model {
-    fn log_bytes(&self) -> usize {
-        self.waiting.iter().filter(|item| item.what != What::Reply).map(|item| item.bytes).sum()
+    fn bytes_of(&self, counts: impl Fn(What) -> bool) -> usize {
+        self.waiting.iter().filter(|item| counts(item.what)).map(|item| item.bytes).sum()
+    }
+
+    fn publication_bytes(&self) -> usize {
+        self.bytes_of(|what| what.is_dropped() || what == What::Urgent)
     }
 
     fn push(&mut self, what: What, bytes: usize) -> Pushed {
@@ -66,16 +90,36 @@ impl Model {
         if written == bytes {
             return Pushed::Taken;
         }
-        let overflows = what != What::Reply && written == 0 && self.log_bytes() > 0 && self.log_bytes() + bytes > LIMITS.bytes_max;
+        let waiting = self.publication_bytes();
+        let overflows = what.is_dropped() && written == 0 && waiting > 0 && waiting + bytes > LIMITS.bytes_max;
         if !overflows {
             self.waiting.push(Waiting { what, bytes, written });
             return Pushed::Taken;
         }
         let (dropped, kept): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|item| item.what != What::Reply && item.written == 0);
+            std::mem::take(&mut self.waiting).into_iter().partition(|item| item.what.is_dropped() && item.written == 0);
         self.waiting = kept;
         let first = dropped.iter().map(|item| item.what).chain([what]).find_map(What::before);
         first.map_or(Pushed::Taken, Pushed::Overflowed)
+    }
+
+    /// Before the first that it may overtake: behind everything that is begun, answers, and urgent ones.
+    fn push_urgent(&mut self, bytes: usize) -> bool {
+        let waiting = self.publication_bytes();
+        if waiting > 0 && waiting + bytes > LIMITS.bytes_max {
+            return false;
+        }
+        let written = if self.waiting.is_empty() { self.socket_room.min(bytes) } else { 0 };
+        self.socket_room -= written;
+        if written < bytes {
+            let mut place = self.waiting.len();
+            while place > 0 && self.waiting[place - 1].written == 0 && !matches!(self.waiting[place - 1].what, What::Answer | What::Urgent)
+            {
+                place -= 1;
+            }
+            self.waiting.insert(place, Waiting { what: What::Urgent, bytes, written });
+        }
+        true
     }
 
     fn read(&mut self, mut room: usize) {
@@ -107,8 +151,15 @@ proptest! {
                     prop_assert_eq!(queue.push_log(&Bytes::from(vec![b'e'; bytes]), None), model.push(What::Ephemeral, bytes));
                 }
                 Step::Reply(bytes) => {
-                    queue.push_reply(Bytes::from(vec![b'r'; bytes]));
-                    model.push(What::Reply, bytes);
+                    queue.hold_reply(Bytes::from(vec![b'r'; bytes]));
+                    model.waiting.push(Waiting { what: What::Reply, bytes, written: 0 });
+                }
+                Step::Answer(bytes) => {
+                    queue.push_answer(Bytes::from(vec![b'a'; bytes]));
+                    model.push(What::Answer, bytes);
+                }
+                Step::Urgent(bytes) => {
+                    prop_assert_eq!(queue.push_urgent(&Bytes::from(vec![b'u'; bytes])), model.push_urgent(bytes));
                 }
                 Step::Read(room) => {
                     let out = expected(&model.waiting, room);
@@ -118,23 +169,16 @@ proptest! {
                 }
             }
             let waiting: usize = model.waiting.iter().map(|item| item.bytes).sum();
-            prop_assert_eq!((queue.bytes(), queue.holds_log()), (waiting, model.log_bytes() > 0));
+            prop_assert_eq!((queue.bytes(), queue.holds_log()), (waiting, model.bytes_of(What::is_dropped) > 0));
             prop_assert_eq!(queue.is_empty(), model.waiting.is_empty());
             // One push may be larger than the bound, and one that is partly written stays whatever comes.
-            prop_assert!(model.log_bytes() <= LIMITS.bytes_max + 60);
+            prop_assert!(model.publication_bytes() <= LIMITS.bytes_max + 60);
         }
     }
 }
 
 /// The next bytes of what waits.
 fn expected(waiting: &[Waiting], room: usize) -> Vec<u8> {
-    let bytes = waiting.iter().flat_map(|item| {
-        let byte = match item.what {
-            What::Reply => b'r',
-            What::Logged(_) => b'l',
-            What::Ephemeral => b'e',
-        };
-        std::iter::repeat_n(byte, item.bytes - item.written)
-    });
+    let bytes = waiting.iter().flat_map(|item| std::iter::repeat_n(item.what.byte(), item.bytes - item.written));
     bytes.take(room).collect()
 }

@@ -51,7 +51,7 @@ fn an_empty_queue_writes_straight_through() {
 fn overflow_drops_publications_but_neither_replies_nor_a_begun_frame() {
     let queue = queue(5);
     assert_eq!(queue.push_log(&Bytes::from(vec![b'a'; 60]), at(0)), Pushed::Taken);
-    queue.push_reply(Bytes::from_static(b"reply"));
+    queue.push_answer(Bytes::from_static(b"reply"));
     assert_eq!(queue.push_log(&Bytes::from(vec![b'b'; 30]), at(1)), Pushed::Taken);
     assert_eq!(queue.push_log(&Bytes::from(vec![b'c'; 30]), at(2)), Pushed::Overflowed(at(1).unwrap()));
     assert!(queue.want_drain());
@@ -61,6 +61,18 @@ fn overflow_drops_publications_but_neither_replies_nor_a_begun_frame() {
     assert!(queue.take_drained());
     assert!(!queue.take_drained());
     assert_eq!(queue.bytes(), 0);
+}
+
+#[test]
+fn an_urgent_one_goes_in_front_of_what_waits_and_stays_when_that_is_dropped() {
+    let queue = queue(5);
+    queue.push_log(&Bytes::from(vec![b'a'; 30]), at(0));
+    queue.push_log(&Bytes::from(vec![b'b'; 30]), at(1));
+    assert!(queue.push_urgent(&Bytes::from_static(b"now")));
+    assert!(!queue.push_urgent(&Bytes::from(vec![b'x'; 38])), "there is room for 37");
+    assert_eq!(queue.push_log(&Bytes::from(vec![b'c'; 60]), at(2)), Pushed::Overflowed(at(1).unwrap()));
+    assert!(queue.holds_log(), "the first is begun");
+    assert_eq!(take(&queue, 99), [&[b'a'; 25][..], b"now"].concat());
 }
 
 #[test]

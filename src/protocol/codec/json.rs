@@ -9,13 +9,14 @@ use crate::protocol::code::Code;
 use crate::protocol::pattern::Pattern;
 use crate::protocol::position::Position;
 use crate::protocol::publication::{Priority, Publication};
-use crate::protocol::push::{Answer, Push, Reply};
+use crate::protocol::push::{Answer, Manner, Push, Reply};
 
 /// Appends `push` as one JSON object: `{"event":…,…}`.
 pub fn push(push: &Push<'_>, out: &mut BytesMut) {
     match push {
-        Push::Publication { publication, replayed } => write_publication(publication, *replayed, out),
+        Push::Publication { publication, manner } => write_publication(publication, *manner, out),
         Push::Gap(gap) => message("gap", None, gap, out),
+        Push::Conflated(conflated) => message("conflated", None, conflated, out),
         Push::Position(position) => message("position", None, &At { position: *position }, out),
         Push::TokenExpiring { expires_at } => message("token:expiring", None, &Expiring { expires_at: *expires_at }, out),
         Push::Unsubscribed { rooms, fault } => {
@@ -76,7 +77,7 @@ fn message(event: &str, id: Option<&str>, data: &impl Serialize, out: &mut Bytes
     out.put_u8(b'}');
 }
 
-fn write_publication(publication: &Publication, replayed: bool, out: &mut BytesMut) {
+fn write_publication(publication: &Publication, manner: Manner, out: &mut BytesMut) {
     out.reserve(publication.data.len() + 256);
     out.put_slice(b"{\"event\":");
     value(&publication.event, out);
@@ -105,10 +106,27 @@ fn write_publication(publication: &Publication, replayed: bool, out: &mut BytesM
     if publication.requires_ack {
         out.put_slice(b",\"requires_ack\":true");
     }
-    if replayed {
-        out.put_slice(b",\"replayed\":true");
+    if manner != Manner::PLAIN {
+        write_manner(manner, out);
     }
     out.put_u8(b'}');
+}
+
+fn write_manner(manner: Manner, out: &mut BytesMut) {
+    if manner.replayed {
+        out.put_slice(b",\"replayed\":true");
+    }
+    if manner.overtook {
+        out.put_slice(b",\"overtook\":true");
+    }
+    for (name, count) in [("conflated", manner.conflated), ("redelivered", manner.redelivered)] {
+        if count > 0 {
+            out.put_slice(b",");
+            value(name, out);
+            out.put_slice(b":");
+            value(&count, out);
+        }
+    }
 }
 
 /// Serialization of our own types into memory cannot fail: no map has keys that are not strings.

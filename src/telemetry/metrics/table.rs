@@ -68,6 +68,7 @@ metrics! {
     REDIS_RECONNECTS = Counter "redis_reconnects_total", "connections", [], "Connections to Redis made anew after one was lost.";
     BUS_UNREADABLE = Counter "bus_unreadable_total", "messages", [], "Pub/sub messages that could not be read; the log was read instead.";
     MALFORMED = Counter "malformed_total", "entries", [], "Log entries that are no publications of ours and were skipped.";
+    OVERTOOK = Counter "overtook_total", "publications", [], "Urgent publications that sessions got ahead of others that waited for them.";
     BROKER_READY = Gauge "broker_ready", "0 or 1", [], "Whether the way to the broker is in order.";
     NOTES_IGNORED = Counter "notes_ignored_total", "notes", [], "Notes from other nodes that could not be read, or were too many to answer.";
     REVOCATIONS_PENDING = Gauge "revocations_pending", "revocations", [], "Revocations that this node could not tell the others yet, because the broker is away.";

@@ -25,6 +25,11 @@ pub async fn fcall(redis: &Redis, org: &str, room: &str, mark: &str, filling_byt
 
 /// Publishes `count` marked publications of `bytes` each through Redis, many per round trip, and books them.
 pub async fn pour(redis: &Redis, books: &Books, org: &str, room: &str, name: &str, (count, bytes): (usize, usize)) {
+    pour_as("medium", redis, books, org, room, name, (count, bytes)).await;
+}
+
+/// As [`pour`], of that priority.
+pub async fn pour_as(priority: &str, redis: &Redis, books: &Books, org: &str, room: &str, name: &str, (count, bytes): (usize, usize)) {
     let filling = "x".repeat(bytes);
     let client = redis::Client::open(redis.url()).expect("our URL is well-formed");
     let mut connection = client.get_multiplexed_async_connection().await.expect("the test's Redis is up");
@@ -33,7 +38,8 @@ pub async fn pour(redis: &Redis, books: &Books, org: &str, room: &str, name: &st
         let mut pipeline = redis::pipe();
         for mark in marks {
             let data = json!({ "mark": mark, "filling": filling }).to_string();
-            pipeline.cmd("FCALL").arg("roomcast_publish").arg(1).arg(format!("rc:{{{org}}}")).arg(room).arg("kpi:update").arg(data);
+            let call = pipeline.cmd("FCALL").arg("roomcast_publish").arg(1).arg(format!("rc:{{{org}}}"));
+            call.arg(room).arg("kpi:update").arg(data).arg("priority").arg(priority);
         }
         let answers: Vec<(String, i64)> = pipeline.query_async(&mut connection).await.expect("Redis takes them");
         for (mark, (position, _)) in marks.iter().zip(answers) {

@@ -1,0 +1,108 @@
+//! Pieces of the log for sessions in catch-up: from a run of entries to the bytes of one push.
+//!
+//! `catch_up` decides from where, and what becomes of a piece that finds no room. Frames are shared by all sessions that are served in
+//! the same round.
+
+use std::iter::Peekable;
+
+use bytes::Bytes;
+
+use super::conflation::Conflation;
+use super::frames::{self, Replays};
+use super::member::Member;
+use crate::broker::{Body, Entry};
+use crate::clock::unix_us;
+use crate::protocol::push::{Gap, Manner};
+use crate::protocol::{Position, Priority, Publication, Push};
+use crate::telemetry::metrics::{self, DropReason};
+
+/// Entries looked at for one session before its queue is looked at again.
+const ENTRIES_AT_ONCE: usize = 1_024;
+
+/// What a run of entries comes to for one session.
+pub(super) struct Piece {
+    /// Where the run ends.
+    pub cursor: Position,
+    /// `None` when nothing in it concerns the session.
+    pub bytes: Option<Bytes>,
+}
+
+impl Piece {
+    /// The next one for a member that has everything up to `before`, of about `room` bytes. `conflate` lets low priority give way where the
+    /// member is slow.
+    pub(super) fn take<'a, I>(
+        member: &mut Member,
+        entries: &mut Peekable<I>,
+        before: Position,
+        room: usize,
+        conflate: bool,
+        replays: &mut Replays,
+    ) -> Self
+    where
+        I: Iterator<Item = &'a Entry> + Clone,
+    {
+        let now_us = unix_us();
+        let (seam_seq, slow) = member.catch_up().map_or((0, false), |catch_up| (catch_up.seam_seq, catch_up.slow));
+        let wanted = |publication: &Publication, position: Position| wanted(member, publication, position, seam_seq, now_us);
+        let run = entries.clone().take(ENTRIES_AT_ONCE);
+        let conflation = if conflate && slow { Conflation::of(run, room, wanted) } else { None };
+        let is_over = |seq: u64, bytes: usize| conflation.as_ref().map_or(bytes >= room, |conflation| seq >= conflation.end.seq);
+        let mut gaps = false;
+        let (mut cursor, mut told_seq, mut parts, mut frames, mut bytes) = (before, None, Vec::new(), Vec::new(), 0);
+        for entry in entries.take(ENTRIES_AT_ONCE) {
+            let seq = entry.position.seq;
+            let manner = Manner { replayed: seq <= seam_seq, ..manner(conflation.as_ref(), seq) };
+            let frame = match &entry.body {
+                Body::Publication(_) if conflation.as_ref().is_some_and(|conflation| conflation.leaves_out(seq)) => None,
+                Body::Publication(publication) if wanted(publication, entry.position) => {
+                    Some(replays.frame(member.wire.as_ref(), entry.position, manner, publication))
+                }
+                Body::Fence(reason) => {
+                    // Entries may stand between the parting of the histories and the fence, and the session may come from one of
+                    // them: where the loss began is not known.
+                    let gap = Gap { from: None, to: entry.position, reason: *reason };
+                    metrics::gaps(*reason).increment(1);
+                    gaps = true;
+                    Some(frames::push(member.wire.as_ref(), &Push::Gap(&gap)))
+                }
+                Body::Publication(_) | Body::Malformed => None,
+            };
+            cursor = entry.position;
+            if let Some(frame) = frame {
+                bytes += frame.len();
+                told_seq = Some(seq);
+                parts.push((entry.position, manner));
+                frames.push(frame);
+            }
+            if is_over(seq, bytes) {
+                break;
+            }
+        }
+        metrics::delivered().increment(frames.len() as u64);
+        let piece = match conflation {
+            Some(conflation) => {
+                let notice = conflation.notice(before);
+                metrics::dropped(DropReason::Conflated).increment(u64::from(notice.left_out));
+                frames.insert(0, frames::push(member.wire.as_ref(), &Push::Conflated(&notice)));
+                Some(Bytes::from(frames.concat()))
+            }
+            None if frames.is_empty() => None,
+            None => Some(replays.group(member.wire.as_ref(), parts, &frames)),
+        };
+        member.told_seq = told_seq.unwrap_or(member.told_seq);
+        if let Some(catch_up) = member.catch_up() {
+            catch_up.told_gap |= gaps;
+        }
+        Self { cursor, bytes: piece }
+    }
+}
+
+fn manner(conflation: Option<&Conflation>, seq: u64) -> Manner {
+    Manner { conflated: conflation.map_or(0, |conflation| conflation.stands_for(seq)), ..Manner::PLAIN }
+}
+
+fn wanted(member: &Member, publication: &Publication, position: Position, seam_seq: u64, now_us: u64) -> bool {
+    // Few are urgent, and fewer have gone ahead.
+    let had = || publication.priority == Priority::Urgent && member.overtaken.contains(position);
+    member.wants(publication, position.seq, seam_seq) && !publication.expired_at(now_us) && !had()
+}

@@ -14,20 +14,24 @@ use futures_util::FutureExt;
 use roomcast::auth::{self, AuthError, Secret, Verifier};
 use roomcast::broker::{Body, OrgEvent, envelope, ingest_entry};
 use roomcast::config::rooms;
+use roomcast::dialect;
 use roomcast::protocol::codec::json;
-use roomcast::protocol::command::{Action, Address, Command};
-use roomcast::protocol::publication::{DEPTH_MAX, is_deeper_than};
+use roomcast::protocol::command::{Action, Address, Command, Publish};
+use roomcast::protocol::publication::{DEPTH_MAX, headers, is_deeper_than};
 use roomcast::protocol::push::{Answer, Manner};
-use roomcast::protocol::{CloseCode, CommandId, OrgId, Pattern, Publication, Push, Reply, RoomName, RoomSyntax, Selector};
+use roomcast::protocol::{
+    CloseCode, CommandId, EventName, NewPublication, OrgId, Pattern, Publication, Push, Reply, RoomName, RoomSyntax, Selector,
+};
 use roomcast::transport::websocket::{Assembler, Incoming, Limits, deflate};
 use serde_json::value::RawValue;
 
 /// A body by the name of its target.
 pub type Target = (&'static str, fn(&[u8]));
 
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     ("commands", commands),
     ("deflate", self::deflate),
+    ("dialects", dialects),
     ("envelope", self::envelope),
     ("frames", frames),
     ("ingest", ingest),
@@ -131,18 +135,58 @@ fn carries_out(action: &Action) {
         Action::Publish(publish) => {
             let data = publish.data.get().as_bytes();
             assert!(envelope::is_data(data), "what a client may publish, nodes pass on");
-            let address = Address {
-                room: publish.room.as_deref(),
-                channel: publish.channel.as_deref(),
-                organization_id: publish.organization_id.as_deref(),
-                department_id: publish.department_id.as_deref(),
-                queue_name: publish.queue_name.as_deref(),
-            };
-            if let Ok(room) = address.room(&SYNTAX, &ACME) {
-                room_is_canonical(&room);
-            }
+            room_of(publish).iter().for_each(room_is_canonical);
         }
         Action::Ping => {}
+    }
+}
+
+fn room_of(publish: &Publish) -> Option<RoomName> {
+    let address = Address {
+        room: publish.room.as_deref(),
+        channel: publish.channel.as_deref(),
+        organization_id: publish.organization_id.as_deref(),
+        department_id: publish.department_id.as_deref(),
+        queue_name: publish.queue_name.as_deref(),
+    };
+    address.room(&SYNTAX, &ACME).ok()
+}
+
+/// A message in a dialect, which the first byte chooses: what is answered is one JSON object or nothing, and so is what the clients of every
+/// dialect get to see of a publication.
+pub fn dialects(data: &[u8]) {
+    let Some((first, message)) = data.split_first() else { return };
+    let dialect = &dialect::ALL[usize::from(*first) % dialect::ALL.len()];
+    let (id, reply) = match (dialect.read)(message) {
+        Ok(command) => {
+            carries_out(&command.action);
+            if let Action::Publish(publish) = &command.action {
+                is_told_in_every_dialect(publish);
+            }
+            (command.id, Reply::Pong { ts: 1, position: None })
+        }
+        Err(unreadable) => (unreadable.id, Reply::Error(unreadable.fault)),
+    };
+    let mut out = BytesMut::new();
+    (dialect.answer)(&Answer { id, reply }, 1, &mut out);
+    assert!(out.is_empty() || object(&out).contains_key("type"));
+}
+
+fn is_told_in_every_dialect(publish: &Publish) {
+    let (Some(room), Ok(event), Ok(headers)) = (room_of(publish), EventName::parse(&publish.event), headers(publish.headers.as_ref()))
+    else {
+        return;
+    };
+    let new = NewPublication { headers, ..NewPublication::new(room, event, publish.data.get().to_owned()) };
+    let publication = new.placed(None, 1);
+    for dialect in &dialect::ALL {
+        let mut out = BytesMut::new();
+        (dialect.push)(&Push::Publication { publication: &publication, manner: Manner::PLAIN }, &mut out);
+        if !out.is_empty() {
+            let message = object(&out);
+            assert!(message.contains_key("type"));
+            assert!(dialect.name != "command-center" || message["channel"].get().starts_with('"'));
+        }
     }
 }
 

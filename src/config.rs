@@ -34,6 +34,8 @@ pub struct Config {
     pub server: crate::transport::listener::Config,
     /// The WebSocket door.
     pub websocket: crate::transport::websocket::Config,
+    /// Ways of speaking for clients of other servers.
+    pub dialects: crate::dialect::Config,
     /// The REST API.
     pub api: crate::api::Config,
     /// Who may connect.
@@ -182,6 +184,18 @@ mod tests {
         for key in ["limits.stale_after_ms", "rooms.segments_max", "rooms.channels"] {
             assert!(text.contains(key), "{key} in {text}");
         }
+    }
+
+    #[test]
+    fn the_example_can_be_loaded_and_speaks_every_dialect() {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/roomcast.toml");
+        let config = Config::load(&Sources { file: Some(file), ..Sources::default() }).unwrap().config;
+        assert_eq!(config.dialects.dialects().count(), crate::dialect::ALL.len());
+        let toml = "[websocket]\npath = \"/ws/chat\"\n[dialects]\nenabled = [\"chat\", \"chat\"]\n";
+        let text = message(load(toml, &[], Vec::new()));
+        assert!(text.contains("taken by websocket.path") && text.contains("listed twice"), "{text}");
+        let unknown = message(load("", &[("ROOMCAST_DIALECTS__ENABLED", "chat,chats")], Vec::new()));
+        assert!(unknown.contains("did you mean chat?"), "{unknown}");
     }
 
     #[test]

@@ -10,6 +10,8 @@ pub mod telemetry;
 pub mod auth;
 pub mod limit;
 
+pub mod dialect;
+
 pub mod broker;
 
 pub mod hub;

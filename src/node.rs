@@ -26,7 +26,7 @@ use crate::telemetry::counters::Counters;
 use crate::telemetry::metrics;
 use crate::transport::listener::{self, BindError, Listener};
 use crate::transport::websocket::Door;
-use crate::transport::websocket::door::Bounds;
+use crate::transport::websocket::door::{Bounds, Dialects};
 use crate::transport::websocket::origin::NotAnOrigin;
 use crate::web;
 
@@ -60,6 +60,8 @@ pub enum StartError {
     Redis(#[from] redis::ConfigError),
     #[error("websocket.allowed_origins: {0}")]
     Origin(#[from] NotAnOrigin),
+    #[error("dialects.anonymous: {0}")]
+    Guest(String),
     #[error("api.allowed_origins: {0}")]
     ApiOrigin(NotAnOrigin),
     #[error("{address} can be reached from elsewhere, and no key is configured: set auth.secret, auth.keys or auth.jwks.url")]
@@ -94,7 +96,8 @@ impl Node {
         let hub = Arc::new(Hub::new(config.hub.clone(), limits, Arc::clone(&broker), Arc::clone(&counters), rand::random()));
         let registry = Arc::<Registry>::default();
         let verifier = Arc::new(Verifier::new(&config.auth, config.rooms.syntax())?);
-        let rules = Arc::new(Rules { syntax: config.rooms.syntax(), events: config.rooms.event_rules() });
+        let events = config.rooms.event_rules(config.dialects.events());
+        let rules = Arc::new(Rules { syntax: config.rooms.syntax(), events });
         let started = Instant::now();
         let revoking = Revoking::new(Arc::clone(&broker), Arc::clone(&registry), config.session.clone(), started);
         let parts = Arc::new(session::Parts {
@@ -125,7 +128,9 @@ impl Node {
         });
         let bounds =
             Bounds { connections_max: config.limits.connections_per_node_max, unauthenticated_max: config.limits.unauthenticated_max() };
-        let door = Door::new(config.websocket.clone(), parts, bounds)?;
+        let guest = config.dialects.guest(&config.rooms.syntax()).map_err(StartError::Guest)?;
+        let dialects = Dialects { enabled: config.dialects.dialects().collect(), guest: guest.map(Arc::new) };
+        let door = Door::new(config.websocket.clone(), &dialects, parts, bounds)?;
         let node = Self {
             config,
             info,

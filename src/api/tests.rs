@@ -19,7 +19,7 @@ use crate::broker::memory::{self, MemoryBroker};
 use crate::hub::{self, NoSink, SendQueue};
 use crate::limit::Rate;
 use crate::protocol::{EventRules, RoomSyntax, SessionId};
-use crate::session::{self, Session};
+use crate::session::{self, Language, Session};
 use crate::transport::websocket::wire;
 
 /// Keys of one scope for all orgs are called after the scope; `acme` may do everything, but only in acme.
@@ -182,7 +182,7 @@ impl Node {
     /// A session that is subscribed to the rooms.
     async fn connect(&self, user: &str, org: &str, rooms: &[&str]) -> Client {
         let queue = Arc::new(SendQueue::new(self.sessions.queue_limits(), NoSink));
-        let mut session = Session::new(Arc::clone(&self.sessions), wire::json(), queue);
+        let mut session = Session::new(Arc::clone(&self.sessions), Language::native(wire::json(), &self.sessions.rules), queue);
         let client = Client { id: session.id(), queue: Arc::clone(session.queue()) };
         session.present(self.token(user, Some(org), &[]));
         if !rooms.is_empty() {

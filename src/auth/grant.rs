@@ -130,6 +130,11 @@ impl GrantList {
         Ok(Self { rules: Some(rules.into()) })
     }
 
+    fn rules(&self, own: &OrgId) -> Vec<Rule> {
+        let default = || vec![Rule { pattern: Pattern::of_org(own), rights: Right::Subscribe.bit() }];
+        self.rules.as_ref().map_or_else(default, |rules| rules.to_vec())
+    }
+
     fn any(&self, own: &OrgId, right: Right, suffices: impl Fn(&Pattern) -> bool) -> bool {
         match &self.rules {
             None => right == Right::Subscribe && suffices(&Pattern::of_org(own)),
@@ -179,6 +184,33 @@ impl Principal {
         Ok(Grant { pattern })
     }
 
+    /// Everything that the grants allow to subscribe to, without what another of them covers.
+    pub fn subscribable(&self) -> Vec<Grant> {
+        let rules = self.grants().rules(self.org()).into_iter();
+        widest(rules.filter(|rule| rule.rights & Right::Subscribe.bit() != 0).map(|rule| rule.pattern).collect())
+    }
+
+    /// What the grants allow to subscribe to in these channels; those that there are not are passed over.
+    pub fn subscribable_in(&self, channels: &[&str], syntax: &RoomSyntax) -> Vec<Grant> {
+        let mut patterns = Vec::new();
+        for grant in self.subscribable() {
+            let (first, rest) = grant.pattern.as_str().split_once(':').unwrap_or_default();
+            let meant = channels.iter().filter(|channel| first == "*" || first == **channel);
+            patterns.extend(meant.filter_map(|channel| syntax.pattern_for(self.org(), &format!("{channel}:{rest}")).ok()));
+        }
+        widest(patterns)
+    }
+
+    /// The grants as texts, such as `subscribe:kpi:acme`.
+    pub fn permissions(&self) -> Vec<String> {
+        let rules = self.grants().rules(self.org());
+        let spelled = rules.iter().flat_map(|rule| {
+            let given = Right::ALL.into_iter().filter(|right| rule.rights & right.bit() != 0);
+            given.map(|right| format!("{}:{}", right.as_str(), rule.pattern))
+        });
+        spelled.collect()
+    }
+
     /// The two rooms that every session is subscribed to by itself: its org's and its user's.
     pub fn own_rooms(&self) -> [Grant; 2] {
         let org_room = RoomName::of_org(self.org());
@@ -222,6 +254,18 @@ impl Principal {
         let of_org = || pattern.as_str().strip_prefix("org:") == Some(self.org().as_str());
         pattern.as_str() == self.user_room().as_str() || of_org()
     }
+}
+
+/// Grants on the patterns without those that others cover: what both reach needs one subscription.
+fn widest(patterns: Vec<Pattern>) -> Vec<Grant> {
+    let mut kept: Vec<Pattern> = Vec::new();
+    for pattern in patterns {
+        if !kept.iter().any(|other| other.covers(&pattern)) {
+            kept.retain(|other| !pattern.covers(other));
+            kept.push(pattern);
+        }
+    }
+    kept.into_iter().map(|pattern| Grant { pattern }).collect()
 }
 
 fn refusal(right: Right, target: &str) -> Fault {

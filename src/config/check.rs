@@ -58,7 +58,7 @@ pub(super) fn text(text: &str, member: &Member) -> Result<Value, String> {
         Shape::Boolean => Value::Boolean(text.parse().map_err(|_| fault())?),
         Shape::Integer { .. } => Value::Integer(text.replace('_', "").parse().map_err(|_| fault())?),
         Shape::Number => Value::Float(text.parse().map_err(|_| fault())?),
-        Shape::List(item) if **item == Shape::Text && !text.trim_start().starts_with('[') => {
+        Shape::List(item) if matches!(**item, Shape::Text | Shape::Choice(_)) && !text.trim_start().starts_with('[') => {
             Value::Array(text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(Value::from).collect())
         }
         Shape::List(_) | Shape::Table(_) | Shape::Map(_) | Shape::Any => {

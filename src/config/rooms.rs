@@ -48,8 +48,10 @@ impl Config {
         RoomSyntax::new(self.segments_max, &self.channels)
     }
 
-    pub fn event_rules(&self) -> EventRules {
-        EventRules::new(&self.events)
+    /// The rules of the listed events and of those that the enabled dialects bring.
+    pub fn event_rules(&self, brought: impl IntoIterator<Item = &'static str>) -> EventRules {
+        let listed = self.events.iter().map(String::as_str);
+        EventRules::new(listed.chain(brought.into_iter().map(|event| -> &str { event })))
     }
 }
 
@@ -77,8 +79,8 @@ mod tests {
         let config = Config::default();
         assert!(config.syntax().room("kpi:acme:sales:support").is_ok());
         assert!(config.syntax().room("nope:acme").is_err());
-        assert!(config.event_rules().event("kpi:update").is_ok());
-        assert!(config.event_rules().event("order:new").is_err());
+        assert!(config.event_rules([]).event("kpi:update").is_ok());
+        assert!(config.event_rules([]).event("order:new").is_err());
     }
 
     #[test]

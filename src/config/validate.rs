@@ -36,6 +36,7 @@ pub(super) fn faults(config: &Config, origins: &BTreeMap<String, Origin>) -> Fau
     let plain = jwks.is_none_or(|uri| uri.authority().is_none_or(|authority| !authority.as_str().contains('@')));
     judge.demand(plain, "auth.jwks.url", "it must not hold a user or a password");
     websocket(&config.websocket, &mut judge);
+    dialects(config, &mut judge);
     drain(&config.drain, &mut judge);
     if let Some(id) = &config.node.id {
         judge.demand(
@@ -78,6 +79,18 @@ fn websocket(websocket: &websocket::Config, judge: &mut Judge<'_>) {
     let listed = !websocket.allowed_origins.is_empty() && !websocket.allowed_origins.iter().any(|origin| origin == "*");
     let why = "it needs websocket.allowed_origins without *: browsers send cookies along from any page";
     judge.demand(websocket.token_cookie.is_empty() || listed, "websocket.token_cookie", why);
+}
+
+fn dialects(config: &Config, judge: &mut Judge<'_>) {
+    let guest = config.dialects.guest(&config.rooms.syntax());
+    judge.demand(guest.is_ok(), "dialects.anonymous", guest.err().unwrap_or_default());
+    for (index, dialect) in config.dialects.dialects().enumerate() {
+        let key = format!("dialects.enabled.{index}");
+        let free = ![&config.websocket.path, &config.websocket.echo_path].contains(&&dialect.path.to_owned());
+        judge.demand(free, &key, format!("its path {} is taken by websocket.path or websocket.echo_path", dialect.path));
+        let once = config.dialects.dialects().take(index).all(|other| other.name != dialect.name);
+        judge.demand(once, &key, format!("{} is listed twice", dialect.name));
+    }
 }
 
 fn rooms(rooms: &rooms::Config, judge: &mut Judge<'_>) {

@@ -112,7 +112,12 @@ impl<S: Sink + ?Sized> SendQueue<S> {
     }
 
     /// Pushes publications; `before` is the position of a reader who has everything up to them, `None` for ephemeral ones.
+    ///
+    /// Nothing to write is what some clients have no words for.
     pub fn push_log(&self, bytes: &Bytes, before: Option<Position>) -> Pushed {
+        if bytes.is_empty() {
+            return Pushed::Taken;
+        }
         let mut inner = self.inner.lock();
         if inner.is_closed() {
             return Pushed::Closed;
@@ -158,7 +163,7 @@ impl<S: Sink + ?Sized> SendQueue<S> {
     /// Pushes an answer behind whatever waits; what is pushed later comes later, urgent or not.
     pub fn push_answer(&self, bytes: Bytes) {
         let mut inner = self.inner.lock();
-        if inner.is_closed() {
+        if inner.is_closed() || bytes.is_empty() {
             return;
         }
         match self.write_now(&mut inner, &bytes) {
@@ -172,7 +177,7 @@ impl<S: Sink + ?Sized> SendQueue<S> {
     /// Keeps a reply or a control frame behind whatever waits, for the session's own task, which flushes before it sleeps.
     pub fn hold_reply(&self, bytes: Bytes) {
         let mut inner = self.inner.lock();
-        if !inner.is_closed() {
+        if !inner.is_closed() && !bytes.is_empty() {
             inner.enqueue(bytes, 0, Kind::Reply);
         }
     }

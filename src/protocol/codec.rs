@@ -14,12 +14,16 @@ pub trait Wire: Send + Sync + 'static {
     /// Sessions with the same number share encoded bytes; below [`WIRES_MAX`].
     fn kind(&self) -> usize;
 
+    /// Appends nothing where the client's language has no words for it.
     fn push(&self, push: &Push<'_>, out: &mut BytesMut);
 
     fn answer(&self, answer: &Answer, out: &mut BytesMut);
 
     /// Asks the client for a sign of life; nothing on wires that have no such message.
     fn ping(&self, out: &mut BytesMut);
+
+    /// What the server says first, at this time in Unix milliseconds; mostly nothing.
+    fn greet(&self, _now_ms: u64, _out: &mut BytesMut) {}
 }
 
 /// How many kinds of wire there can be.

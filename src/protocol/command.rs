@@ -29,7 +29,7 @@ pub const SELECTORS_MAX: usize = 256;
 pub struct CommandId(Box<str>);
 
 impl CommandId {
-    fn read(raw: &RawValue) -> Result<Option<Self>, Fault> {
+    pub(crate) fn read(raw: &RawValue) -> Result<Option<Self>, Fault> {
         let text = raw.get();
         match text.as_bytes().first() {
             Some(b'n') => Ok(None),
@@ -208,6 +208,28 @@ fn yes() -> bool {
     true
 }
 
+impl Publish {
+    /// A publication that says nowhere yet, logged and without options.
+    pub fn new(event: impl Into<String>, data: Box<RawValue>) -> Self {
+        Self {
+            event: event.into(),
+            data,
+            room: None,
+            channel: None,
+            organization_id: None,
+            department_id: None,
+            queue_name: None,
+            priority: Priority::default(),
+            log: true,
+            cascade: false,
+            requires_ack: false,
+            idempotency_key: None,
+            ttl_ms: None,
+            headers: None,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Message<'a> {
     event: Cow<'a, str>,
@@ -224,23 +246,20 @@ pub struct Unreadable {
     pub fault: Fault,
 }
 
+impl From<Fault> for Unreadable {
+    fn from(fault: Fault) -> Self {
+        Self { id: None, fault }
+    }
+}
+
 impl Command {
     /// Reads one JSON text message: `{"event":…,"id":…,"data":{…}}`.
     ///
     /// # Errors
     /// `INVALID_MESSAGE`, saying what is wrong with it.
     pub fn parse(json: &[u8]) -> Result<Self, Unreadable> {
-        let unreadable = |fault| Unreadable { id: None, fault };
-        let text = str::from_utf8(json).map_err(|_| unreadable(Fault::new(Code::InvalidMessage, "the message is not UTF-8")))?;
-        // The data of a publication is passed on unread, so its nesting is measured here.
-        if is_deeper_than(DEPTH_MAX, json) {
-            return Err(unreadable(Fault::new(Code::InvalidMessage, "the message is nested deeper than 64 levels")));
-        }
-        if !is_paired(json) {
-            return Err(unreadable(Fault::new(Code::InvalidMessage, "the message holds half a surrogate pair")));
-        }
-        let message: Message<'_> = object(&"message", text).map_err(unreadable)?;
-        let id = message.id.map_or(Ok(None), CommandId::read).map_err(unreadable)?;
+        let message: Message<'_> = message(json)?;
+        let id = message.id.map_or(Ok(None), CommandId::read)?;
         match Action::parse(&message.event, message.data) {
             Ok(action) => Ok(Self { id, action }),
             Err(fault) => Err(Unreadable { id, fault }),
@@ -270,13 +289,29 @@ impl Action {
     }
 }
 
+/// Reads a client's whole message, of whatever dialect, as one JSON object within the bounds of all messages.
+///
+/// # Errors
+/// `INVALID_MESSAGE`, saying what is wrong with it.
+pub(crate) fn message<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Fault> {
+    let text = str::from_utf8(json).map_err(|_| Fault::new(Code::InvalidMessage, "the message is not UTF-8"))?;
+    // The data of a publication is passed on unread, so its nesting is measured here.
+    if is_deeper_than(DEPTH_MAX, json) {
+        return Err(Fault::new(Code::InvalidMessage, "the message is nested deeper than 64 levels"));
+    }
+    if !is_paired(json) {
+        return Err(Fault::new(Code::InvalidMessage, "the message holds half a surrogate pair"));
+    }
+    object(&"message", text)
+}
+
 fn read<'a, T: Deserialize<'a>>(event: &str, data: Option<&'a RawValue>) -> Result<T, Fault> {
     let raw = data.map_or("{}", RawValue::get);
     object(&format_args!("data of {event}"), raw)
 }
 
 /// Reads a JSON object. Left to itself the library would also take an array, whose elements it reads as fields in their order.
-fn object<'a, T: Deserialize<'a>>(what: &dyn fmt::Display, json: &'a str) -> Result<T, Fault> {
+pub(crate) fn object<'a, T: Deserialize<'a>>(what: &dyn fmt::Display, json: &'a str) -> Result<T, Fault> {
     let is_object = json.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{');
     match serde_json::from_str(json) {
         Ok(value) if is_object => Ok(value),

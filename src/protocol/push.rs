@@ -146,6 +146,9 @@ pub struct Authenticated {
     /// What the server can do beyond the base protocol, by names; ignore those that you do not know.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub features: &'static [&'static str],
+    /// What the user is granted, such as `subscribe:kpi:acme`, for dialects that tell it; `None` for a guest.
+    #[serde(skip)]
+    pub permissions: Option<Vec<String>>,
 }
 
 /// A reply with the id of the command that it answers.

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::alarm::{Alarm, Alarms};
 use super::config::Settings;
+use super::language::Language;
 use super::machine::{Action, Machine, Now, Rules, Terms};
 use super::registry::{Entry, Registry};
 use crate::auth::{Grant, Principal, Verifier};
@@ -24,7 +25,7 @@ use crate::broker::{AckLevel, Broker, LeaseOutcome, PublishError, Published, sub
 use crate::hub::{Hub, OrgGone, OrgLink, SendQueue, send_queue};
 use crate::protocol::command::{CommandId, Subscribe, Unreadable};
 use crate::protocol::push::{Answer, Reply};
-use crate::protocol::{Close, CloseCode, Code, Command, Fault, Position, Push, SessionId, Wire};
+use crate::protocol::{Close, CloseCode, Code, Command, Fault, Position, Push, SessionId};
 use crate::telemetry::counters::Counters;
 
 /// What every session of a node shares.
@@ -42,8 +43,8 @@ pub struct Parts {
 }
 
 impl Parts {
-    fn terms(&self) -> Terms<'_> {
-        Terms { rules: &self.rules, settings: &self.settings }
+    fn terms<'a>(&'a self, language: &'a Language) -> Terms<'a> {
+        Terms { rules: &language.rules, settings: &self.settings, dialect: language.dialect }
     }
 
     pub fn now(&self) -> Now {
@@ -66,7 +67,7 @@ pub struct Session {
     parts: Arc<Parts>,
     machine: Machine,
     entry: Arc<Entry>,
-    wire: Arc<dyn Wire>,
+    language: Arc<Language>,
     link: Option<OrgLink>,
     /// Whether a connection of the principal's org is leased.
     is_leased: bool,
@@ -114,7 +115,7 @@ enum Refusal {
 
 impl Session {
     /// Registers a new session, which speaks through `queue`.
-    pub fn new(parts: Arc<Parts>, wire: Arc<dyn Wire>, queue: Arc<SendQueue>) -> Self {
+    pub fn new(parts: Arc<Parts>, language: Arc<Language>, queue: Arc<SendQueue>) -> Self {
         let now = parts.now();
         let id = SessionId(uuid::Builder::from_unix_timestamp_millis(now.unix_ms, &rand::random()).into_uuid());
         let entry = Arc::new(Entry::new(id, queue, now.unix_ms));
@@ -122,7 +123,7 @@ impl Session {
         let jitter_ms = rand::random_range(0..=parts.settings.ping_interval_ms / 2);
         let machine = Machine::new(id, &parts.settings, now, jitter_ms);
         let alarm = Alarm::default();
-        Self { parts, machine, entry, wire, link: None, is_leased: false, inbox: None, pending: None, drained: false, alarm }
+        Self { parts, machine, entry, language, link: None, is_leased: false, inbox: None, pending: None, drained: false, alarm }
     }
 
     pub fn id(&self) -> SessionId {
@@ -138,6 +139,29 @@ impl Session {
         self.verify(None, token, Subscribe::default());
     }
 
+    /// Says what the server says first in the client's language, and starts with the credentials of the handshake. Without any the client
+    /// is awaited to send some, is a guest, or is refused.
+    pub fn begin(&mut self, token: Option<String>) {
+        let (parts, language) = (Arc::clone(&self.parts), Arc::clone(&self.language));
+        let now = parts.now();
+        let mut greeting = BytesMut::new();
+        language.wire.greet(now.unix_ms, &mut greeting);
+        self.say(greeting);
+        match (token, language.dialect) {
+            (Some(token), _) => self.present(token),
+            (None, Some(dialect)) if language.guest.is_some() || !dialect.authenticates_by_message => {
+                let refused = || Fault::new(Code::AuthFailed, "a token is needed: append ?token=… to the address");
+                let guest = language.guest.as_ref().map(|guest| guest.arriving(now.unix_ms / 1_000)).ok_or_else(refused);
+                let verdict = guest.and_then(|principal| parts.registry.is_informed(now.mono_ms).map(|()| principal));
+                self.log_verdict(&verdict);
+                let mut actions = Vec::new();
+                self.machine.on_nobody(verdict, &parts.terms(&language), now, &mut actions);
+                self.perform(actions);
+            }
+            (None, _) => {}
+        }
+    }
+
     /// Whether more should be read from the client now.
     pub fn wants_input(&self) -> bool {
         self.pending.is_none() && self.inbox.is_none() && !self.entry.queue.replies_full()
@@ -150,9 +174,9 @@ impl Session {
         self.entry.note_heard(now.unix_ms);
     }
 
-    /// One message in JSON. It is carried out by [`Session::progress`].
-    pub fn on_message(&mut self, json: &[u8]) {
-        self.inbox.get_or_insert_default().push_back(Command::parse(json));
+    /// One message in the client's language. It is carried out by [`Session::progress`].
+    pub fn on_message(&mut self, message: &[u8]) {
+        self.inbox.get_or_insert_default().push_back((self.language.read)(message));
     }
 
     /// The queue ran empty; tells the hub if it wants to know. Whether it could not be told at once, so that there is something to do.
@@ -185,8 +209,8 @@ impl Session {
             return Poll::Ready(());
         } else if let Some(command) = self.next_command() {
             let mut actions = Vec::new();
-            let parts = Arc::clone(&self.parts);
-            self.machine.on_command(command, &parts.terms(), parts.now(), &mut actions);
+            let (parts, language) = (Arc::clone(&self.parts), Arc::clone(&self.language));
+            self.machine.on_command(command, &parts.terms(&language), parts.now(), &mut actions);
             self.perform(actions);
             return Poll::Ready(());
         }
@@ -247,8 +271,11 @@ impl Session {
                 Action::Verify { id, authenticate } => self.verify(id, authenticate.token, authenticate.subscribe),
                 Action::Open { principal, grants, since, answer } => self.open(&principal, grants, since, answer),
                 Action::Renew { principal, grants, since, answer } => self.renew(principal, grants, since, answer),
-                Action::Subscribe { grants, since, answer } => {
-                    self.settle(|link| async move { link.subscribe(grants, since, answer).await });
+                Action::Subscribe { grants, since, answer, instead_of } => {
+                    self.settle(|link| async move {
+                        link.subscribe(grants, since, answer).await?;
+                        if instead_of.is_empty() { Ok(()) } else { link.unsubscribe(instead_of, None).await }
+                    });
                 }
                 Action::Unsubscribe { patterns, answer } => {
                     self.settle(|link| async move { link.unsubscribe(patterns, Some(answer)).await });
@@ -292,8 +319,16 @@ impl Session {
             return;
         }
         let (parts, session, org) = (Arc::clone(&self.parts), self.machine.id(), principal.org().clone());
-        let (queue, wire) = (Arc::clone(&self.entry.queue), Arc::clone(&self.wire));
+        let (queue, wire) = (Arc::clone(&self.entry.queue), Arc::clone(&self.language.wire));
+        // A guest who shows credentials leaves the guests' org first.
+        let earlier = self.link.take();
+        self.is_leased &= earlier.is_none();
         self.pending = Some(Box::pin(async move {
+            if let Some(link) = earlier {
+                let org = link.org().clone();
+                link.detach().await;
+                parts.broker.release_connection(&org).await;
+            }
             if parts.broker.lease_connection(&org, parts.settings.org_connections_max).await == LeaseOutcome::Full {
                 return Done::Opened(Err(Refusal::Full(answer.id)));
             }
@@ -327,10 +362,10 @@ impl Session {
             Done::Verified(verified) => {
                 let Verified { id, subscribe, verdict } = *verified;
                 let mut actions = Vec::new();
-                let (parts, now) = (Arc::clone(&self.parts), self.parts.now());
+                let (parts, language, now) = (Arc::clone(&self.parts), Arc::clone(&self.language), self.parts.now());
                 let verdict = verdict.and_then(|principal| parts.registry.is_informed(now.mono_ms).map(|()| principal));
                 self.log_verdict(&verdict);
-                self.machine.on_verified(id, &subscribe, verdict, &parts.terms(), now, &mut actions);
+                self.machine.on_verified(id, &subscribe, verdict, &parts.terms(&language), now, &mut actions);
                 self.perform(actions);
             }
             Done::Opened(outcome) => self.opened(outcome),
@@ -379,10 +414,8 @@ impl Session {
 
     fn heartbeat(&self) {
         let mut ping = BytesMut::new();
-        self.wire.ping(&mut ping);
-        if !ping.is_empty() {
-            self.entry.queue.hold_reply(ping.freeze());
-        }
+        self.language.wire.ping(&mut ping);
+        self.say(ping);
         if let Some(link) = &self.link {
             link.heartbeat();
         }
@@ -399,14 +432,18 @@ impl Session {
             self.parts.counters.error(fault.code);
         }
         let mut out = BytesMut::new();
-        self.wire.answer(answer, &mut out);
-        self.entry.queue.hold_reply(out.freeze());
+        self.language.wire.answer(answer, &mut out);
+        self.say(out);
     }
 
     fn push(&self, push: &Push<'_>) {
         let mut out = BytesMut::new();
-        self.wire.push(push, &mut out);
-        self.entry.queue.hold_reply(out.freeze());
+        self.language.wire.push(push, &mut out);
+        self.say(out);
+    }
+
+    fn say(&self, bytes: BytesMut) {
+        self.entry.queue.hold_reply(bytes.freeze());
     }
 }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::config::Settings;
 use crate::auth::{Grant, Principal};
+use crate::dialect::{Dialect, Follows};
 use crate::limit::bucket::Bucket;
 use crate::protocol::command::{Action as Asked, Address, Authenticate, CommandId, Publish, Subscribe, Unreadable};
 use crate::protocol::publication::{headers, idempotency_key};
@@ -29,6 +30,8 @@ pub struct Rules {
 pub struct Terms<'a> {
     pub rules: &'a Rules,
     pub settings: &'a Settings,
+    /// What the client speaks; `None` is the native protocol.
+    pub dialect: Option<&'static Dialect>,
 }
 
 /// A moment, by both clocks that matter.
@@ -67,6 +70,8 @@ pub enum Action {
         grants: Vec<Grant>,
         since: Option<Position>,
         answer: Answer,
+        /// Wider subscriptions that the session had by itself, and that these take the place of.
+        instead_of: Vec<Pattern>,
     },
     Unsubscribe {
         patterns: Vec<Pattern>,
@@ -99,7 +104,7 @@ pub struct Machine {
 #[derive(Debug)]
 enum Phase {
     Anonymous { until_ms: u64 },
-    Authenticated { principal: Arc<Principal>, expires_ms: u64, warned: bool },
+    Authenticated { principal: Arc<Principal>, expires_ms: u64, warned: bool, is_guest: bool },
     Closed,
 }
 
@@ -165,6 +170,20 @@ impl Machine {
         }
     }
 
+    /// The client brings no credentials with its handshake: the guest that it is therefore, or why it cannot be one.
+    pub fn on_nobody(&mut self, verdict: Result<Principal, Fault>, terms: &Terms<'_>, now: Now, actions: &mut Vec<Action>) {
+        self.on_verified(None, &Subscribe::default(), verdict, terms, now, actions);
+        if let Phase::Authenticated { is_guest, .. } = &mut self.phase {
+            *is_guest = true;
+        }
+        // Nobody is told who they are, for they may still say so.
+        for action in actions {
+            if let Action::Open { answer: Answer { reply: Reply::Authenticated(authenticated), .. }, .. } = action {
+                authenticated.permissions = None;
+            }
+        }
+    }
+
     /// When [`Machine::on_timeout`] wants to be called, in milliseconds of the clock that never steps back.
     pub fn timeout_ms(&self, settings: &Settings) -> Option<u64> {
         let stale_ms = self.heard_ms + settings.stale_after_ms;
@@ -189,7 +208,7 @@ impl Machine {
             Phase::Authenticated { expires_ms, .. } if now.mono_ms >= *expires_ms => {
                 self.close(Close::because(CloseCode::TokenExpired, Code::AuthFailed), actions);
             }
-            Phase::Authenticated { principal, expires_ms, warned } => {
+            Phase::Authenticated { principal, expires_ms, warned, .. } => {
                 if !*warned && now.mono_ms + settings.config.expiry_warning_ms >= *expires_ms {
                     *warned = true;
                     actions.push(Action::WarnOfExpiry { expires_at_s: principal.expires_at_s() });
@@ -204,17 +223,20 @@ impl Machine {
     }
 
     fn decide(&mut self, command: Command, terms: &Terms<'_>, now: Now) -> Result<Action, Fault> {
-        let Terms { rules, settings } = *terms;
+        let Terms { rules, settings, dialect } = *terms;
         self.spend(settings, now)?;
         let Command { id, action } = command;
         match action {
             Asked::Authenticate(authenticate) => Ok(Action::Verify { id, authenticate }),
             Asked::Ping => Ok(Action::Answer(Answer::new(id, Reply::Pong { ts: now.unix_ms, position: None }))),
             Asked::Subscribe(subscribe) => {
-                let grants = grants(self.principal()?, &subscribe.selector, rules)?;
+                let principal = self.principal()?;
+                let instead_of = followed(dialect, principal, rules).into_iter().map(Grant::into_pattern);
+                let instead_of = instead_of.filter(|pattern| is_narrowed(pattern, &subscribe.selector)).collect();
+                let grants = grants(principal, &subscribe.selector, rules)?;
                 let rooms = grants.iter().map(|grant| grant.pattern().clone()).collect();
                 let answer = Answer::new(id, Reply::Subscribed { rooms, position: None });
-                Ok(Action::Subscribe { grants, since: subscribe.since, answer })
+                Ok(Action::Subscribe { grants, since: subscribe.since, answer, instead_of })
             }
             Asked::Unsubscribe(selector) => {
                 let patterns = selector.patterns(&rules.syntax, self.principal()?.org())?;
@@ -250,19 +272,26 @@ impl Machine {
         terms: &Terms<'_>,
         now: Now,
     ) -> Result<Action, Fault> {
-        let Terms { rules, settings } = *terms;
-        let earlier = self.principal().ok().cloned();
+        let Terms { rules, settings, dialect } = *terms;
+        let earlier = match &self.phase {
+            Phase::Authenticated { principal, is_guest: false, .. } => Some(Arc::clone(principal)),
+            // A guest who shows credentials comes in anew.
+            _ => None,
+        };
         if let Some(earlier) = &earlier
             && (earlier.org() != principal.org() || earlier.sub() != principal.sub())
         {
             return Err(Fault::new(Code::AuthFailed, "a renewed token must be for the same user and organization; reconnect instead"));
         }
         let principal = Arc::new(principal);
-        let asked = if subscribe.selector.is_empty() { Vec::new() } else { grants(&principal, &subscribe.selector, rules)? };
-        let answer = Answer::new(id, Reply::Authenticated(self.introduction(&principal, &asked, settings)));
+        let mut asked = if subscribe.selector.is_empty() { Vec::new() } else { grants(&principal, &subscribe.selector, rules)? };
+        asked.extend(followed(dialect, &principal, rules));
+        let mut introduction = self.introduction(&principal, &asked, settings);
+        introduction.permissions = dialect.map(|_| principal.permissions());
+        let answer = Answer::new(id, Reply::Authenticated(introduction));
         let left_ms = principal.expires_at_s().saturating_mul(1_000).saturating_sub(now.unix_ms);
         let expires_ms = now.mono_ms.saturating_add(left_ms);
-        self.phase = Phase::Authenticated { principal: Arc::clone(&principal), expires_ms, warned: false };
+        self.phase = Phase::Authenticated { principal: Arc::clone(&principal), expires_ms, warned: false, is_guest: false };
         let since = subscribe.since;
         if earlier.is_some() {
             return Ok(Action::Renew { principal, grants: asked, since, answer });
@@ -281,6 +310,7 @@ impl Machine {
             rooms: asked.iter().map(|grant| grant.pattern().clone()).collect(),
             position: None,
             features: &[],
+            permissions: None,
         }
     }
 
@@ -315,6 +345,21 @@ fn close_for(fault: &Fault) -> Close {
 fn grants(principal: &Principal, selector: &Selector, rules: &Rules) -> Result<Vec<Grant>, Fault> {
     let patterns = selector.patterns(&rules.syntax, principal.org())?;
     patterns.into_iter().map(|pattern| principal.grant_subscribe(pattern)).collect()
+}
+
+/// What a session of the dialect is subscribed to by itself.
+fn followed(dialect: Option<&Dialect>, principal: &Principal, rules: &Rules) -> Vec<Grant> {
+    match dialect.map_or(Follows::Nothing, |dialect| dialect.follows) {
+        Follows::Nothing => Vec::new(),
+        Follows::Everything => principal.subscribable(),
+        Follows::Channels(channels) => principal.subscribable_in(channels, &rules.syntax),
+    }
+}
+
+/// Whether a command names something of the pattern's channel.
+fn is_narrowed(pattern: &Pattern, selector: &Selector) -> bool {
+    let channel = pattern.as_str().split(':').next().unwrap_or_default();
+    selector.channels.iter().any(|named| named == channel)
 }
 
 fn publication(principal: &Principal, publish: Publish, rules: &Rules) -> Result<NewPublication, Fault> {

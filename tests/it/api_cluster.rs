@@ -15,7 +15,7 @@ use roomcast::hub::{self, Hub, NoSink, SendQueue};
 use roomcast::limit::Rate;
 use roomcast::protocol::{CloseCode, EventRules, SessionId};
 use roomcast::session::machine::Rules;
-use roomcast::session::{self, Registry, Session};
+use roomcast::session::{self, Language, Registry, Session};
 use roomcast::telemetry::counters::Counters;
 use roomcast::transport::websocket::wire;
 use serde_json::{Value, json};
@@ -103,7 +103,7 @@ impl Node {
 
     async fn connect(&self, user: &str, rooms: &[&str]) -> (SessionId, Arc<SendQueue>) {
         let queue = Arc::new(SendQueue::new(self.sessions.queue_limits(), NoSink));
-        let mut session = Session::new(Arc::clone(&self.sessions), wire::json(), queue);
+        let mut session = Session::new(Arc::clone(&self.sessions), Language::native(wire::json(), &self.sessions.rules), queue);
         let (id, queue) = (session.id(), Arc::clone(session.queue()));
         session.present(self.token(user, Some(ACME), &[]));
         session.on_message(json!({"event": "subscribe", "data": {"rooms": rooms}}).to_string().as_bytes());

@@ -140,6 +140,7 @@ fn authenticated(rooms: &[&str], position: Position) -> Reply {
         rooms: patterns(rooms),
         position: Some(position),
         features: &[],
+        permissions: None,
     })
 }
 

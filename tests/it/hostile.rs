@@ -7,6 +7,7 @@ mod careless_backend;
 mod client;
 mod commands;
 mod compression;
+mod dialects;
 mod echo;
 mod floods;
 mod frames;

@@ -5,6 +5,7 @@
 mod api_cluster;
 mod broker_contract;
 mod cli;
+mod dialects;
 mod docs;
 mod faults;
 mod fixtures;

@@ -130,12 +130,12 @@ fn write_manner(manner: Manner, out: &mut BytesMut) {
 }
 
 /// Serialization of our own types into memory cannot fail: no map has keys that are not strings.
-fn value(value: &(impl Serialize + ?Sized), out: &mut BytesMut) {
+pub(crate) fn value(value: &(impl Serialize + ?Sized), out: &mut BytesMut) {
     serde_json::to_writer(out.writer(), value).expect("plain data serializes into memory");
 }
 
 /// RFC 3339 with milliseconds, UTC.
-fn timestamp(time_us: u64, out: &mut BytesMut) {
+pub(crate) fn timestamp(time_us: u64, out: &mut BytesMut) {
     use std::fmt::Write;
     let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(time_us) * 1_000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let (year, month, day) = time.to_calendar_date();

@@ -1,4 +1,4 @@
-//! The WebSocket routes: judges the handshake, answers it, and starts the connection.
+//! The WebSocket routes, one per way of speaking: judges the handshake, answers it, and starts the connection.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,9 +19,10 @@ use super::connection::{Connection, Peer, Socket};
 use super::handshake::{self, Accepted};
 use super::origin::NotAnOrigin;
 use super::{Config, connection, head, upgrade, wire};
+use crate::clock::unix_ms;
+use crate::dialect::{Dialect, Guest};
 use crate::hub::send_queue::Limits;
-use crate::protocol::Wire;
-use crate::session::{Parts, Session};
+use crate::session::{Language, Parts, Session};
 use crate::transport::{self, Stream, listener};
 
 /// Bytes of echoed messages that wait for one client before no more is read from it.
@@ -35,10 +36,28 @@ pub struct Door {
     rules: handshake::Rules,
     parts: Arc<Parts>,
     bounds: Bounds,
-    plain: Arc<dyn Wire>,
-    deflated: Arc<dyn Wire>,
+    /// The native protocol first, then the dialects.
+    speeches: Vec<Speech>,
     connections: TaskTracker,
     closed: AtomicBool,
+}
+
+/// A path, and the language that is spoken there.
+struct Speech {
+    path: String,
+    /// Whether `?token=` is taken as credentials.
+    query_token: bool,
+    is_native: bool,
+    plain: Arc<Language>,
+    deflated: Arc<Language>,
+}
+
+/// The dialects that are spoken besides the native protocol.
+#[derive(Default)]
+pub struct Dialects {
+    pub enabled: Vec<&'static Dialect>,
+    /// Who comes to them without a token, if anybody may.
+    pub guest: Option<Arc<Guest>>,
 }
 
 /// Connections of this node; further handshakes are answered 503.
@@ -52,16 +71,21 @@ pub struct Bounds {
 impl Door {
     /// # Errors
     /// An entry of `allowed_origins` is no origin.
-    pub fn new(config: Config, parts: Arc<Parts>, bounds: Bounds) -> Result<Arc<Self>, NotAnOrigin> {
+    pub fn new(config: Config, dialects: &Dialects, parts: Arc<Parts>, bounds: Bounds) -> Result<Arc<Self>, NotAnOrigin> {
         let rules = handshake::Rules::new(&config)?;
-        let deflated = wire::json_deflated(&config);
+        let spoken = dialects.enabled.iter().map(|dialect| Speech::dialect(dialect, dialects.guest.as_ref(), &config, &parts));
+        let speeches = std::iter::once(Speech::native(&config, &parts)).chain(spoken).collect();
         let (connections, closed) = (TaskTracker::new(), AtomicBool::new(false));
-        Ok(Arc::new(Self { config, rules, parts, bounds, plain: wire::json(), deflated, connections, closed }))
+        Ok(Arc::new(Self { config, rules, parts, bounds, speeches, connections, closed }))
     }
 
-    /// The native path, and the echo path where it is configured.
+    /// The native path, those of the dialects, and the echo path where it is configured.
     pub fn router(self: &Arc<Self>) -> Router {
-        let mut router = Router::new().route(&self.config.path, any(open_session));
+        let mut router = Router::new();
+        for (index, speech) in self.speeches.iter().enumerate() {
+            let open = move |State(door): State<Arc<Self>>, request: Request| async move { open_session(&door, index, request) };
+            router = router.route(&speech.path, any(open));
+        }
         if !self.config.echo_path.is_empty() {
             router = router.route(&self.config.echo_path, any(open_echo));
         }
@@ -88,7 +112,11 @@ impl Door {
             || (!with_token && unauthenticated >= self.bounds.unauthenticated_max)
     }
 
-    /// Reads a handshake for the native path off a fresh plain stream, answers it and spawns the connection. Whatever is anything else, be it
+    fn speech_at(&self, path: &str) -> Option<usize> {
+        self.speeches.iter().position(|speech| speech.path == path)
+    }
+
+    /// Reads a handshake for a session off a fresh plain stream, answers it and spawns the connection. Whatever is anything else, be it
     /// only to be refused, is given back with what was read of it, for HTTP to answer.
     pub fn shortcut(self: &Arc<Self>, mut stream: Stream, peer: transport::Peer, limits: &listener::Config) -> Option<(Stream, Bytes)> {
         connection::with_scratch(|scratch| {
@@ -99,18 +127,20 @@ impl Door {
                 Err(_) => return None,
             };
             let bytes = &scratch[..count];
-            let Some((request, length)) = head::read(bytes, limits.headers_max)
-                .filter(|(request, length)| *length <= limits.header_bytes_max && request.uri.path() == self.config.path)
+            let head = head::read(bytes, limits.headers_max).filter(|(_, length)| *length <= limits.header_bytes_max);
+            let Some((request, length, index)) =
+                head.and_then(|(request, length)| self.speech_at(request.uri.path()).map(|index| (request, length, index)))
             else {
                 return Some((stream, Bytes::copy_from_slice(bytes)));
             };
-            let token = elsewhere(&self.config, &request.uri, &request.headers);
-            match handshake::accept(&request, &self.rules) {
+            let speech = &self.speeches[index];
+            let token = speech.token(&self.config, &request.uri, &request.headers);
+            match speech.accept(&request, &self.rules) {
                 Ok(accepted) if !self.is_full(token.is_some() || accepted.token.is_some()) => {
                     let response = head::switch(&request, &accepted);
                     // A fresh socket takes so little at once, or is of no use.
                     if stream.try_write(response.as_bytes()).is_ok_and(|written| written == response.len()) {
-                        let begin = |door: &Self, stream: Stream, accepted: Accepted| door.session(stream, accepted, token);
+                        let begin = |door: &Self, stream: Stream, accepted: Accepted| door.session(index, stream, accepted, token);
                         let connection = self.connection(stream, accepted, Some(peer.address), begin);
                         self.connections.spawn(Box::pin(connection.run(&bytes[length..])));
                     }
@@ -121,13 +151,12 @@ impl Door {
         })
     }
 
-    fn session(&self, stream: Stream, accepted: Accepted, token: Option<String>) -> (Socket, Peer) {
-        let wire = if accepted.deflate.is_some() { &self.deflated } else { &self.plain };
+    fn session(&self, index: usize, stream: Stream, accepted: Accepted, token: Option<String>) -> (Socket, Peer) {
+        let speech = &self.speeches[index];
+        let language = if accepted.deflate.is_some() { &speech.deflated } else { &speech.plain };
         let (socket, queue) = Socket::new(stream, self.parts.queue_limits());
-        let mut session = Box::new(Session::new(Arc::clone(&self.parts), Arc::clone(wire), queue));
-        if let Some(token) = accepted.token.map(|token| token.expose().to_owned()).or(token) {
-            session.present(token);
-        }
+        let mut session = Box::new(Session::new(Arc::clone(&self.parts), Arc::clone(language), queue));
+        session.begin(accepted.token.map(|token| token.expose().to_owned()).or(token));
         (socket, Peer::Session(session))
     }
 
@@ -149,13 +178,57 @@ impl Door {
     }
 }
 
-async fn open_session(State(door): State<Arc<Door>>, request: Request) -> Response {
-    let token = elsewhere(&door.config, request.uri(), request.headers());
-    start(&door, request, token.is_some(), move |door, stream, accepted| door.session(stream, accepted, token))
+impl Speech {
+    fn native(config: &Config, parts: &Parts) -> Self {
+        Self {
+            path: config.path.clone(),
+            query_token: config.query_token,
+            is_native: true,
+            plain: Language::native(wire::json(), &parts.rules),
+            deflated: Language::native(wire::json_deflated(config), &parts.rules),
+        }
+    }
+
+    fn dialect(dialect: &'static Dialect, guest: Option<&Arc<Guest>>, config: &Config, parts: &Parts) -> Self {
+        let language = |threshold_bytes| {
+            let wire = wire::dialect(dialect, unix_ms, threshold_bytes);
+            Language::dialect(dialect, wire, &parts.rules, guest.cloned())
+        };
+        Self {
+            path: dialect.path.to_owned(),
+            query_token: true,
+            is_native: false,
+            plain: language(None),
+            deflated: language(Some(config.compression_threshold_bytes)),
+        }
+    }
+
+    /// Judges a handshake. Subprotocols are names of the native protocol, which is not spoken by dialects.
+    fn accept(&self, request: &http::request::Parts, rules: &handshake::Rules) -> Result<Accepted, handshake::Refused> {
+        let accepted = handshake::accept(request, rules)?;
+        Ok(Accepted { protocol: accepted.protocol.filter(|_| self.is_native), ..accepted })
+    }
+
+    /// A token from the cookie or the query, where the configuration allows that. Tokens are URL-safe as they are, so nothing is
+    /// decoded.
+    fn token(&self, config: &Config, uri: &Uri, headers: &HeaderMap) -> Option<String> {
+        let cookie =
+            if config.token_cookie.is_empty() || config.allowed_origins.is_empty() { None } else { cookie(headers, &config.token_cookie) };
+        let query = if self.query_token { uri.query() } else { None };
+        cookie.or_else(|| query?.split('&').find_map(|pair| pair.strip_prefix("token=")).map(str::to_owned))
+    }
+}
+
+fn open_session(door: &Arc<Door>, index: usize, request: Request) -> Response {
+    let speech = &door.speeches[index];
+    let token = speech.token(&door.config, request.uri(), request.headers());
+    let accept = |parts: &http::request::Parts| speech.accept(parts, &door.rules);
+    start(door, request, accept, token.is_some(), move |door, stream, accepted| door.session(index, stream, accepted, token))
 }
 
 async fn open_echo(State(door): State<Arc<Door>>, request: Request) -> Response {
-    start(&door, request, false, |door, stream, accepted| {
+    let accept = |parts: &http::request::Parts| handshake::accept(parts, &door.rules);
+    start(&door, request, accept, false, |door, stream, accepted| {
         let (socket, queue) = Socket::new(stream, Limits { bytes_max: 0, replies_bytes_max: ECHO_BYTES_MAX });
         (socket, Peer::Echo { queue, deflated: accepted.deflate.map(|_| door.config.compression_threshold_bytes) })
     })
@@ -165,12 +238,13 @@ async fn open_echo(State(door): State<Arc<Door>>, request: Request) -> Response 
 fn start(
     door: &Arc<Door>,
     request: Request,
+    accept: impl FnOnce(&http::request::Parts) -> Result<Accepted, handshake::Refused>,
     with_token: bool,
     begin: impl FnOnce(&Door, Stream, Accepted) -> (Socket, Peer) + Send + 'static,
 ) -> Response {
     let (parts, body) = request.into_parts();
     let address = parts.extensions.get::<transport::Peer>().map(|peer| peer.address);
-    let accepted = match handshake::accept(&parts, &door.rules) {
+    let accepted = match accept(&parts) {
         Ok(accepted) => accepted,
         Err(refused) => {
             tracing::debug!(peer = address.map(display), status = refused.status.as_u16(), why = refused.why, "refused a handshake");
@@ -207,15 +281,6 @@ fn start(
         }
     });
     response
-}
-
-/// A token from the cookie or the query, where the configuration allows that. Tokens are URL-safe as they are, so nothing is
-/// decoded.
-fn elsewhere(config: &Config, uri: &Uri, headers: &HeaderMap) -> Option<String> {
-    let cookie =
-        if config.token_cookie.is_empty() || config.allowed_origins.is_empty() { None } else { cookie(headers, &config.token_cookie) };
-    let query = if config.query_token { uri.query() } else { None };
-    cookie.or_else(|| query?.split('&').find_map(|pair| pair.strip_prefix("token=")).map(str::to_owned))
 }
 
 fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {

@@ -1,4 +1,4 @@
-//! ● The native protocol in WebSocket frames, ready to send: the hub writes these bytes to sockets as they are.
+//! ● The native protocol and its dialects in WebSocket frames, ready to send: the hub writes these bytes to sockets as they are.
 //!
 //! Every wire makes whole frames out of pushes and answers and appends them, so that batches are one run of bytes.
 
@@ -10,14 +10,16 @@ use bytes::BytesMut;
 use super::Config;
 use super::deflate;
 use super::frame::{self, Opcode};
+use crate::dialect::{self, Dialect};
 use crate::protocol::Wire;
-use crate::protocol::codec::json;
+use crate::protocol::codec::{WIRES_MAX, json};
 use crate::protocol::push::{Answer, Push};
 
-/// [`Wire::kind`] of JSON text frames.
+/// [`Wire::kind`] of JSON text frames; the next number is that of the same with long messages deflated, and so for every other encoding.
 pub const JSON_KIND: usize = 0;
-/// [`Wire::kind`] of JSON text frames, long ones deflated.
-pub const JSON_DEFLATED_KIND: usize = 1;
+/// [`Wire::kind`] of the first dialect; each takes two numbers.
+const DIALECTS_KIND: usize = 8;
+const _: () = assert!(DIALECTS_KIND + 2 * dialect::ALL.len() <= WIRES_MAX);
 /// The encoding buffer is given back when a message made it larger than this.
 const SCRATCH_BYTES_KEPT: usize = 64 << 10;
 
@@ -32,47 +34,110 @@ struct Scratch {
     deflated: BytesMut,
 }
 
-/// JSON text frames; with a threshold, permessage-deflate for messages of at least that many bytes.
-#[derive(Clone, Copy, Debug)]
-struct JsonFrames {
+/// How messages are put into bytes, before they are framed.
+trait Encoding: Send + Sync + 'static {
+    /// [`Wire::kind`] of its frames without compression.
+    fn kind(&self) -> usize;
+    fn push(&self, push: &Push<'_>, out: &mut BytesMut);
+    fn answer(&self, answer: &Answer, out: &mut BytesMut);
+    fn greet(&self, _now_ms: u64, _out: &mut BytesMut) {}
+}
+
+/// The native protocol as JSON.
+struct Json;
+
+impl Encoding for Json {
+    fn kind(&self) -> usize {
+        JSON_KIND
+    }
+
+    fn push(&self, push: &Push<'_>, out: &mut BytesMut) {
+        json::push(push, out);
+    }
+
+    fn answer(&self, answer: &Answer, out: &mut BytesMut) {
+        json::answer(answer, out);
+    }
+}
+
+/// A dialect. Answers are told the time, because each is for one client alone.
+struct Spoken {
+    dialect: &'static Dialect,
+    clock: fn() -> u64,
+}
+
+impl Encoding for Spoken {
+    fn kind(&self) -> usize {
+        DIALECTS_KIND + 2 * self.dialect.index()
+    }
+
+    fn push(&self, push: &Push<'_>, out: &mut BytesMut) {
+        (self.dialect.push)(push, out);
+    }
+
+    fn answer(&self, answer: &Answer, out: &mut BytesMut) {
+        (self.dialect.answer)(answer, (self.clock)(), out);
+    }
+
+    fn greet(&self, now_ms: u64, out: &mut BytesMut) {
+        (self.dialect.greet)(now_ms, out);
+    }
+}
+
+/// Messages in frames of their own; with a threshold, permessage-deflate for messages of at least that many bytes.
+struct Frames<E> {
+    encoding: E,
     threshold_bytes: Option<usize>,
 }
 
 /// For connections without compression.
 pub fn json() -> Arc<dyn Wire> {
-    Arc::new(JsonFrames { threshold_bytes: None })
+    Arc::new(Frames { encoding: Json, threshold_bytes: None })
 }
 
 /// For connections that agreed to permessage-deflate.
 pub fn json_deflated(config: &Config) -> Arc<dyn Wire> {
-    Arc::new(JsonFrames { threshold_bytes: Some(config.compression_threshold_bytes) })
+    Arc::new(Frames { encoding: Json, threshold_bytes: Some(config.compression_threshold_bytes) })
 }
 
-impl Wire for JsonFrames {
+/// For connections that speak a dialect, with the threshold of those that agreed to permessage-deflate. `clock` tells Unix milliseconds.
+pub fn dialect(dialect: &'static Dialect, clock: fn() -> u64, threshold_bytes: Option<usize>) -> Arc<dyn Wire> {
+    Arc::new(Frames { encoding: Spoken { dialect, clock }, threshold_bytes })
+}
+
+impl<E: Encoding> Wire for Frames<E> {
     fn kind(&self) -> usize {
-        if self.threshold_bytes.is_some() { JSON_DEFLATED_KIND } else { JSON_KIND }
+        self.encoding.kind() + usize::from(self.threshold_bytes.is_some())
     }
 
     fn push(&self, push: &Push<'_>, out: &mut BytesMut) {
-        self.frame(out, |payload| json::push(push, payload));
+        self.frame(out, |payload| self.encoding.push(push, payload));
     }
 
     fn answer(&self, answer: &Answer, out: &mut BytesMut) {
-        self.frame(out, |payload| json::answer(answer, payload));
+        self.frame(out, |payload| self.encoding.answer(answer, payload));
     }
 
     fn ping(&self, out: &mut BytesMut) {
         frame::ping(&[], out);
     }
+
+    fn greet(&self, now_ms: u64, out: &mut BytesMut) {
+        self.frame(out, |payload| self.encoding.greet(now_ms, payload));
+    }
 }
 
-impl JsonFrames {
-    fn frame(self, out: &mut BytesMut, encode: impl FnOnce(&mut BytesMut)) {
+impl<E> Frames<E> {
+    /// Nothing said is no frame.
+    fn frame(&self, out: &mut BytesMut, encode: impl FnOnce(&mut BytesMut)) {
         SCRATCH.with_borrow_mut(|scratch| {
             let Scratch { plain, deflated } = scratch;
             plain.clear();
             deflated.clear();
             encode(plain);
+            if plain.is_empty() {
+                return;
+            }
             let long = self.threshold_bytes.is_some_and(|threshold_bytes| plain.len() >= threshold_bytes);
             if long && deflate::compress(plain, deflated) {
                 frame::server_frame(Opcode::Text, true, deflated, out);
@@ -111,7 +176,7 @@ mod tests {
     #[test]
     fn only_long_messages_are_deflated() {
         let wire = json_deflated(&Config::default());
-        assert_eq!(wire.kind(), JSON_DEFLATED_KIND);
+        assert_eq!(wire.kind(), JSON_KIND + 1);
         let (short, text) = framed(wire.as_ref(), "x".repeat(100));
         assert_eq!((short[0], short.len()), (0x81, text.len() + 2 + if text.len() > 125 { 2 } else { 0 }));
         let (long, text) = framed(wire.as_ref(), "x".repeat(100_000));

@@ -10,6 +10,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
     match target {
         "commands" => commands(),
         "deflate" => deflate(),
+        "dialects" => dialects(),
         "envelope" => envelope(),
         "frames" => frames(),
         "ingest" => ingest(),
@@ -24,6 +25,27 @@ fn commands() -> Vec<Vec<u8>> {
     let refused = folder("refused").into_values().map(|fixture| fixture["text"].as_str().unwrap().to_owned());
     let number = r#"{"event":"ping","id":4e4444}"#.to_owned();
     good.chain(refused).chain([number]).map(String::into_bytes).collect()
+}
+
+/// What clients of each dialect say, behind its number.
+fn dialects() -> Vec<Vec<u8>> {
+    let messages = [
+        (0, r#"{"type":"ping"}"#),
+        (0, r#"{"type":"event","channel":"activity.created","payload":{"a":[1]},"timestamp":"t","id":"m-1"}"#),
+        (0, r#"{"type":"e","channel":"alerts.alert:triggered","payload":"\ud83d\ude00"}"#),
+        (1, r#"{"action":"subscribe","type":"alerts"}"#),
+        (1, r#"{"action":"unsubscribe","type":"device","device_id":"d-1"}"#),
+        (2, r#"{"type":"auth","token":"a.b.c"}"#),
+        (2, r#"{"type":"auth","payload":{"token":"a.b.c"}}"#),
+        (2, r#"{"type":"ping","sentAt":17}"#),
+        (2, r#"{"type":"chat","payload":{"message":"hi"},"clientId":"c-1"}"#),
+        (2, r#"{"type":"subscribe","table":"orders"}"#),
+        (3, r#"{"type":"subscribe","payload":{"channel":"kpi:sales:support"}}"#),
+        (3, r#"{"type":"channel_message","payload":{"channel":"sync:orders","event":"database:insert","payload":{"id":1}}}"#),
+        (3, r#"{"type":"channel_message","payload":{"channel":"telemetry:d-1","event":"user:typing","payload":{"metrics":1}}}"#),
+        (3, r#"{"type":"ping","payload":{"timestamp":1.5}}"#),
+    ];
+    messages.iter().map(|(number, message)| [&[*number][..], message.as_bytes()].concat()).collect()
 }
 
 fn pushes() -> impl Iterator<Item = Value> {

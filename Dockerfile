@@ -1,7 +1,8 @@
 # syntax=docker/dockerfile:1
-# The roomcast image: the binary and nothing that could run a shell. Build it with `docker build --tag roomcast .`.
+# The roomcast image: the binary and nothing that could run a shell. Build it with `docker build --tag roomcast .`; the load tests' image with
+# `--target loadtest`. docs/operations/image.md has the commands for several machines, for a bill of materials and for the same image again.
 
-ARG RUST_VERSION=1
+ARG RUST_VERSION=1.95
 FROM rust:${RUST_VERSION}-bookworm AS builder
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends cmake \
@@ -21,13 +22,34 @@ COPY . .
 RUN touch src/main.rs src/lib.rs \
     && cargo build --profile dist --locked --package roomcast --bin roomcast
 
-FROM gcr.io/distroless/cc-debian12:nonroot
+FROM builder AS loadtest-builder
+RUN cargo build --profile dist --locked --package roomcast-loadtest --bin roomcast-loadtest
+
+FROM gcr.io/distroless/cc-debian12:nonroot AS loadtest
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="roomcast-loadtest" \
+      org.opencontainers.image.description="Load scenarios for roomcast that check every publication" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="https://github.com/roomcast/roomcast" \
+      org.opencontainers.image.documentation="https://github.com/roomcast/roomcast/blob/main/docs/loadtest.md" \
+      org.opencontainers.image.base.name="gcr.io/distroless/cc-debian12:nonroot" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=loadtest-builder /build/target/dist/roomcast-loadtest /usr/local/bin/roomcast-loadtest
+COPY LICENSE /usr/share/doc/roomcast/LICENSE
+USER nonroot
+ENTRYPOINT ["/usr/local/bin/roomcast-loadtest"]
+
+FROM gcr.io/distroless/cc-debian12:nonroot AS gateway
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="roomcast" \
       org.opencontainers.image.description="A real-time broker for multi-tenant applications" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.source="https://github.com/roomcast/roomcast" \
+      org.opencontainers.image.documentation="https://github.com/roomcast/roomcast/blob/main/docs/operations.md" \
+      org.opencontainers.image.base.name="gcr.io/distroless/cc-debian12:nonroot" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=builder /build/target/dist/roomcast /usr/local/bin/roomcast

@@ -12,6 +12,7 @@ snapshots=tests/operations/manifests
 # The oldest version that Chart.yaml admits, and the newest with a schema.
 kubernetes=(1.30.0 1.37.0)
 work="$(mktemp -d)"
+notes_command=""
 trap 'rm -rf "$work"' EXIT
 
 failed() {
@@ -160,6 +161,20 @@ check_refusals() {
   refuses "disabledAlerts" --set 'metrics.prometheusRule.disabledAlerts[0]=Other'
 }
 
+# The commands that the notes and the README name. Helm 3 shows no notes without a cluster.
+check_texts() {
+  case "$version" in
+    "helm v4."*)
+      "$helm" install live "$chart" --dry-run=client --namespace live >"$work/notes" 2>"$work/error" || failed "the notes do not render: $(cat "$work/error")"
+      notes_command="$(sed -n 's/.*-- roomcast \(token mint .*\))$/\1/p' "$work/notes")"
+      [ -n "$notes_command" ] || failed "the notes name no command that makes a token"
+      ;;
+  esac
+  sed -n '/^# production\.yaml$/,/^```$/p' "$chart/README.md" | sed '$d' >"$work/readme-values.yaml"
+  render readme --values "$work/readme-values.yaml"
+  has readme "kind: NetworkPolicy"
+}
+
 check_with_binary() {
   local path name
   for path in "$chart"/ci/*-values.yaml; do
@@ -172,11 +187,19 @@ check_with_binary() {
   holds production 'websocket.allowed_origins = ["https://app.example.com"]'
   holds development 'broker.kind = "redis"'
   # What stands in the chart's own texts about the nodes' defaults.
-  holds_default() { env -i "$ROOMCAST_BIN" config defaults | grep -qxF -- "$1" || failed "the nodes' default is no longer: $1"; }
+  env -i "$ROOMCAST_BIN" config defaults >"$work/defaults"
+  holds_default() { grep -qxF -- "$1" "$work/defaults" || failed "the nodes' default is no longer: $1"; }
   holds_default "deadline_ms = 25000"
   holds_default "stop_timeout_ms = 10000"
   holds_default "connections_per_node_max = 1000"
   holds_default "connections_max = 16384"
+  # The notes' token is one that the nodes take.
+  [ -n "$notes_command" ] || return 0
+  local token
+  # shellcheck disable=SC2086 # it is a command line
+  token="$(env -i ROOMCAST_AUTH__SECRET_FILE="$work/secret" "$ROOMCAST_BIN" $notes_command)" || failed "roomcast $notes_command makes no token"
+  env -i ROOMCAST_AUTH__SECRET_FILE="$work/secret" ROOMCAST_TOKEN="$token" "$ROOMCAST_BIN" token inspect >"$work/inspected" ||
+    failed "the token of the notes is not accepted"
 }
 
 mapfile -t helms < <(helms)
@@ -191,6 +214,7 @@ for helm in "${helms[@]}"; do
   check_contents
   check_rolling
   check_refusals
+  check_texts
   echo "the chart holds with $version"
 done
 manifests="$work/manifests"

@@ -80,11 +80,10 @@ compose_tool() {
   if docker compose version >/dev/null 2>&1; then
     compose=(docker compose)
   elif ! [ -x "${compose[0]}" ]; then
-    if apt-cache policy docker-compose 2>/dev/null | grep -q 'Candidate: 1\.'; then
-      deb_of_successor docker-compose
-    else
-      deb docker-compose
-    fi
+    case "$(apt-cache policy docker-compose 2>/dev/null)" in
+      *"Candidate: 1."*) deb_of_successor docker-compose ;;
+      *) deb docker-compose ;;
+    esac && [ -x "${compose[0]}" ]
   fi
 }
 

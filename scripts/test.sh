@@ -210,12 +210,14 @@ check_with_own_tools() {
   done < <(grep '^NOT CHECKED: ' "$work/output" || true)
 }
 
-# The chart. Needs the gateway to be built, which loads what the chart renders.
-check_chart() {
+# What operators rely on. Needs the gateway to be built: it loads what the chart renders, and is watched by a Prometheus.
+check_operations() {
   export ROOMCAST_BIN
   ROOMCAST_BIN="$(realpath "${CARGO_TARGET_DIR:-target}")/debug/roomcast"
   say "the chart"
   check_with_own_tools ./scripts/check-chart.sh
+  say "what operators rely on"
+  check_with_own_tools ./scripts/check-operations.sh
 }
 
 install_missing
@@ -236,7 +238,7 @@ check_dashboard
 say "building the tests"
 # This builds the gateway too, with the very features of the tests, so that nothing is compiled twice.
 cargo test --quiet --workspace --locked --no-run
-check_chart
+check_operations
 check_in_browser
 say "tests"
 cargo test --workspace --locked | tee "$work/results"

@@ -118,6 +118,8 @@ INGRESS = Peer("ingress", {"app": "nginx"})
 RELEASE = {"app.kubernetes.io/name": "roomcast", "app.kubernetes.io/instance": "live"}
 NODE = {**RELEASE, "app.kubernetes.io/component": "node"}
 REDIS = {**RELEASE, "app.kubernetes.io/component": "redis"}
+AGENT = {**RELEASE, "app.kubernetes.io/component": "load-agent"}
+COORDINATOR = {**RELEASE, "app.kubernetes.io/component": "load-coordinator"}
 TEST = {**RELEASE, "app.kubernetes.io/component": "test"}
 PUBLIC, INTERNAL, REDIS_PORT = dict(port=8080, names=("public",)), dict(port=9090, names=("internal",)), dict(port=6379, names=("redis",))
 
@@ -150,6 +152,10 @@ SENTENCES = [
     ("sentinel", "Egress", NODE, OUTSIDE, dict(port=26379), True),
     ("sentinel", "Egress", NODE, OUTSIDE, dict(port=53, protocol="UDP"), True),
     ("sentinel", "Egress", NODE, OUTSIDE, dict(port=443), False),
+    ("cluster", "Ingress", AGENT, Peer("live", COORDINATOR), dict(port=7700, names=("agent",)), True),
+    ("cluster", "Ingress", AGENT, Peer("live", AGENT), dict(port=7700, names=("agent",)), False),
+    ("cluster", "Ingress", AGENT, Peer("shop", COORDINATOR), dict(port=7700, names=("agent",)), False),
+    ("cluster", "Egress", AGENT, Peer("live", NODE), PUBLIC, True),
 ]
 
 

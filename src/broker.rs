@@ -8,6 +8,7 @@ pub mod envelope;
 pub mod feed;
 pub mod ingest_entry;
 pub mod memory;
+pub mod quota;
 pub mod redis;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
+use crate::limit::Exceeded;
 use crate::protocol::{GapReason, NewPublication, OrgId, Position, Publication};
 use crate::telemetry::{metrics, trace};
 
@@ -102,6 +104,9 @@ pub enum PublishError {
     Unavailable(String),
     #[error("the broker refused the publication: {0}")]
     Refused(String),
+    /// The org has used up a quota; nothing was published.
+    #[error(transparent)]
+    Exceeded(#[from] Exceeded),
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -200,7 +205,7 @@ pub enum LeaseOutcome {
 
 /// Where logs live. Every call is bounded in time by the implementation; none panics on what it reads.
 #[async_trait]
-pub trait Broker: Send + Sync + 'static {
+pub trait Broker: quota::QuotaStore + Send + Sync + 'static {
     /// Appends to the org's log and fans out, as one atomic step; an ephemeral publication is only fanned out.
     async fn publish(&self, publication: &NewPublication, ack: AckLevel) -> Result<Published, PublishError>;
 

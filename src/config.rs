@@ -46,6 +46,8 @@ pub struct Config {
     pub rooms: rooms::Config,
     /// What clients may ask of a node and of the cluster.
     pub limits: limits::Config,
+    /// What each org may use.
+    pub quotas: crate::limit::quota::Config,
     /// Fan-out, recent logs in memory, send queues.
     pub hub: crate::hub::Config,
     /// Times and bounds of sessions.

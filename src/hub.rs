@@ -14,6 +14,7 @@ mod member;
 mod org;
 mod overtaking;
 mod piece;
+mod quota;
 pub mod router;
 pub mod send_queue;
 mod service;
@@ -27,13 +28,14 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub use command::{OrgGone, OrgLink};
 pub use config::{Config, Limits};
 pub use send_queue::{NoSink, SendQueue, Sink};
 
 use crate::broker::{Broker, feed};
+use crate::limit::Quotas;
 use crate::protocol::{OrgId, Pattern, SessionId, Wire};
 use crate::telemetry::counters::Counters;
 use command::OrgCommand;
@@ -49,7 +51,16 @@ pub struct Hub {
     broker: Arc<dyn Broker>,
     counters: Arc<Counters>,
     orgs: Arc<Orgs>,
+    shared: Shared,
     seeds: Mutex<SmallRng>,
+}
+
+/// What orgs share with each other and with the rest of the node.
+#[derive(Clone)]
+struct Shared {
+    quotas: Arc<Quotas>,
+    /// Reads of logs that may be under way. An org asks for one at a time and waits in order, so that each has its turn.
+    reads: Arc<Semaphore>,
 }
 
 /// In the order of their names, so that whoever goes through them does so alike each time.
@@ -59,7 +70,15 @@ impl Hub {
     /// `seed` makes the jitter of retries: different on every node, the same in a simulation that is run again.
     pub fn new(config: Config, limits: Limits, broker: Arc<dyn Broker>, counters: Arc<Counters>, seed: u64) -> Self {
         let seeds = Mutex::new(SmallRng::seed_from_u64(seed));
-        Self { config: Arc::new(config), limits, broker, counters, orgs: Arc::default(), seeds }
+        let shared = Shared { quotas: Arc::default(), reads: Arc::new(Semaphore::new(config.reads_max)) };
+        Self { config: Arc::new(config), limits, broker, counters, orgs: Arc::default(), shared, seeds }
+    }
+
+    /// Holds orgs to these quotas; without them there are none.
+    #[must_use]
+    pub fn with_quotas(mut self, quotas: Arc<Quotas>) -> Self {
+        self.shared.quotas = quotas;
+        self
     }
 
     pub fn config(&self) -> &Config {
@@ -98,6 +117,7 @@ impl Hub {
             self.limits,
             Arc::clone(&self.broker),
             Arc::clone(&self.counters),
+            self.shared.clone(),
             self.seeds.lock().random(),
         );
         tokio::spawn(task.run(inbox, feed::channel(self.config.events_max), Arc::clone(&self.orgs)));

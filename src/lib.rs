@@ -7,9 +7,9 @@ pub mod protocol;
 
 pub mod telemetry;
 
-pub mod auth;
 pub mod limit;
 
+pub mod auth;
 pub mod dialect;
 
 pub mod broker;

@@ -12,14 +12,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::{self, Cluster, Phase};
 use crate::auth::{Authenticator, ConfigFault, Verifier};
-use crate::broker::memory::MemoryBroker;
+use crate::broker::memory::{self, MemoryBroker};
 use crate::broker::redis::{self, Ingest, RedisBroker};
 use crate::broker::{Broker, Health, NodeInfo};
 use crate::clock::unix_ms;
 use crate::config::Config;
 use crate::config::broker::Kind;
 use crate::hub::{self, Hub};
-use crate::limit::Rate;
+use crate::limit::{Quotas, Rate};
 use crate::protocol::{Close, CloseCode, SessionId};
 use crate::session::{self, Registry, Revoking, machine::Rules};
 use crate::telemetry::counters::Counters;
@@ -93,7 +93,9 @@ impl Node {
             subscriptions_max: config.limits.subscriptions_per_session_max + OWN_ROOMS,
             room_members_max: config.limits.members_per_room_max,
         };
-        let hub = Arc::new(Hub::new(config.hub.clone(), limits, Arc::clone(&broker), Arc::clone(&counters), rand::random()));
+        let hub = Hub::new(config.hub.clone(), limits, Arc::clone(&broker), Arc::clone(&counters), rand::random());
+        let quotas = Arc::new(Quotas::new(config.quotas.clone()));
+        let hub = Arc::new(hub.with_quotas(Arc::clone(&quotas)));
         let registry = Arc::<Registry>::default();
         let verifier = Arc::new(Verifier::new(&config.auth, config.rooms.syntax())?);
         let events = config.rooms.event_rules(config.dialects.events());
@@ -105,6 +107,7 @@ impl Node {
             broker: Arc::clone(&broker),
             verifier: Arc::clone(&verifier),
             registry: Arc::clone(&registry),
+            quotas: Arc::clone(&quotas),
             rules: Arc::clone(&rules),
             settings: settings(&config),
             counters: Arc::clone(&counters),
@@ -145,7 +148,7 @@ impl Node {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
-        node.spawn_keepers(hub);
+        node.spawn_keepers(hub, quotas);
         // Given a moment, the broker is there before the first clients, which else would be turned away. A node comes up without
         // it all the same, but it has not started: a rolling update with a wrong address must not go on.
         let contact = tokio::spawn(node.stop.clone().run_until_cancelled_owned(first_contact(
@@ -225,10 +228,11 @@ impl Node {
         }
     }
 
-    fn spawn_keepers(&self, hub: Arc<Hub>) {
+    fn spawn_keepers(&self, hub: Arc<Hub>, quotas: Arc<Quotas>) {
         let (broker, registry) = (Arc::clone(&self.broker), Arc::clone(&self.registry));
         self.spawn(async move { hub.probe().await });
         self.spawn(Arc::clone(&self.revoking).follow());
+        self.spawn(keep_quotas(Arc::clone(&broker), quotas));
         self.spawn(keep_registered(broker, registry, self.info.clone()));
         self.spawn(metrics::upkeep());
     }
@@ -249,6 +253,9 @@ const OWN_ROOMS: usize = 2;
 /// How long a node that starts waits for its broker, and how often it looks.
 const BROKER_WAIT: Duration = Duration::from_secs(3);
 const BROKER_POLL: Duration = Duration::from_millis(10);
+/// How often the broker is told the quotas of orgs that have their own, and how soon again when it could not be told.
+const QUOTAS_INTERVAL: Duration = Duration::from_secs(60);
+const QUOTAS_RETRY: Duration = Duration::from_millis(500);
 /// How often a node renews its leases: a third of how long they last.
 const RENEW_INTERVAL: Duration = Duration::from_millis(3_000);
 
@@ -270,9 +277,17 @@ fn provide_keys(config: &mut Config) -> Result<(), StartError> {
 /// The configured broker, and with Redis the consumers of the ingest stream.
 fn start_broker(config: &Config, node_id: &str) -> Result<(Arc<dyn Broker>, Option<Ingest>), StartError> {
     match config.broker.kind {
-        Kind::Memory => Ok((Arc::new(MemoryBroker::new(config.broker.memory.clone())), None)),
+        Kind::Memory => {
+            let memory = memory::Config { quota: config.quotas.default, ..config.broker.memory.clone() };
+            Ok((Arc::new(MemoryBroker::new(memory)), None))
+        }
         Kind::Redis => {
-            let broker = RedisBroker::start(config.broker.redis.clone(), config.rooms.syntax(), node_id)?;
+            let redis = redis::Config {
+                quota: config.quotas.default,
+                calls_per_org_max: config.quotas.broker_calls_per_org_max,
+                ..config.broker.redis.clone()
+            };
+            let broker = RedisBroker::start(redis, config.rooms.syntax(), node_id)?;
             let ingest = broker.spawn_ingest();
             Ok((broker, Some(ingest)))
         }
@@ -297,6 +312,21 @@ async fn first_contact(broker: Arc<dyn Broker>, registry: Arc<Registry>, phase: 
         tokio::time::sleep(BROKER_POLL).await;
     }
     phase.note_started();
+}
+
+/// Says again and again which orgs have quotas of their own, and at once when that changes.
+async fn keep_quotas(broker: Arc<dyn Broker>, quotas: Arc<Quotas>) {
+    loop {
+        let mut pause = QUOTAS_INTERVAL;
+        for (org, quota) in quotas.special() {
+            if broker.set_quota(&org, &quota).await.is_err() {
+                pause = QUOTAS_RETRY;
+                break;
+            }
+        }
+        // Whether the time is up or a quota changed makes no difference.
+        let _ = tokio::time::timeout(pause, quotas.changed()).await;
+    }
 }
 
 async fn keep_registered(broker: Arc<dyn Broker>, registry: Arc<Registry>, mut info: NodeInfo) {

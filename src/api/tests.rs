@@ -117,6 +117,7 @@ impl Node {
             broker: Arc::clone(&broker),
             verifier: Arc::clone(&verifier),
             registry: Arc::clone(&registry),
+            quotas: Arc::default(),
             rules: Arc::clone(&rules),
             settings: session::Settings {
                 config: session::Config::default(),

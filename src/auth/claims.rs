@@ -3,6 +3,7 @@
 //! The verifier calls it after the signature, never before. All checks are here rather than in the JWT library, whose own are
 //! lax where it matters (an absent `iss`, a numeric `aud`) and read the clock by themselves.
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::api_key::Caller;
@@ -11,6 +12,7 @@ use super::error::AuthError;
 use super::grant::GrantList;
 use super::principal::Principal;
 use super::scope::{Scope, Scopes};
+use crate::limit::quota::Part;
 use crate::protocol::{OrgId, RoomSyntax};
 
 /// The end of the year 9999: what lies beyond is no time in seconds.
@@ -83,7 +85,8 @@ impl ClaimRules {
         let grants = GrantList::read(find(claims, &self.names.grants), &added, &org, &self.syntax)?;
         let token_id = optional_text(claims, "jti")?.map(Box::from);
         let principal = Principal::new(sub, &org, times.expires_at_s).map_err(|fault| AuthError::User(fault.message.into_owned()))?;
-        Ok(principal.with_grants(grants).with_scopes(scopes).with_token(times.issued_at_s, token_id))
+        let quotas = self.quotas(claims)?;
+        Ok(principal.with_grants(grants).with_scopes(scopes).with_token(times.issued_at_s, token_id).with_quotas(quotas))
     }
 
     /// The holder of a service token; only `admin` may do without an org.
@@ -159,6 +162,15 @@ impl ClaimRules {
     fn org(&self, claims: &Claims) -> Result<Option<OrgId>, AuthError> {
         let text = optional_text(claims, &self.names.org)?;
         text.map(|text| OrgId::parse(text).map_err(|fault| AuthError::Org(fault.message.into_owned()))).transpose()
+    }
+
+    /// A claim that cannot be read is refused rather than passed over: the org would have other quotas than its issuer believes.
+    fn quotas(&self, claims: &Claims) -> Result<Option<Part>, AuthError> {
+        const EXPECTED: &str = "an object of whole numbers such as {\"publications_per_s\": 100}";
+        let claim = if self.names.quotas.is_empty() { None } else { find(claims, &self.names.quotas) };
+        let read = claim.map(|claim| Part::deserialize(claim).ok().filter(|_| claim.is_object()));
+        let unreadable = || AuthError::ClaimType { claim: self.names.quotas.as_str().into(), expected: EXPECTED };
+        read.map(|part| part.ok_or_else(unreadable)).transpose()
     }
 
     fn scopes(&self, claims: &Claims) -> Result<Scopes, AuthError> {

@@ -137,11 +137,20 @@ pub struct ClaimNames {
     pub scopes: String,
     /// The roles: a list, or words in one text.
     pub roles: String,
+    /// Quotas of the org, within `quotas.ceiling`: an object such as `{"publications_per_s": 100}`. Empty: none is looked at.
+    pub quotas: String,
 }
 
 impl Default for ClaimNames {
     fn default() -> Self {
-        Self { user: "sub".into(), org: "org".into(), grants: "grants".into(), scopes: "scope".into(), roles: "roles".into() }
+        Self {
+            user: "sub".into(),
+            org: "org".into(),
+            grants: "grants".into(),
+            scopes: "scope".into(),
+            roles: "roles".into(),
+            quotas: String::new(),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Made by the token verifier (and by whoever configures anonymous access), kept by every session; asks `grant` for rights.
 
+use crate::limit::quota::Part;
 use crate::protocol::{Fault, OrgId, RoomName};
 
 use super::grant::GrantList;
@@ -17,6 +18,8 @@ pub struct Principal {
     expires_at_s: u64,
     issued_at_s: Option<u64>,
     token_id: Option<Box<str>>,
+    /// Boxed, because few tokens claim any.
+    quotas: Option<Box<Part>>,
 }
 
 impl Principal {
@@ -32,6 +35,7 @@ impl Principal {
             expires_at_s,
             issued_at_s: None,
             token_id: None,
+            quotas: None,
         })
     }
 
@@ -52,6 +56,13 @@ impl Principal {
     pub fn with_token(mut self, issued_at_s: Option<u64>, token_id: Option<Box<str>>) -> Self {
         self.issued_at_s = issued_at_s;
         self.token_id = token_id;
+        self
+    }
+
+    /// What the token claims for its org.
+    #[must_use]
+    pub fn with_quotas(mut self, quotas: Option<Part>) -> Self {
+        self.quotas = quotas.map(Box::new);
         self
     }
 
@@ -82,6 +93,11 @@ impl Principal {
         self.token_id.as_deref()
     }
 
+    /// What the token claims for its org; `limit::Quotas` holds it to the ceiling.
+    pub fn quotas(&self) -> Option<Part> {
+        self.quotas.as_deref().copied()
+    }
+
     pub(super) fn user_room(&self) -> &RoomName {
         &self.user_room
     }
@@ -103,6 +119,6 @@ mod tests {
         for bad in ["", "auth0|1", "a:b", "*", "org", &"x".repeat(65)] {
             assert!(Principal::new(bad, &acme, 1).is_err(), "{bad:?}");
         }
-        assert!(size_of::<Principal>() <= 112, "{}", size_of::<Principal>());
+        assert!(size_of::<Principal>() <= 120, "{}", size_of::<Principal>());
     }
 }

@@ -1,5 +1,7 @@
 //! The embedded broker: one node, logs in memory, the same behaviour as Redis.
 
+mod quota;
+
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
@@ -10,11 +12,13 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
+use self::quota::Account;
 use super::{
     AckLevel, Body, Broker, ControlMessage, Entry, Feed, Health, LeaseOutcome, LogState, NodeInfo, OrgEvent, Page, PageLimit, PublishError,
     Published, ReadError, Revocation, RevocationNews, RevocationTarget, RevokedAt,
 };
 use crate::clock::{unix_ms, unix_us};
+use crate::limit::Quota;
 use crate::protocol::{NewPublication, OrgId, Position};
 
 /// Notes between the node and itself that wait to be read.
@@ -38,6 +42,9 @@ pub struct Config {
     pub idempotency_keys_max: usize,
     /// Revocations kept; the oldest go first.
     pub revocations_max: usize,
+    /// What an org may use of which nothing else was said; the node sets it from the section `quotas`.
+    #[serde(skip)]
+    pub quota: Quota,
 }
 
 impl Default for Config {
@@ -50,6 +57,7 @@ impl Default for Config {
             idempotency_window_s: 600,
             idempotency_keys_max: 100_000,
             revocations_max: 100_000,
+            quota: Quota::default(),
         }
     }
 }
@@ -69,6 +77,8 @@ struct State {
     control: Option<mpsc::Sender<ControlMessage>>,
     revocations: VecDeque<Revocation>,
     revocations_dropped: usize,
+    /// Of orgs that have published or were given a quota.
+    accounts: HashMap<OrgId, Account>,
 }
 
 struct Log {
@@ -100,10 +110,11 @@ impl Log {
     }
 
     /// Drops what is too much or too old, never the newest entry.
-    fn trim(&mut self, config: &Config, now_us: u64) {
+    fn trim(&mut self, config: &Config, quota: &Quota, now_us: u64) {
         let oldest_us = now_us.saturating_sub(config.age_max_s * 1_000_000);
+        let (entries_max, bytes_max) = (own(quota.log_entries_max, config.entries_max), own(quota.log_bytes_max, config.bytes_max));
         while self.entries.len() > 1 {
-            let too_much = self.entries.len() > config.entries_max || self.bytes > config.bytes_max;
+            let too_much = self.entries.len() > entries_max || self.bytes > bytes_max;
             match self.entries.front() {
                 Some(entry) if too_much || entry.position.check < oldest_us => self.bytes -= entry.cost_bytes(),
                 _ => break,
@@ -126,6 +137,11 @@ impl Log {
     }
 }
 
+/// What the org has of its own, or what all have.
+fn own(quota: u64, all: usize) -> usize {
+    if quota == 0 { all } else { usize::try_from(quota).unwrap_or(usize::MAX) }
+}
+
 impl MemoryBroker {
     pub fn new(config: Config) -> Self {
         Self { config, state: Mutex::default() }
@@ -141,6 +157,14 @@ impl State {
             self.logs.insert(org.clone(), Log::new(now_us));
         }
         self.logs.get_mut(org)
+    }
+
+    fn account(&mut self, org: &OrgId, config: &Config, now_us: u64) -> &mut Account {
+        // Found without a copy of the name in all cases but the first.
+        if !self.accounts.contains_key(org) {
+            self.accounts.insert(org.clone(), Account::new(config.quota, now_us));
+        }
+        self.accounts.get_mut(org).expect("it was just seen to")
     }
 
     fn feed(&self, org: &OrgId, event: OrgEvent) {
@@ -161,6 +185,7 @@ impl Broker for MemoryBroker {
         let now_us = unix_us();
         let mut state = self.state.lock();
         if !publication.log {
+            state.account(org, &self.config, now_us).charge(publication.data.len(), now_us)?;
             state.feed(org, OrgEvent::Ephemeral(Arc::new(publication.placed(None, now_us))));
             return Ok(Published { position: None, duplicate: false });
         }
@@ -172,12 +197,16 @@ impl Broker for MemoryBroker {
         {
             return Ok(Published { position: Some(position), duplicate: true });
         }
+        let account = state.account(org, &self.config, now_us);
+        account.charge(publication.data.len(), now_us)?;
+        let quota = account.quota;
+        let Some(log) = state.logs.get_mut(org) else { return Err(PublishError::Unavailable("the log is gone".into())) };
         let entry = log.append(publication, now_us);
         if let Some(key) = &publication.idempotency_key {
             log.keys.insert(key.clone(), (entry.position, now_us));
             log.keys_by_age.push_back((now_us, key.clone()));
         }
-        log.trim(&self.config, now_us);
+        log.trim(&self.config, &quota, now_us);
         let position = Some(entry.position);
         state.feed(org, OrgEvent::Entry(entry));
         Ok(Published { position, duplicate: false })

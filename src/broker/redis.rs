@@ -5,6 +5,7 @@
 
 mod config;
 mod connection;
+mod deferral;
 mod endpoint;
 mod ingest;
 mod keys;
@@ -12,6 +13,7 @@ mod link;
 mod log;
 mod members;
 mod pubsub;
+mod quota;
 mod registry;
 mod revocations;
 mod scripts;
@@ -30,6 +32,7 @@ use self::link::Link;
 use self::log::read_error;
 use self::members::Members;
 use self::pubsub::Subscriber;
+use self::quota::Waiting;
 use self::registry::{Counts, Registry};
 use self::revocations::RevocationLog;
 use self::scripts::Function;
@@ -37,6 +40,7 @@ use super::{
     AckLevel, Broker, ControlMessage, Feed, Health, LeaseOutcome, LogState, NodeInfo, Page, PageLimit, PublishError, Published, ReadError,
     Revocation, RevocationNews, RevocationTarget, RevokedAt,
 };
+use crate::limit::Turns;
 use crate::protocol::{NewPublication, OrgId, RoomSyntax};
 
 pub use self::config::{Config, IngestConfig, Mode};
@@ -57,6 +61,9 @@ pub struct RedisBroker {
     link: Arc<Link>,
     members: Arc<Members>,
     counts: Counts,
+    /// Orgs take turns at the one connection for commands.
+    turns: Turns,
+    waiting: Waiting,
     stop: CancellationToken,
 }
 
@@ -72,8 +79,9 @@ impl RedisBroker {
         let keys = Keys::new(&config.prefix);
         let link = Arc::new(Link::new(&config, &keys)?);
         let members = Arc::new(Members::new(syntax.clone(), config.data_bytes_max));
-        let broker =
-            Self { node_id: node_id.into(), keys, syntax, link, members, counts: Counts::new(), stop: CancellationToken::new(), config };
+        let turns = Turns::new(config.calls_per_org_max);
+        let (counts, waiting, stop) = (Counts::new(), Waiting::default(), CancellationToken::new());
+        let broker = Self { node_id: node_id.into(), keys, syntax, link, members, counts, turns, waiting, stop, config };
         broker.spawn_supervisors();
         Ok(Arc::new(broker))
     }
@@ -162,10 +170,18 @@ impl Broker for RedisBroker {
         if let Some(fault) = self.link.fault() {
             return Err(PublishError::Unavailable(fault));
         }
+        let org = publication.room.org();
+        self.waiting.check(org)?;
+        let turn = self.turns.take(org).await;
         let replica_timeout = Duration::from_millis(self.config.replica_timeout_ms);
-        let published = log::publish(&self.link, &self.keys, publication, ack, replica_timeout).await?;
+        let published = log::publish(&self.link, &self.keys, publication, ack, replica_timeout).await.inspect_err(|error| {
+            if let PublishError::Exceeded(exceeded) = error {
+                self.waiting.note(org, *exceeded);
+            }
+        })?;
+        drop(turn);
         if published.position.is_some_and(|position| position.seq == 1) && !published.duplicate {
-            self.note_org(publication.room.org()).await;
+            self.note_org(org).await;
         }
         Ok(published)
     }
@@ -209,10 +225,12 @@ impl Broker for RedisBroker {
     }
 
     async fn lease_connection(&self, org: &OrgId, max: u64) -> LeaseOutcome {
+        let _turn = self.turns.take(org).await;
         self.registry().lease(org, max).await
     }
 
     async fn release_connection(&self, org: &OrgId) {
+        let _turn = self.turns.take(org).await;
         self.registry().release(org).await;
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::fault::{Fault, Faults, Origin};
 use super::{Config, drain, limits, rooms};
+use crate::limit::quota;
 use crate::telemetry;
 use crate::transport::websocket;
 
@@ -25,6 +26,7 @@ impl Judge<'_> {
 pub(super) fn faults(config: &Config, origins: &BTreeMap<String, Origin>) -> Faults {
     let mut judge = Judge { origins, faults: Faults::default() };
     limits(&config.limits, &mut judge);
+    quotas(&config.quotas, &mut judge);
     rooms(&config.rooms, &mut judge);
     for (key, message) in config.hub.faults() {
         judge.demand(false, &format!("hub.{key}"), message);
@@ -64,6 +66,13 @@ fn limits(limits: &limits::Config, judge: &mut Judge<'_>) {
         ("limits.connections_per_node_max", limits.connections_per_node_max as u64),
     ] {
         judge.demand(value > 0, key, "it must be at least 1");
+    }
+}
+
+fn quotas(quotas: &quota::Config, judge: &mut Judge<'_>) {
+    judge.demand(quotas.broker_calls_per_org_max > 0, "quotas.broker_calls_per_org_max", "it must be at least 1");
+    for name in quotas.orgs.keys() {
+        judge.demand(crate::protocol::OrgId::parse(name).is_ok(), &format!("quotas.orgs.{name}"), "it is not the name of an organization");
     }
 }
 

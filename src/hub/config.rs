@@ -20,6 +20,8 @@ pub struct Config {
     pub page_entries_max: usize,
     /// Bytes in one read of the log.
     pub page_bytes_max: usize,
+    /// Reads of logs that a node has under way at a time. Each org has one at most, and they have their turns in the order in which they ask.
+    pub reads_max: usize,
     /// How often the logs of orgs with sessions are probed for entries that pub/sub lost, in milliseconds.
     pub probe_interval_ms: u64,
     /// How long an org's topic is kept after its last session left, in milliseconds.
@@ -49,6 +51,7 @@ impl Default for Config {
             events_max: 4_096,
             page_entries_max: 1_000,
             page_bytes_max: 1 << 20,
+            reads_max: 8,
             probe_interval_ms: 1_000,
             linger_ms: 10_000,
             overtaking_max: 64,
@@ -69,6 +72,7 @@ impl Config {
             ("commands_max", self.commands_max),
             ("events_max", self.events_max),
             ("page_bytes_max", self.page_bytes_max),
+            ("reads_max", self.reads_max),
         ] {
             if value == 0 {
                 faults.push((key, "must be more than 0"));

@@ -12,7 +12,6 @@ use rand::{Rng, SeedableRng};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::Orgs;
 use super::command::OrgCommand;
 use super::config::{Config, Limits};
 use super::fan_out::{BATCH_MAX, Mask, seconds_since};
@@ -21,6 +20,7 @@ use super::member::{Delivery, Member};
 use super::router::{Router, Slot};
 use super::shelf::Shelf;
 use super::tail::{Admission, Repair, Tail};
+use super::{Orgs, Shared};
 use crate::broker::feed::{Feed, FeedReceiver};
 use crate::broker::{Broker, LogState, OrgEvent, Page, PageLimit, ReadError};
 use crate::clock::unix_us;
@@ -38,16 +38,19 @@ const DOUBT_LASTS: Duration = Duration::from_secs(30);
 const RETRY_MAX_MS: u64 = 1_000;
 
 pub(super) struct Org {
-    name: OrgId,
+    pub(super) name: OrgId,
     broker: Arc<dyn Broker>,
     pub(super) counters: Arc<Counters>,
     pub(super) config: Arc<Config>,
     pub(super) limits: Limits,
+    pub(super) shared: Shared,
     /// `None` until the log was opened.
     pub(super) tail: Option<Tail>,
     pub(super) router: Router,
     pub(super) members: Shelf<Member>,
     pub(super) by_session: HashMap<SessionId, Slot>,
+    /// Subscriptions that count for the org's quota: all but those to its own room and its users'.
+    pub(super) counted: usize,
     pub(super) batch: Batch,
     pub(super) replays: Replays,
     /// Per slot, which publications of the batch in hand reach it.
@@ -96,6 +99,7 @@ impl Org {
         limits: Limits,
         broker: Arc<dyn Broker>,
         counters: Arc<Counters>,
+        shared: Shared,
         seed: u64,
     ) -> Self {
         Self {
@@ -104,10 +108,12 @@ impl Org {
             counters,
             config,
             limits,
+            shared,
             tail: None,
             router: Router::default(),
             members: Shelf::default(),
             by_session: HashMap::new(),
+            counted: 0,
             batch: Batch::default(),
             replays: Replays::default(),
             marks: Vec::new(),
@@ -190,10 +196,11 @@ impl Org {
 
     fn next_reading(&mut self) -> Option<Reading> {
         let pause = self.pause();
-        let (broker, name) = (Arc::clone(&self.broker), self.name.clone());
+        let (broker, name, reads) = (Arc::clone(&self.broker), self.name.clone(), Arc::clone(&self.shared.reads));
         let Some(tail) = &self.tail else {
             return Some(Box::pin(async move {
                 tokio::time::sleep(pause).await;
+                let _turn = reads.acquire().await;
                 Outcome::Opened(broker.open(&name).await)
             }));
         };
@@ -208,6 +215,7 @@ impl Org {
         let limit = PageLimit { entries: self.config.page_entries_max, bytes: self.config.page_bytes_max };
         Some(Box::pin(async move {
             tokio::time::sleep(pause).await;
+            let _turn = reads.acquire().await;
             // Whatever raised the doubt may have replaced the log's history, and opening it puts the fence that says so first.
             let opened = if purpose == Purpose::Repair { broker.open(&name).await.map(|_| ()) } else { Ok(()) };
             let page = match opened {

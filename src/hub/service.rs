@@ -54,6 +54,7 @@ impl Org {
         let Some(member) = self.members.remove(slot) else { return };
         for subscription in &member.subscriptions {
             self.router.unsubscribe(&subscription.pattern, slot);
+            self.counted -= usize::from(!is_own(&subscription.pattern));
         }
         self.by_session.remove(&member.session);
         self.cold.remove(&slot);
@@ -85,10 +86,11 @@ impl Org {
     }
 
     pub(super) fn subscribe_now(&mut self, command: Subscribe) {
+        let over_quota = self.over_quota(&command);
         let Some(member) = self.members.get_mut(command.slot) else { return };
         let fault = match &self.tail {
             None => Some(Fault::new(Code::BrokerUnavailable, "the org's log cannot be read at the moment").retry_after_ms(1_000)),
-            Some(_) => refusal(member, &command, &self.router, self.limits),
+            Some(_) => refusal(member, &command, &self.router, self.limits).or(over_quota),
         };
         let (Some(tail), None) = (&self.tail, &fault) else {
             refuse(member, command.answer, fault);
@@ -102,6 +104,7 @@ impl Org {
         member.subscriptions.reserve_exact(command.grants.len());
         for grant in command.grants {
             if let Some(pattern) = self.router.subscribe(grant.pattern(), command.slot) {
+                self.counted += usize::from(!is_own(&pattern));
                 let from_seq = since_seq.unwrap_or(last.seq);
                 member.subscriptions.push(Subscription { pattern, from_seq, fresh: replay.is_some() });
             }
@@ -123,6 +126,7 @@ impl Org {
             let ends = command.patterns.contains(&subscription.pattern);
             if ends {
                 self.router.unsubscribe(&subscription.pattern, command.slot);
+                self.counted -= usize::from(!is_own(&subscription.pattern));
             }
             !ends
         });
@@ -194,9 +198,14 @@ fn refusal(member: &Member, command: &Subscribe, router: &Router, limits: Limits
         return Some(Fault::new(Code::SubscriptionFailed, text));
     }
     // Every session of the org is in the org's own room, which is no reason to refuse one.
-    let own = |pattern: &Pattern| SYSTEM_CHANNELS.iter().any(|channel| pattern.as_str().starts_with(&format!("{channel}:")));
-    let full = fresh.find(|pattern| !own(pattern) && router.members(pattern) >= limits.room_members_max)?;
+    let full = fresh.find(|pattern| !is_own(pattern) && router.members(pattern) >= limits.room_members_max)?;
     Some(Fault::new(Code::RoomFull, format!("{full} has its full number of sessions on this node")).retry_after_ms(5_000))
+}
+
+/// Whether it is the room of an org or of a user.
+pub(super) fn is_own(pattern: &Pattern) -> bool {
+    let channel = pattern.as_str().split(':').next().unwrap_or_default();
+    SYSTEM_CHANNELS.contains(&channel)
 }
 
 fn answer(member: &Member, answer: &Answer) {
@@ -215,6 +224,8 @@ fn refuse(member: &Member, command: Answer, fault: Option<Fault>) {
         let code = match reason {
             Code::BrokerUnavailable => CloseCode::BrokerUnavailable,
             Code::RoomFull => CloseCode::ConnectionLimit,
+            // The org's quota, of which another session may give something back.
+            Code::SubscriptionFailed if retry_after_ms.is_some() => CloseCode::ConnectionLimit,
             _ => CloseCode::Unauthorized,
         };
         member.queue.close(Close { code, reason: Some(reason), retry_after_ms });

@@ -23,10 +23,13 @@ use super::registry::{Entry, Registry};
 use crate::auth::{Grant, Principal, Verifier};
 use crate::broker::{AckLevel, Broker, LeaseOutcome, PublishError, Published, submit};
 use crate::hub::{Hub, OrgGone, OrgLink, SendQueue, send_queue};
+use crate::limit::Quotas;
+use crate::limit::allowance::Measure;
 use crate::protocol::command::{CommandId, Subscribe, Unreadable};
 use crate::protocol::push::{Answer, Reply};
 use crate::protocol::{Close, CloseCode, Code, Command, Fault, Position, Push, SessionId};
 use crate::telemetry::counters::Counters;
+use crate::telemetry::metrics::{self, QuotaKind};
 
 /// What every session of a node shares.
 pub struct Parts {
@@ -34,6 +37,7 @@ pub struct Parts {
     pub broker: Arc<dyn Broker>,
     pub verifier: Arc<Verifier>,
     pub registry: Arc<Registry>,
+    pub quotas: Arc<Quotas>,
     pub rules: Arc<Rules>,
     pub settings: Settings,
     pub counters: Arc<Counters>,
@@ -318,6 +322,7 @@ impl Session {
         if !self.is_welcome(principal, &answer) {
             return;
         }
+        self.claim_quotas(principal);
         let (parts, session, org) = (Arc::clone(&self.parts), self.machine.id(), principal.org().clone());
         let (queue, wire) = (Arc::clone(&self.entry.queue), Arc::clone(&self.language.wire));
         // A guest who shows credentials leaves the guests' org first.
@@ -329,7 +334,12 @@ impl Session {
                 link.detach().await;
                 parts.broker.release_connection(&org).await;
             }
-            if parts.broker.lease_connection(&org, parts.settings.org_connections_max).await == LeaseOutcome::Full {
+            let most = match parts.quotas.of(&org).sessions_max {
+                0 => parts.settings.org_connections_max,
+                own => own,
+            };
+            if parts.broker.lease_connection(&org, most).await == LeaseOutcome::Full {
+                metrics::quota_refusals(QuotaKind::Sessions).increment(1);
                 return Done::Opened(Err(Refusal::Full(answer.id)));
             }
             let entered = async {
@@ -342,11 +352,16 @@ impl Session {
 
     fn renew(&mut self, principal: Arc<Principal>, grants: Vec<Grant>, since: Option<Position>, answer: Answer) {
         if self.link.is_some() && self.is_welcome(&principal, &answer) {
+            self.claim_quotas(&principal);
             self.settle(|link| async move {
                 link.narrow(principal).await?;
                 link.subscribe(grants, since, answer).await
             });
         }
+    }
+
+    fn claim_quotas(&self, principal: &Principal) {
+        self.parts.quotas.claim(principal.org(), principal.quotas(), principal.issued_at_s().unwrap_or(0));
     }
 
     /// Notes who the session is; answers and closes when that was revoked.
@@ -449,12 +464,23 @@ impl Session {
 
 /// A failed publish in the client's terms; what the broker said stays in the log.
 pub fn refused(error: &PublishError) -> Fault {
-    tracing::warn!(%error, "a publication was not accepted");
+    // A quota is told to the publisher, over and over; that is no news for operators, who have a metric.
+    if !matches!(error, PublishError::Exceeded(_)) {
+        tracing::warn!(%error, "a publication was not accepted");
+    }
     match error {
         PublishError::Unavailable(_) => {
             let text = "the broker cannot be reached, so nothing is known of the publication; retry it with the same idempotency_key";
             Fault::new(Code::BrokerUnavailable, text).retry_after_ms(1_000)
         }
         PublishError::Refused(_) => Fault::new(Code::InternalError, "the broker refused the publication"),
+        PublishError::Exceeded(exceeded) => {
+            metrics::quota_refusals(match exceeded.what {
+                Measure::Publications => QuotaKind::Publications,
+                Measure::Bytes => QuotaKind::Bytes,
+            })
+            .increment(1);
+            Fault::new(Code::RateLimitExceeded, exceeded.to_string()).retry_after_ms(exceeded.retry_after_ms)
+        }
     }
 }

@@ -129,6 +129,7 @@ plain! {
     broker_ready: Gauge = gauge!(BROKER_READY);
     notes_ignored: Counter = counter!(NOTES_IGNORED);
     revocations_pending: Gauge = gauge!(REVOCATIONS_PENDING);
+    ingest_deferred: Gauge = gauge!(INGEST_DEFERRED);
 }
 
 /// How a resume ended.
@@ -181,6 +182,21 @@ pub enum DropReason {
 pub fn dropped(reason: DropReason) -> &'static Counter {
     static FAMILY: Family<Counter, 3> = Family::new(|| counters(&table::DROPPED, ["overflow", "conflated", "ephemeral"]));
     FAMILY.at(reason as usize)
+}
+
+/// Which of an org's quotas was used up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum QuotaKind {
+    Publications,
+    Bytes,
+    Sessions,
+    Subscriptions,
+}
+
+pub fn quota_refusals(quota: QuotaKind) -> &'static Counter {
+    const QUOTAS: [&str; 4] = ["publications", "bytes", "sessions", "subscriptions"];
+    static FAMILY: Family<Counter, 4> = Family::new(|| counters(&table::QUOTA_REFUSALS, QUOTAS));
+    FAMILY.at(quota as usize)
 }
 
 /// What became of an entry of the ingest stream.
@@ -236,7 +252,9 @@ mod tests {
 
     #[test]
     fn every_handle_counts_under_a_name_of_the_table() {
-        for gauge in [sessions(), sessions_lagging(), orgs(), rooms(), send_queue_bytes(), broker_ready(), revocations_pending()] {
+        for gauge in
+            [sessions(), sessions_lagging(), orgs(), rooms(), send_queue_bytes(), broker_ready(), revocations_pending(), ingest_deferred()]
+        {
             gauge.set(1.0);
         }
         for counter in [
@@ -261,6 +279,7 @@ mod tests {
         catch_up_reads(CatchUpSource::Log).increment(1);
         dropped(DropReason::Conflated).increment(1);
         ingested(IngestOutcome::Dead).increment(1);
+        quota_refusals(QuotaKind::Sessions).increment(1);
         errors(Code::InternalError).increment(1);
         closed(CloseCode::Drain);
         let text = render();
@@ -274,6 +293,7 @@ mod tests {
             "roomcast_catch_up_reads_total{source=\"log\"}",
             "roomcast_dropped_total{reason=\"conflated\"}",
             "roomcast_ingested_total{outcome=\"dead\"}",
+            "roomcast_quota_refusals_total{quota=\"sessions\"}",
             "roomcast_errors_total{code=\"INTERNAL_ERROR\"}",
             "roomcast_closes_total{code=\"4000\"}",
             "roomcast_delivery_seconds_bucket{le=\"0.0025\"}",

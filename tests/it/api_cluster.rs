@@ -65,6 +65,7 @@ impl Node {
             broker: Arc::clone(&shared),
             verifier: Arc::clone(&verifier),
             registry: Arc::clone(&registry),
+            quotas: Arc::default(),
             rules: Arc::clone(&rules),
             settings,
             counters: Arc::clone(&counters),

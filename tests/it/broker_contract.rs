@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use roomcast::broker::feed::{self, FeedReceiver};
 use roomcast::broker::{
-    AckLevel, Body, Broker, ControlMessage, Entry, Health, LeaseOutcome, NodeInfo, OrgEvent, PageLimit, RevocationTarget, RevokedAt,
-    memory, redis,
+    AckLevel, Body, Broker, ControlMessage, Entry, Health, LeaseOutcome, NodeInfo, OrgEvent, PageLimit, PublishError, RevocationTarget,
+    RevokedAt, memory, redis,
 };
+use roomcast::limit::{Exceeded, Quota};
 use roomcast::protocol::{EventName, NewPublication, OrgId, Priority, RoomSyntax, SessionId};
 
 use crate::support::redis::Redis;
@@ -241,6 +242,48 @@ async fn revocations_come_once_per_cursor(broker: &dyn Broker) {
     assert_eq!(broker.revocations("").await.unwrap().revocations, [first, second, third]);
 }
 
+async fn a_quota_holds_the_publishers_of_one_org(broker: &dyn Broker) {
+    let metered = org("metered");
+    broker.set_quota(&metered, &Quota { publications_per_s: 5, ..Quota::default() }).await.unwrap();
+    let mut first = publication("kpi:metered", "0");
+    first.idempotency_key = Some("first".into());
+    publish(broker, &first).await;
+    let mut passed = 1;
+    let exceeded = loop {
+        match broker.publish(&publication("kpi:metered", "1"), AckLevel::Primary).await {
+            Ok(_) => passed += 1,
+            Err(PublishError::Exceeded(exceeded)) => break exceeded,
+            Err(other) => panic!("{other}"),
+        }
+        assert!(passed < 1_000, "there is no quota");
+    };
+    assert!(passed >= 10, "two seconds' worth come at once: {passed}");
+    assert!(exceeded.allowed == 5 && (1..=200).contains(&exceeded.retry_after_ms), "{exceeded:?}");
+    let mut typing = publication("kpi:metered", "2");
+    typing.log = false;
+    assert!(matches!(broker.publish(&typing, AckLevel::Primary).await, Err(PublishError::Exceeded(_)) | Ok(_)));
+    publish(broker, &publication("kpi:unmetered", "1")).await;
+    eventually("it passes again", async || broker.publish(&publication("kpi:metered", "3"), AckLevel::Primary).await.ok()).await;
+    let state = broker.open(&metered).await.unwrap();
+    assert!(state.last.seq > passed as u64, "what was refused is not in the log, the rest is: {state:?}");
+
+    broker.set_quota(&org("heavy"), &Quota { bytes_per_s: 1_000, ..Quota::default() }).await.unwrap();
+    let heavy = publication("kpi:heavy", &format!("\"{}\"", "x".repeat(4_000)));
+    publish(broker, &heavy).await;
+    let exceeded = broker.publish(&heavy, AckLevel::Primary).await.unwrap_err();
+    assert!(matches!(exceeded, PublishError::Exceeded(Exceeded { allowed: 1_000, .. })), "{exceeded:?}");
+}
+
+async fn a_quota_bounds_the_log_of_one_org(broker: &dyn Broker) {
+    let org = org("short");
+    broker.set_quota(&org, &Quota { log_entries_max: 100, ..Quota::default() }).await.unwrap();
+    for n in 0..ENTRIES_MAX - 50 {
+        publish(broker, &publication("kpi:short", &n.to_string())).await;
+    }
+    let state = broker.open(&org).await.unwrap();
+    assert!(state.first_seq > 100, "fewer are kept than of other orgs: {state:?}");
+}
+
 pub fn node(id: &str) -> NodeInfo {
     NodeInfo { id: id.into(), address: "127.0.0.1:1".into(), version: "0".into(), started_at_ms: 1, sessions: 3 }
 }
@@ -278,6 +321,8 @@ async fn all_promises(broker: Arc<dyn Broker>) {
     retention_moves_the_first_number_and_keeps_the_newest(broker).await;
     leases_count_over_the_cluster(broker).await;
     revocations_come_once_per_cursor(broker).await;
+    a_quota_holds_the_publishers_of_one_org(broker).await;
+    a_quota_bounds_the_log_of_one_org(broker).await;
     nodes_register_send_notes_and_resign(broker).await;
     known_orgs_are_listed_up_to_the_limit(broker).await;
     broker.ping().await.unwrap();
@@ -287,6 +332,13 @@ async fn all_promises(broker: Arc<dyn Broker>) {
 async fn the_embedded_broker_keeps_all_promises() {
     let config = memory::Config { entries_max: ENTRIES_MAX, ..memory::Config::default() };
     all_promises(Arc::new(memory::MemoryBroker::new(config))).await;
+}
+
+#[tokio::test]
+async fn redis_without_functions_keeps_all_promises() {
+    let server = Redis::start(&["--rename-command", "FUNCTION", "", "--rename-command", "FCALL", ""]).await;
+    let config = redis::Config { url: server.url(), entries_max: ENTRIES_MAX, ..redis::Config::default() };
+    all_promises(redis::RedisBroker::start(config, syntax(), "n1").unwrap()).await;
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod once;
 mod outage;
 mod priorities;
 mod quiet;
+mod quotas;
 mod revocation;
 mod selftest;
 mod slow;

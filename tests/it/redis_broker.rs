@@ -5,6 +5,7 @@ mod ingest;
 mod installations;
 mod keeping;
 mod publishers;
+mod quotas;
 
 use std::sync::Arc;
 

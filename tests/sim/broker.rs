@@ -148,3 +148,10 @@ impl Broker for SimBroker {
         Health::Ready
     }
 }
+
+#[async_trait]
+impl roomcast::broker::quota::QuotaStore for SimBroker {
+    async fn set_quota(&self, _org: &OrgId, _quota: &roomcast::limit::Quota) -> Result<(), ReadError> {
+        Ok(())
+    }
+}

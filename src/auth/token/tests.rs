@@ -279,6 +279,23 @@ async fn claims_may_lie_deep_and_roles_bring_rights() {
 }
 
 #[tokio::test]
+async fn a_claim_of_quotas_is_read_where_it_is_configured_and_refused_where_it_cannot_be() {
+    let claiming = |quotas: Value| hs256(&claims_with("plan", json!({ "quotas": quotas })));
+    let read = async |path: &str, quotas: Value| {
+        let claims = ClaimNames { quotas: path.into(), ..ClaimNames::default() };
+        verifier(&Config { claims, ..config() }).verify(&claiming(quotas), NOW_S).await.map(|alice| alice.quotas())
+    };
+    let some = json!({ "publications_per_s": 7, "sessions_max": 3 });
+    let part = read("plan.quotas", some.clone()).await.unwrap().unwrap();
+    assert_eq!((part.publications_per_s, part.sessions_max, part.bytes_per_s), (Some(7), Some(3), None));
+    assert_eq!(read("", some.clone()).await.unwrap(), None);
+    assert_eq!(read("elsewhere", some).await.unwrap(), None);
+    for wrong in [json!([7]), json!(7), json!({ "publications_per_s": -1 }), json!({ "publications": 1 }), json!({ "bytes_per_s": "1" })] {
+        assert!(matches!(read("plan.quotas", wrong.clone()).await, Err(AuthError::ClaimType { .. })), "{wrong}");
+    }
+}
+
+#[tokio::test]
 async fn the_development_configuration_mints_what_it_verifies() {
     let config = Config::development().unwrap();
     let token = mint(&request(), &config, &SigningKey::of_config(&config).unwrap()).unwrap();

@@ -5,6 +5,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::limit::quota::{self, Quota};
+
 /// What kind of Redis installation `url` and `nodes` lead to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -71,6 +73,12 @@ pub struct Config {
     pub revocation_age_max_s: u64,
     /// The stream that backends write to.
     pub ingest: IngestConfig,
+    /// What an org may use of which nothing else was said; the node sets it, and the next, from the section `quotas`.
+    #[serde(skip)]
+    pub quota: Quota,
+    /// Calls of one org that may be under way at once.
+    #[serde(skip)]
+    pub calls_per_org_max: usize,
 }
 
 /// The stream that backends write to.
@@ -87,11 +95,23 @@ pub struct IngestConfig {
     pub owner_lease_ms: u64,
     /// Refused entries kept in `rc:ingest:dead`, roughly.
     pub dead_max: usize,
+    /// Entries of one org per shard that wait when its quota is used up; further ones go to the dead letters.
+    pub deferred_per_org_max: usize,
+    /// The same for all orgs together.
+    pub deferred_max: usize,
 }
 
 impl Default for IngestConfig {
     fn default() -> Self {
-        Self { enabled: true, shards: 1, batch: 64, owner_lease_ms: 5_000, dead_max: 10_000 }
+        Self {
+            enabled: true,
+            shards: 1,
+            batch: 64,
+            owner_lease_ms: 5_000,
+            dead_max: 10_000,
+            deferred_per_org_max: 10_000,
+            deferred_max: 100_000,
+        }
     }
 }
 
@@ -121,6 +141,8 @@ impl Default for Config {
             revocations_max: 100_000,
             revocation_age_max_s: 86_400,
             ingest: IngestConfig::default(),
+            quota: Quota::default(),
+            calls_per_org_max: quota::Config::default().broker_calls_per_org_max,
         }
     }
 }

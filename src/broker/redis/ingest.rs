@@ -3,13 +3,13 @@
 //! One node at a time owns a shard and takes its entries in order: publish, then delete and acknowledge. Whatever dies in between
 //! leaves the entry pending; the next owner claims it and publishes it again under the same idempotency key, so that it is
 //! logged once. What cannot be published goes to the dead letters with its reason; what cannot be published *now* is tried
-//! again until it can. Nothing here is called by sessions or the hub.
+//! again until it can, and what only its org's quota holds up waits aside, so that no other org waits with it. Nothing here is called by sessions or the hub.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use redis::streams::{StreamAutoClaimReply, StreamId, StreamReadReply};
+use redis::streams::{StreamAutoClaimReply, StreamId, StreamRangeReply, StreamReadReply};
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value, cmd};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -17,8 +17,10 @@ use tokio_util::sync::CancellationToken;
 use super::RedisBroker;
 use super::config::IngestConfig;
 use super::connection::{Connection, reason, within};
+use super::deferral::{Bounds, Deferral};
 use super::scripts::Function;
 use crate::broker::{AckLevel, Broker, PublishError, ingest_entry};
+use crate::protocol::{NewPublication, OrgId};
 use crate::telemetry::metrics::{self, IngestOutcome};
 
 /// The consumer group that all nodes are in.
@@ -116,22 +118,27 @@ impl Consumer {
         let timeout = Duration::from_millis(BLOCK_MS) + RESPONSE_MARGIN;
         let mut connection = self.broker.link.endpoint.connect(timeout, None).await?;
         self.create_group(&mut connection).await?;
+        let mut deferral = Deferral::default();
         // Where claiming what others left goes on; nothing when there is no more.
         let mut claim = Some(FIRST_ID.to_owned());
         while !self.stop.is_cancelled() {
             match self.own(self.config.owner_lease_ms).await? {
                 Ownership::Other => return Ok(()),
-                Ownership::New => claim = Some(FIRST_ID.to_owned()),
+                // What waited here may have been published by somebody else.
+                Ownership::New => (claim, deferral) = (Some(FIRST_ID.to_owned()), Deferral::default()),
                 Ownership::Kept => {}
             }
             if let Some(from) = claim {
                 // Entries that an earlier owner left come first, so that order holds.
-                claim = self.take_over(&mut connection, &from).await?;
+                claim = self.take_over(&mut connection, &from, &mut deferral).await?;
                 continue;
             }
-            let entries = self.read(&mut connection).await?;
-            self.handle(&mut connection, &entries).await?;
+            self.retry(&mut connection, &mut deferral).await?;
+            let entries = self.read(&mut connection, &deferral).await?;
+            self.handle(&mut connection, &entries, &mut deferral).await?;
+            metrics::ingest_deferred().set(deferral.len() as f64);
         }
+        metrics::ingest_deferred().set(0.0);
         Ok(())
     }
 
@@ -157,62 +164,119 @@ impl Consumer {
 
     /// Handles one batch of what is pending, whoever holds it: there is no other owner, and were one still at it, the idempotency
     /// keys keep the log right. Redis drops pending entries that have been deleted. The answer is where to go on.
-    async fn take_over(&self, connection: &mut Connection, from: &str) -> RedisResult<Option<String>> {
+    async fn take_over(&self, connection: &mut Connection, from: &str, deferral: &mut Deferral) -> RedisResult<Option<String>> {
         let mut command = cmd("XAUTOCLAIM");
         command.arg(&self.stream).arg(GROUP).arg(&*self.broker.node_id).arg(0).arg(from).arg("COUNT").arg(self.config.batch.max(1));
         let claimed: StreamAutoClaimReply = connection.query(&command).await?;
-        self.handle(connection, &claimed.claimed).await?;
+        self.handle(connection, &claimed.claimed, deferral).await?;
         Ok((claimed.next_stream_id != FIRST_ID).then_some(claimed.next_stream_id))
     }
 
-    async fn read(&self, connection: &mut Connection) -> RedisResult<Vec<StreamId>> {
+    async fn read(&self, connection: &mut Connection, deferral: &Deferral) -> RedisResult<Vec<StreamId>> {
+        // 0 would wait for ever.
+        let block_ms = deferral.wait(Instant::now(), Duration::from_millis(BLOCK_MS)).as_millis().max(1);
         let mut command = cmd("XREADGROUP");
         command.arg("GROUP").arg(GROUP).arg(&*self.broker.node_id).arg("COUNT").arg(self.config.batch.max(1));
-        command.arg("BLOCK").arg(BLOCK_MS).arg("STREAMS").arg(&self.stream).arg(">");
+        command.arg("BLOCK").arg(block_ms.to_string()).arg("STREAMS").arg(&self.stream).arg(">");
         let limit = Duration::from_millis(BLOCK_MS) + RESPONSE_MARGIN;
         let reply: Option<StreamReadReply> = within(limit, connection.query(&command)).await?;
         Ok(reply.unwrap_or_default().keys.into_iter().flat_map(|key| key.ids).collect())
     }
 
-    /// Publishes entries one after another, so that order holds, then deletes and acknowledges them all. An error leaves them pending; they
-    /// are claimed again before anything later is read, and those that were published already are known by their keys.
-    async fn handle(&self, connection: &mut Connection, entries: &[StreamId]) -> RedisResult<()> {
-        if entries.is_empty() {
+    /// Publishes entries one after another, so that order holds, then deletes and acknowledges them all, but for those that wait for their
+    /// org's quota. An error leaves them pending; they are claimed again before anything later is read, and those that were published already
+    /// are known by their keys.
+    async fn handle(&self, connection: &mut Connection, entries: &[StreamId], deferral: &mut Deferral) -> RedisResult<()> {
+        let mut done = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let waits = match self.read_entry(entry) {
+                Err(why) => {
+                    self.bury(connection, entry, &why).await?;
+                    false
+                }
+                Ok(publication) if deferral.holds(publication.room.org()) => {
+                    self.defer(connection, entry, publication.room.org(), Instant::now(), deferral).await?
+                }
+                Ok(publication) => match self.publish(connection, entry, &publication).await? {
+                    Some(due) => self.defer(connection, entry, publication.room.org(), due, deferral).await?,
+                    None => false,
+                },
+            };
+            if !waits {
+                done.push(entry.id.as_str());
+            }
+        }
+        self.acknowledge(connection, &done).await
+    }
+
+    async fn acknowledge(&self, connection: &mut Connection, ids: &[&str]) -> RedisResult<()> {
+        if ids.is_empty() {
             return Ok(());
         }
-        for entry in entries {
-            self.publish(connection, entry).await?;
-        }
-        let ids: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
         // Deleted first: an entry that was acknowledged and then not deleted would stay for ever, the reverse is cleaned up by a claim.
-        connection.query::<u64>(cmd("XDEL").arg(&self.stream).arg(&ids)).await?;
-        connection.query::<u64>(cmd("XACK").arg(&self.stream).arg(GROUP).arg(&ids)).await?;
+        connection.query::<u64>(cmd("XDEL").arg(&self.stream).arg(ids)).await?;
+        connection.query::<u64>(cmd("XACK").arg(&self.stream).arg(GROUP).arg(ids)).await?;
         Ok(())
     }
 
-    /// Publishes one entry, or buries what is unfit.
-    async fn publish(&self, connection: &mut Connection, entry: &StreamId) -> RedisResult<()> {
-        let refused = match ingest_entry::read(&fields(entry), &self.broker.syntax, self.broker.config.data_bytes_max) {
-            Ok(mut publication) => {
-                publication.idempotency_key.get_or_insert_with(|| format!("ingest:{}:{}", self.shard, entry.id).into());
-                match self.broker.publish(&publication, AckLevel::Primary).await {
-                    Ok(published) => {
-                        let outcome = if published.duplicate { IngestOutcome::Duplicate } else { IngestOutcome::Logged };
-                        metrics::ingested(outcome).increment(1);
-                        None
-                    }
-                    Err(PublishError::Refused(why)) => Some(why),
-                    Err(PublishError::Unavailable(why)) => {
-                        return Err(RedisError::from((ErrorKind::Server(ServerErrorKind::TryAgain), "publish", why)));
-                    }
+    /// Tries the entries that wait and are due, some of each org.
+    async fn retry(&self, connection: &mut Connection, deferral: &mut Deferral) -> RedisResult<()> {
+        for org in deferral.due(Instant::now()) {
+            for _ in 0..self.config.batch.max(1) {
+                let Some(id) = deferral.first(&org).map(str::to_owned) else { break };
+                let found: StreamRangeReply = connection.query(cmd("XRANGE").arg(&self.stream).arg(&id).arg(&id)).await?;
+                // What somebody removed is none of ours any more.
+                if let Some(entry) = found.ids.first()
+                    && let Ok(publication) = self.read_entry(entry)
+                    && let Some(due) = self.publish(connection, entry, &publication).await?
+                {
+                    deferral.put_off(&org, due);
+                    break;
                 }
+                self.acknowledge(connection, &[&id]).await?;
+                deferral.take_first(&org);
             }
-            Err(why) => Some(why),
-        };
-        match refused {
-            Some(why) => self.bury(connection, entry, &why).await,
-            None => Ok(()),
         }
+        Ok(())
+    }
+
+    fn read_entry(&self, entry: &StreamId) -> Result<NewPublication, String> {
+        let read = ingest_entry::read(&fields(entry), &self.broker.syntax, self.broker.config.data_bytes_max);
+        read.map(|mut publication| {
+            publication.idempotency_key.get_or_insert_with(|| format!("ingest:{}:{}", self.shard, entry.id).into());
+            publication
+        })
+    }
+
+    /// Publishes one entry, or buries what is unfit. With the org's quota used up it does neither, and the answer is when to try again.
+    async fn publish(&self, connection: &mut Connection, entry: &StreamId, publication: &NewPublication) -> RedisResult<Option<Instant>> {
+        match self.broker.publish(publication, AckLevel::Primary).await {
+            Ok(published) => {
+                let outcome = if published.duplicate { IngestOutcome::Duplicate } else { IngestOutcome::Logged };
+                metrics::ingested(outcome).increment(1);
+                Ok(None)
+            }
+            Err(PublishError::Exceeded(exceeded)) => Ok(Some(Instant::now() + Duration::from_millis(exceeded.retry_after_ms))),
+            Err(PublishError::Refused(why)) => self.bury(connection, entry, &why).await.map(|()| None),
+            Err(PublishError::Unavailable(why)) => Err(RedisError::from((ErrorKind::Server(ServerErrorKind::TryAgain), "publish", why))),
+        }
+    }
+
+    /// Lets an entry wait; one for which there is no room is buried. Whether it waits.
+    async fn defer(
+        &self,
+        connection: &mut Connection,
+        entry: &StreamId,
+        org: &OrgId,
+        due: Instant,
+        deferral: &mut Deferral,
+    ) -> RedisResult<bool> {
+        let bounds = Bounds { per_org_max: self.config.deferred_per_org_max, max: self.config.deferred_max };
+        if deferral.put(org, &entry.id, due, bounds) {
+            return Ok(true);
+        }
+        let why = "the organization publishes more than its quota, and too many of its entries wait already";
+        self.bury(connection, entry, why).await.map(|()| false)
     }
 
     /// Keeps a refused entry for people to look at: why, where it came from, and the beginnings of its first fields. Whatever made it

@@ -35,6 +35,11 @@ impl Keys {
         format!("{}:{{{org}}}:conns", self.prefix)
     }
 
+    /// What the org may use, where that differs from the default.
+    pub(super) fn quota(&self, org: &OrgId) -> String {
+        format!("{}:{{{org}}}:quota", self.prefix)
+    }
+
     /// Orgs by the time when they were last opened.
     pub(super) fn orgs(&self) -> String {
         format!("{}:orgs", self.prefix)

@@ -10,6 +10,7 @@ use redis::{RedisError, Value};
 use super::connection::reason;
 use super::keys::Keys;
 use super::link::Link;
+use super::quota;
 use super::scripts::Function;
 use crate::broker::{AckLevel, LogState, Page, PageLimit, PublishError, Published, ReadError, envelope};
 use crate::protocol::{NewPublication, OrgId, Position, RoomSyntax};
@@ -80,6 +81,9 @@ fn published(answer: Value) -> Result<Published, PublishError> {
 }
 
 fn publish_error(error: &RedisError) -> PublishError {
+    if let Some(exceeded) = quota::exceeded(error) {
+        return exceeded.into();
+    }
     match error.code() {
         Some("REFUSED") => PublishError::Refused(error.detail().unwrap_or("malformed").to_owned()),
         // The rest may pass or needs an operator (OOM, NOPERM, READONLY, LOADING, …): nothing is wrong with the publication.

@@ -5,9 +5,10 @@
 use sha1::{Digest, Sha1};
 
 use super::config::{Config, Mode};
+use super::quota;
 use crate::protocol::publication::DEPTH_MAX;
 
-const BODY: &str = concat!(include_str!("scripts/roomcast.lua"), include_str!("scripts/leases.lua"));
+const BODY: &str = concat!(include_str!("scripts/quota.lua"), include_str!("scripts/roomcast.lua"), include_str!("scripts/leases.lua"));
 
 /// A function of the library.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,6 +86,7 @@ impl Scripts {
             .replace("@ENTRIES_MAX@", &config.entries_max.max(1).to_string())
             .replace("@IDLE_MS@", &(config.idle_max_s.max(1) * 1_000).to_string())
             .replace("@IDEMPOTENCY_MS@", &(config.idempotency_window_s.max(1) * 1_000).to_string())
+            .replace("@QUOTA@", &quota::text(&config.quota))
             .replace("@PUBLISH@", if in_cluster { "SPUBLISH" } else { "PUBLISH" });
         // Only functions keep values between calls, which makes looking at the lineage on every publish affordable.
         let mut library = format!("#!lua name=roomcast\n{}\n", body.replace("@FUNCTIONS@", "true"));

@@ -72,6 +72,8 @@ metrics! {
     BROKER_READY = Gauge "broker_ready", "0 or 1", [], "Whether the way to the broker is in order.";
     NOTES_IGNORED = Counter "notes_ignored_total", "notes", [], "Notes from other nodes that could not be read, or were too many to answer.";
     REVOCATIONS_PENDING = Gauge "revocations_pending", "revocations", [], "Revocations that this node could not tell the others yet, because the broker is away.";
+    QUOTA_REFUSALS = Counter "quota_refusals_total", "refusals", ["quota": "`publications`, `bytes`, `sessions`, `subscriptions`"], "Times that an org's quota was used up and somebody was told so on this node; sessions by `limits.connections_per_org_max` too.";
+    INGEST_DEFERRED = Gauge "ingest_deferred", "entries", [], "Entries of the ingest stream that wait until their org's quota lets them through.";
     BUILD_INFO = Gauge "build_info", "1", ["version": "the version of roomcast"], "Always 1; its label tells what runs.";
 }
 

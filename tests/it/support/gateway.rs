@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use super::{clock, eventually};
 
 /// What all gateways of a test sign and verify tokens with.
-const SECRET: &str = "a secret for tests, long enough for HS256";
+pub const SECRET: &str = "a secret for tests, long enough for HS256";
 /// How long a probe may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The end of the log that is shown when a test fails, in bytes.

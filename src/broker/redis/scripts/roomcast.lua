@@ -7,7 +7,6 @@ local ENTRIES_MAX = @ENTRIES_MAX@
 local IDLE_MS = @IDLE_MS@
 local IDEMPOTENCY_MS = @IDEMPOTENCY_MS@
 local PUBLISH = '@PUBLISH@'
-local FUNCTIONS = @FUNCTIONS@
 local CLUSTER = @CLUSTER@
 local OPTION_BYTES_MAX = 8192
 local KEY_BYTES_MAX = 256
@@ -66,25 +65,6 @@ local function recent_lineage(at_us)
   return known_lineage
 end
 
--- What a server of functions remembers between calls, so that it need not look it up for every publication: at most so many names, then
--- it begins anew. Scripts begin anew each time.
-local REMEMBERED_MAX = 10000
-
-local function memory()
-  local values, count = {}, 0
-  return function(name)
-    return values[name]
-  end, function(name, value)
-    if values[name] == nil then
-      if count == REMEMBERED_MAX then
-        values, count = {}, 0
-      end
-      count = count + 1
-    end
-    values[name] = value
-  end
-end
-
 -- When each log's expiry was last looked at.
 local looked_at, note_look = memory()
 
@@ -122,21 +102,25 @@ local function begin(base, at_us)
   return epoch
 end
 
-local function add(base, epoch, header, data)
-  return redis.pcall('XADD', base .. ':log', 'NOMKSTREAM', 'MAXLEN', '~', ENTRIES_MAX, epoch .. '-*', 'h', header, 'd', data)
+local function add(base, epoch, header, data, at_us)
+  local entries_max = quota_of(base, at_us).entries_max
+  if entries_max == 0 then
+    entries_max = ENTRIES_MAX
+  end
+  return redis.pcall('XADD', base .. ':log', 'NOMKSTREAM', 'MAXLEN', '~', entries_max, epoch .. '-*', 'h', header, 'd', data)
 end
 
 -- Appends and fans out. A missing log is begun; so is one whose numbers an XADD past this script has used up.
 local function append(base, rest, data, at_us)
   local header = string.format('%x', at_us) .. ' ' .. rest
   local epoch = redis.call('GET', base .. ':epoch')
-  local id = epoch and add(base, epoch, header, data)
+  local id = epoch and add(base, epoch, header, data, at_us)
   if type(id) == 'table' and not string.find(id.err, 'equal or smaller', 1, true) then
     return nil, id
   end
   if type(id) ~= 'string' then
     epoch = begin(base, at_us)
-    id = add(base, epoch, header, data)
+    id = add(base, epoch, header, data, at_us)
     if type(id) ~= 'string' then
       return nil, id or refuse('the log cannot be begun')
     end
@@ -345,6 +329,10 @@ local function publish(keys, args)
   local rest = header_of(args[1], args[2], options)
   local at_us = now_us()
   if options.log == '0' then
+    local used_up = charge(base, #args[3], at_us)
+    if used_up then
+      return used_up
+    end
     redis.call(PUBLISH, base .. ':bus', '- ' .. string.format('%x', at_us) .. ' ' .. rest .. '\n' .. args[3])
     return { '', 0 }
   end
@@ -354,6 +342,10 @@ local function publish(keys, args)
     -- The write gives WAIT something to wait for that comes after the first publish.
     redis.call('PEXPIRE', base .. ':epoch', IDLE_MS)
     return { earlier, 1 }
+  end
+  local used_up = charge(base, #args[3], at_us)
+  if used_up then
+    return used_up
   end
   local history = FUNCTIONS and recent_lineage(at_us)
   if history and redis.call('GET', base .. ':lineage') ~= history and redis.call('EXISTS', base .. ':log') == 1 then
@@ -466,7 +458,8 @@ local function trim(keys, args)
   end
   local removed = 0
   local usage = redis.call('MEMORY', 'USAGE', log) or 0
-  local bytes_max = tonumber(args[1])
+  local own_bytes_max = quota_of(keys[1], now_us()).bytes_max
+  local bytes_max = own_bytes_max > 0 and own_bytes_max or tonumber(args[1])
   if usage > bytes_max then
     local keep = math.max(1, math.floor(length * bytes_max / usage * 0.95))
     removed = redis.call('XTRIM', log, 'MAXLEN', '~', keep, 'LIMIT', 10000)

@@ -45,6 +45,7 @@ use crate::hub::Hub;
 use crate::session::machine::{Now, Rules};
 use crate::session::{Registry, Revoking};
 use crate::telemetry::counters::Counters;
+use crate::transport::http_session::Sessions;
 use crate::transport::websocket::origin::NotAnOrigin;
 
 /// What the API shares with the rest of the node.
@@ -60,6 +61,8 @@ pub struct Parts {
     pub authenticator: Arc<Authenticator>,
     /// Written by the hub and by whoever tells an error; read by `/stats`.
     pub counters: Arc<Counters>,
+    /// Sessions over HTTP, which clients reach through any node.
+    pub http_sessions: Arc<Sessions>,
     /// Questions of this node that wait for other nodes' answers.
     pub cluster: Cluster,
     pub phase: Arc<Phase>,

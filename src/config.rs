@@ -36,6 +36,8 @@ pub struct Config {
     pub websocket: crate::transport::websocket::Config,
     /// Ways of speaking for clients of other servers.
     pub dialects: crate::dialect::Config,
+    /// The doors for where WebSockets do not pass: server-sent events and long polling. Credentials and origins are those of `websocket`.
+    pub http: crate::transport::http_session::Config,
     /// The REST API.
     pub api: crate::api::Config,
     /// Who may connect.

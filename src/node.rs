@@ -24,9 +24,11 @@ use crate::protocol::{Close, CloseCode, SessionId};
 use crate::session::{self, Registry, Revoking, machine::Rules};
 use crate::telemetry::counters::Counters;
 use crate::telemetry::metrics;
+use crate::transport::http_session;
 use crate::transport::listener::{self, BindError, Listener};
+use crate::transport::places::{Bounds, Places};
 use crate::transport::websocket::Door;
-use crate::transport::websocket::door::{Bounds, Dialects};
+use crate::transport::websocket::door::Dialects;
 use crate::transport::websocket::origin::NotAnOrigin;
 use crate::web;
 
@@ -39,7 +41,7 @@ pub struct Node {
     info: NodeInfo,
     address: SocketAddr,
     internal_address: SocketAddr,
-    door: Arc<Door>,
+    places: Arc<Places>,
     registry: Arc<Registry>,
     revoking: Arc<Revoking>,
     broker: Arc<dyn Broker>,
@@ -115,6 +117,7 @@ impl Node {
             started,
         });
         let phase = Arc::<Phase>::default();
+        let http_sessions = http_session::Sessions::new(&info.id, config.http.clone());
         let api = Arc::new(api::Parts {
             node: info.clone(),
             config: config.api.clone(),
@@ -125,21 +128,26 @@ impl Node {
             rules,
             authenticator: Arc::new(Authenticator::new(&config.auth.api_keys, Arc::clone(&verifier))?),
             counters,
+            http_sessions: Arc::clone(&http_sessions),
             cluster: Cluster::default(),
             phase: Arc::clone(&phase),
             started,
         });
         let bounds =
             Bounds { connections_max: config.limits.connections_per_node_max, unauthenticated_max: config.limits.unauthenticated_max() };
+        let places = Places::new(bounds, Arc::clone(&registry));
         let guest = config.dialects.guest(&config.rooms.syntax()).map_err(StartError::Guest)?;
         let dialects = Dialects { enabled: config.dialects.dialects().collect(), guest: guest.map(Arc::new) };
-        let door = Door::new(config.websocket.clone(), &dialects, parts, bounds)?;
+        let door = Door::new(config.websocket.clone(), &dialects, Arc::clone(&parts), Arc::clone(&places))?;
+        let carry = api::cluster::errand::carrier(Arc::clone(&api));
+        let (http, websocket) = (config.http.clone(), config.websocket.clone());
+        let http_door = http_session::Door::new(http, websocket, parts, Arc::clone(&places), http_sessions, carry)?;
         let node = Self {
             config,
             info,
             address,
             internal_address,
-            door,
+            places,
             registry,
             revoking,
             broker,
@@ -160,8 +168,8 @@ impl Node {
             let health = node.broker.health();
             tracing::warn!(?health, "the broker is not reachable; serving without it until it is");
         }
-        let routes = node.door.router().merge(api::router(Arc::clone(&api)).map_err(StartError::ApiOrigin)?).merge(web::router());
-        let door = Arc::clone(&node.door);
+        let routes = door.router().merge(http_door.router());
+        let routes = routes.merge(api::router(Arc::clone(&api)).map_err(StartError::ApiOrigin)?).merge(web::router());
         let public = public.with_shortcut(Box::new(move |stream, peer, limits| door.shortcut(stream, peer, limits)));
         node.tasks.spawn(public.serve(routes, node.stop.clone()));
         node.tasks.spawn(internal.serve(api::internal_router(Arc::clone(&api)), node.stop.clone()));
@@ -191,9 +199,9 @@ impl Node {
         tracing::info!(sessions = self.registry.len(), "draining");
         let whole = async {
             tokio::time::sleep(Duration::from_millis(drain.announce_ms)).await;
-            self.door.close();
+            self.places.close();
             self.send_away(drain.spread_ms, drain.retry_after_ms_max).await;
-            self.door.emptied().await;
+            self.places.emptied().await;
         };
         if tokio::time::timeout(Duration::from_millis(drain.deadline_ms), whole).await.is_err() {
             tracing::warn!(sessions = self.registry.len(), "the drain ran out of time");
@@ -258,6 +266,8 @@ const QUOTAS_INTERVAL: Duration = Duration::from_secs(60);
 const QUOTAS_RETRY: Duration = Duration::from_millis(500);
 /// How often a node renews its leases: a third of how long they last.
 const RENEW_INTERVAL: Duration = Duration::from_millis(3_000);
+/// And how soon when it could not.
+const RENEW_AGAIN: Duration = Duration::from_millis(250);
 
 /// Without any key a node makes one up, but only where nobody else can reach it.
 fn provide_keys(config: &mut Config) -> Result<(), StartError> {
@@ -344,7 +354,10 @@ async fn keep_registered(broker: Arc<dyn Broker>, registry: Arc<Registry>, mut i
         registry.visit(|entry| waiting += entry.queue.bytes());
         metrics::send_queue_bytes().set(waiting as f64);
         metrics::broker_ready().set(if broker.health() == Health::Ready { 1.0 } else { 0.0 });
-        // The broker reports its own health; the lease is renewed when it is back.
-        is_registered |= broker.renew(&info).await.is_ok();
+        // The broker reports its own health; the lease is renewed as soon as it is back, because who is not registered is not asked.
+        match broker.renew(&info).await {
+            Ok(()) => is_registered = true,
+            Err(_) => interval.reset_after(RENEW_AGAIN),
+        }
     }
 }

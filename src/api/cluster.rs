@@ -1,8 +1,10 @@
-//! Questions for the whole cluster: asked over the broker's control topic, answered by every node, gathered within a time limit.
+//! Questions for the whole cluster: asked over the broker's control topic, answered by every node, gathered within a time limit; and
+//! errands of clients whose requests came to another node than holds their sessions ([`errand`]).
 //!
 //! Routes call [`Cluster::gather`]; [`answer_notes`] runs beside the node and serves other nodes' questions. A node that does not
 //! answer in time is named in `partial`, so that an incomplete answer never looks complete.
 
+pub mod errand;
 mod local;
 mod note;
 mod sketch;
@@ -32,6 +34,8 @@ const QUESTIONS_MAX: usize = 1_024;
 const NODES_MAX: usize = 1_024;
 /// Questions of other nodes that are answered at a time; more are left to the askers' time limits.
 const ANSWERS_MAX: usize = 32;
+/// Errands for other nodes that are run at a time. Most of them wait for something to happen.
+const ERRANDS_MAX: usize = 4_096;
 
 /// Questions under way, and the nodes that were last known.
 #[derive(Default)]
@@ -97,7 +101,8 @@ impl Cluster {
         let Some(waiting) = cluster.ask(parts, question, node).await? else {
             return Ok(Gathered { answers, partial: others.into_iter().collect(), all_known });
         };
-        let partial = waiting.collect(parts, others, pick, enough, &mut answers).await;
+        let within = Duration::from_millis(parts.config.scatter_timeout_ms);
+        let partial = waiting.collect(within, others, pick, enough, &mut answers).await;
         Ok(Gathered { answers, partial, all_known })
     }
 
@@ -145,13 +150,13 @@ impl Waiting<'_> {
     /// Waits for the nodes in `missing`; those that said nothing that fits are returned.
     async fn collect<T>(
         mut self,
-        parts: &Parts,
+        within: Duration,
         mut missing: BTreeSet<String>,
         pick: impl Fn(Answer) -> Option<T>,
         enough: impl Fn(&T) -> bool,
         answers: &mut Vec<T>,
     ) -> Vec<String> {
-        let deadline = Instant::now() + Duration::from_millis(parts.config.scatter_timeout_ms);
+        let deadline = Instant::now() + within;
         while !missing.is_empty() {
             let Ok(Some((from, answer))) = tokio::time::timeout_at(deadline, self.answers.recv()).await else { break };
             let Some(answer) = pick(answer).filter(|_| missing.remove(&from)) else { continue };
@@ -168,7 +173,7 @@ impl Waiting<'_> {
 /// Reads the notes to this node and answers their questions, until the broker ends. Runs beside the node.
 pub async fn answer_notes(parts: Arc<Parts>) {
     let mut notes = parts.broker.control();
-    let free = Arc::new(Semaphore::new(ANSWERS_MAX));
+    let (free, free_for_errands) = (Arc::new(Semaphore::new(ANSWERS_MAX)), Arc::new(Semaphore::new(ERRANDS_MAX)));
     while let Some(ControlMessage(bytes)) = notes.recv().await {
         let Some(note) = Note::decode(&bytes) else {
             metrics::notes_ignored().increment(1);
@@ -179,23 +184,27 @@ pub async fn answer_notes(parts: Arc<Parts>) {
         }
         match note.content {
             Content::Answer(answer) => parts.cluster.take_in(note.id, note.from, answer),
-            Content::Question(question) => match Arc::clone(&free).try_acquire_owned() {
-                Ok(permit) => {
-                    let parts = Arc::clone(&parts);
-                    tokio::spawn(async move {
-                        reply(&parts, note.id, &note.from, &question).await;
-                        drop(permit);
-                    });
+            Content::Question(question) => {
+                let free = if matches!(question, Question::Errand(_)) { &free_for_errands } else { &free };
+                match Arc::clone(free).try_acquire_owned() {
+                    Ok(permit) => {
+                        let parts = Arc::clone(&parts);
+                        tokio::spawn(async move {
+                            reply(&parts, note.id, &note.from, &question).await;
+                            drop(permit);
+                        });
+                    }
+                    Err(_) => metrics::notes_ignored().increment(1),
                 }
-                Err(_) => metrics::notes_ignored().increment(1),
-            },
+            }
         }
     }
 }
 
 /// Answers within the time for which the asker waits, or not at all.
 async fn reply(parts: &Parts, id: Uuid, to: &str, question: &Question) {
-    let limit = Duration::from_millis(parts.config.scatter_timeout_ms);
+    let patience = if let Question::Errand(errand) = question { parts.http_sessions.patience(errand) } else { Duration::ZERO };
+    let limit = Duration::from_millis(parts.config.scatter_timeout_ms) + patience;
     let answered = tokio::time::timeout(limit, async {
         let answer = local::answer(parts, question).await;
         if let Some(bytes) = Note::new(&parts.node.id, id, Content::Answer(answer)).encode() {

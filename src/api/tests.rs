@@ -18,8 +18,10 @@ use crate::auth::{self, MintRequest, Scope, SigningKey, Verifier, api_key, mint}
 use crate::broker::memory::{self, MemoryBroker};
 use crate::hub::{self, NoSink, SendQueue};
 use crate::limit::Rate;
+use crate::protocol::command::Subscribe;
 use crate::protocol::{EventRules, RoomSyntax, SessionId};
 use crate::session::{self, Language, Session};
+use crate::transport::http_session;
 use crate::transport::websocket::wire;
 
 /// Keys of one scope for all orgs are called after the scope; `acme` may do everything, but only in acme.
@@ -135,8 +137,22 @@ impl Node {
         let node = NodeInfo { id: "n1".into(), address: "127.0.0.1:1".into(), version: "0".into(), started_at_ms: 0, sessions: 0 };
         let (cluster, phase) = (Cluster::default(), Arc::<Phase>::default());
         let revoking = session::Revoking::new(Arc::clone(&broker), Arc::clone(&registry), session::Config::default(), started);
-        let parts =
-            Arc::new(Parts { node, config, hub, broker, registry, revoking, rules, authenticator, counters, cluster, phase, started });
+        let http_sessions = Sessions::new("n1", http_session::Config::default());
+        let parts = Arc::new(Parts {
+            node,
+            config,
+            hub,
+            broker,
+            registry,
+            revoking,
+            rules,
+            authenticator,
+            counters,
+            http_sessions,
+            cluster,
+            phase,
+            started,
+        });
         parts.phase.note_started();
         let router = router(Arc::clone(&parts)).unwrap();
         Self { parts, router, sessions, auth }
@@ -185,7 +201,7 @@ impl Node {
         let queue = Arc::new(SendQueue::new(self.sessions.queue_limits(), NoSink));
         let mut session = Session::new(Arc::clone(&self.sessions), Language::native(wire::json(), &self.sessions.rules), queue);
         let client = Client { id: session.id(), queue: Arc::clone(session.queue()) };
-        session.present(self.token(user, Some(org), &[]));
+        session.present(self.token(user, Some(org), &[]), Subscribe::default());
         if !rooms.is_empty() {
             session.on_message(json!({"event": "subscribe", "data": {"rooms": rooms}}).to_string().as_bytes());
         }

@@ -39,6 +39,7 @@ pub(super) fn faults(config: &Config, origins: &BTreeMap<String, Origin>) -> Fau
     judge.demand(plain, "auth.jwks.url", "it must not hold a user or a password");
     websocket(&config.websocket, &mut judge);
     dialects(config, &mut judge);
+    http(config, &mut judge);
     drain(&config.drain, &mut judge);
     if let Some(id) = &config.node.id {
         judge.demand(
@@ -99,6 +100,31 @@ fn dialects(config: &Config, judge: &mut Judge<'_>) {
         judge.demand(free, &key, format!("its path {} is taken by websocket.path or websocket.echo_path", dialect.path));
         let once = config.dialects.dialects().take(index).all(|other| other.name != dialect.name);
         judge.demand(once, &key, format!("{} is listed twice", dialect.name));
+    }
+}
+
+fn http(config: &Config, judge: &mut Judge<'_>) {
+    let Config { http, websocket, limits, .. } = config;
+    let dialects = config.dialects.dialects().map(|dialect| dialect.path);
+    let taken: Vec<&str> = dialects.chain([&*websocket.path, &*websocket.echo_path]).collect();
+    for (key, path) in [("http.sse_path", &http.sse_path), ("http.poll_path", &http.poll_path)] {
+        let plain = path.is_empty() || path.starts_with('/') && !path.contains(['{', '}', '?', '#', '*']);
+        judge.demand(plain, key, "a path such as /sse is expected, or nothing");
+        judge.demand(path.is_empty() || !taken.contains(&&**path), key, "it must differ from the paths of websocket and of dialects");
+    }
+    judge.demand(http.sse_path.is_empty() || http.sse_path != http.poll_path, "http.poll_path", "it must differ from http.sse_path");
+    let fits = (1_024..=1 << 20).contains(&http.post_bytes_max);
+    judge.demand(fits, "http.post_bytes_max", "it must be from 1024 to 1048576, so that it can be carried to another node");
+    let alive = http.poll_wait_ms < limits.stale_after_ms;
+    judge.demand(alive, "http.poll_wait_ms", "it must be less than limits.stale_after_ms, or whoever waits counts as gone");
+    for (key, value) in [
+        ("http.sessions_max", http.sessions_max as u64),
+        ("http.post_commands_max", http.post_commands_max as u64),
+        ("http.body_timeout_ms", http.body_timeout_ms),
+        ("http.poll_idle_ms", http.poll_idle_ms),
+        ("http.poll_bytes_max", http.poll_bytes_max as u64),
+    ] {
+        judge.demand(value > 0, key, "it must be at least 1");
     }
 }
 

@@ -275,6 +275,14 @@ impl<S: Sink + ?Sized> SendQueue<S> {
         Ok(true)
     }
 
+    /// Takes the first piece that waits, for transports that hand on whole pieces in their own time.
+    pub fn pop(&self) -> Option<Bytes> {
+        let mut inner = self.inner.lock();
+        let piece = inner.backlog.as_mut()?.pop();
+        inner.forget_if_empty();
+        piece
+    }
+
     /// Tries the socket while nothing waits. `None`: the connection is broken.
     fn write_now(&self, inner: &mut Inner, bytes: &Bytes) -> Option<usize> {
         if inner.backlog.is_some() {
@@ -351,11 +359,12 @@ impl Backlog {
         }
     }
 
-    fn pop(&mut self) {
-        if let Some(chunk) = self.chunks.pop_front() {
-            *self.bytes_of(chunk.kind) -= chunk.bytes.len();
-        }
-        self.written = 0;
+    /// Takes the first piece, without what is written of it.
+    fn pop(&mut self) -> Option<Bytes> {
+        let written = std::mem::take(&mut self.written);
+        let chunk = self.chunks.pop_front()?;
+        *self.bytes_of(chunk.kind) -= chunk.bytes.len();
+        Some(chunk.bytes.slice(written..))
     }
 
     fn bytes_of(&mut self, kind: Kind) -> &mut usize {

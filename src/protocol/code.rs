@@ -179,6 +179,13 @@ impl CloseCode {
     ];
 }
 
+impl CloseCode {
+    /// Whether it may be otherwise when the client comes back.
+    pub fn is_passing(self) -> bool {
+        (4_000..4_500).contains(&(self as u16)) || matches!(self, Self::Normal | Self::InternalError)
+    }
+}
+
 /// On the wire a close code is its number; its name stays as the title.
 fn numbered(schema: &mut Schema) {
     let Some(variants) = schema.get_mut("oneOf").and_then(serde_json::Value::as_array_mut) else { return };

@@ -138,9 +138,9 @@ impl Session {
         &self.entry.queue
     }
 
-    /// Starts with the credentials of the handshake instead of a first command.
-    pub fn present(&mut self, token: String) {
-        self.verify(None, token, Subscribe::default());
+    /// Starts with the credentials and wishes of the handshake instead of a first command.
+    pub fn present(&mut self, token: String, subscribe: Subscribe) {
+        self.verify(None, token, subscribe);
     }
 
     /// Says what the server says first in the client's language, and starts with the credentials of the handshake. Without any the client
@@ -152,7 +152,7 @@ impl Session {
         language.wire.greet(now.unix_ms, &mut greeting);
         self.say(greeting);
         match (token, language.dialect) {
-            (Some(token), _) => self.present(token),
+            (Some(token), _) => self.present(token, Subscribe::default()),
             (None, Some(dialect)) if language.guest.is_some() || !dialect.authenticates_by_message => {
                 let refused = || Fault::new(Code::AuthFailed, "a token is needed: append ?token=… to the address");
                 let guest = language.guest.as_ref().map(|guest| guest.arriving(now.unix_ms / 1_000)).ok_or_else(refused);

@@ -130,6 +130,7 @@ plain! {
     notes_ignored: Counter = counter!(NOTES_IGNORED);
     revocations_pending: Gauge = gauge!(REVOCATIONS_PENDING);
     ingest_deferred: Gauge = gauge!(INGEST_DEFERRED);
+    polls_repeated: Counter = counter!(POLLS_REPEATED);
 }
 
 /// How a resume ended.
@@ -152,6 +153,23 @@ pub fn gaps(reason: GapReason) -> &'static Counter {
     const REASONS: [GapReason; 4] = [GapReason::Trimmed, GapReason::Fork, GapReason::LogLost, GapReason::Evicted];
     static FAMILY: Family<Counter, 4> = Family::new(|| counters(&table::GAPS, REASONS.map(GapReason::as_str)));
     FAMILY.at(reason as usize)
+}
+
+/// What became of a request over HTTP for another node's session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Carried {
+    Answered,
+    /// There is no such node, or no longer.
+    Unknown,
+    /// The node said nothing in time.
+    Unanswered,
+    /// Too many were under way.
+    Refused,
+}
+
+pub fn carried(outcome: Carried) -> &'static Counter {
+    static FAMILY: Family<Counter, 4> = Family::new(|| counters(&table::CARRIED, ["answered", "unknown", "unanswered", "refused"]));
+    FAMILY.at(outcome as usize)
 }
 
 /// Where the entries of a catch-up came from.
@@ -268,6 +286,7 @@ mod tests {
             malformed(),
             overtook(),
             notes_ignored(),
+            polls_repeated(),
         ] {
             counter.increment(1);
         }
@@ -280,6 +299,7 @@ mod tests {
         dropped(DropReason::Conflated).increment(1);
         ingested(IngestOutcome::Dead).increment(1);
         quota_refusals(QuotaKind::Sessions).increment(1);
+        carried(Carried::Unknown).increment(1);
         errors(Code::InternalError).increment(1);
         closed(CloseCode::Drain);
         let text = render();

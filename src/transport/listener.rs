@@ -21,6 +21,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+#[cfg(target_os = "linux")]
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
@@ -68,6 +70,9 @@ pub struct Config {
     pub connection_age_max_ms: u64,
     /// How long requests at hand may take to end when the listener is stopped; then they are cut off.
     pub stop_timeout_ms: u64,
+    /// A connection is given up when the other end has taken nothing of what was sent for this long, because its network died or it does not
+    /// read; 0 leaves that to the system, which takes a quarter of an hour. Linux only.
+    pub unacknowledged_timeout_ms: u32,
     /// Certificate and key; without them the listener speaks plain HTTP.
     pub tls: Option<tls::Config>,
 }
@@ -84,6 +89,7 @@ impl Default for Config {
             headers_max: 64,
             connection_age_max_ms: 3_600_000,
             stop_timeout_ms: 10_000,
+            unacknowledged_timeout_ms: 60_000,
             tls: None,
         }
     }
@@ -183,6 +189,12 @@ fn listen(config: &Config) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     // Accepted sockets have it from here (tcp(7)), which saves a call for each.
     socket.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    if config.unacknowledged_timeout_ms > 0 {
+        let timeout = Duration::from_millis(u64::from(config.unacknowledged_timeout_ms));
+        // A stream of events is never answered, so this is the only way to notice that nobody is there to take it.
+        SockRef::from(&socket).set_tcp_user_timeout(Some(timeout))?;
+    }
     socket.bind(config.address)?;
     socket.listen(config.backlog)
 }
@@ -336,4 +348,18 @@ fn http_builder(config: &Config) -> http1::Builder {
         .max_header_size(config.header_bytes_max)
         .max_buf_size(config.header_bytes_max.max(BUFFER_BYTES_MIN));
     builder
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn accepted_sockets_notice_when_nobody_takes_what_they_send() {
+        let config = Config { address: SocketAddr::from(([127, 0, 0, 1], 0)), unacknowledged_timeout_ms: 7_000, ..Config::default() };
+        let listener = listen(&config).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        assert_eq!(SockRef::from(&accepted).tcp_user_timeout().unwrap(), Some(Duration::from_secs(7)));
+    }
 }

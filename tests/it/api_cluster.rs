@@ -13,10 +13,12 @@ use roomcast::broker::redis::{Config, RedisBroker};
 use roomcast::broker::{Broker, NodeInfo};
 use roomcast::hub::{self, Hub, NoSink, SendQueue};
 use roomcast::limit::Rate;
+use roomcast::protocol::command::Subscribe;
 use roomcast::protocol::{CloseCode, EventRules, SessionId};
 use roomcast::session::machine::Rules;
 use roomcast::session::{self, Language, Registry, Session};
 use roomcast::telemetry::counters::Counters;
+use roomcast::transport::http_session::{self, Sessions};
 use roomcast::transport::websocket::wire;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -85,6 +87,7 @@ impl Node {
             rules,
             authenticator: Arc::new(Authenticator::new(&[], verifier).unwrap()),
             counters,
+            http_sessions: Sessions::new(id, http_session::Config::default()),
             cluster: Cluster::default(),
             phase: Arc::<Phase>::default(),
             started,
@@ -106,7 +109,7 @@ impl Node {
         let queue = Arc::new(SendQueue::new(self.sessions.queue_limits(), NoSink));
         let mut session = Session::new(Arc::clone(&self.sessions), Language::native(wire::json(), &self.sessions.rules), queue);
         let (id, queue) = (session.id(), Arc::clone(session.queue()));
-        session.present(self.token(user, Some(ACME), &[]));
+        session.present(self.token(user, Some(ACME), &[]), Subscribe::default());
         session.on_message(json!({"event": "subscribe", "data": {"rooms": rooms}}).to_string().as_bytes());
         tokio::spawn(async move {
             loop {

@@ -3,6 +3,7 @@
 pub mod books;
 pub mod clock;
 pub mod gateway;
+pub mod http;
 pub mod proxy;
 pub mod publishers;
 pub mod redis;

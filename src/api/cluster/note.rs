@@ -13,11 +13,12 @@ use crate::api::page::Page;
 use crate::api::rooms::Room;
 use crate::api::stats::NodeStats;
 use crate::protocol::{OrgId, SessionId};
+use crate::transport::http_session::errand::{Errand, Outcome};
 
 /// The version that this code speaks; another one is not read.
 const VERSION: u32 = 1;
-/// Longest note, in bytes. Answers that are longer are cut to a shorter page.
-const NOTE_BYTES_MAX: usize = 1 << 20;
+/// Longest note, in bytes. Answers that are longer are cut to a shorter page. The longest request with commands (1 MiB) fits, quoted as it is.
+const NOTE_BYTES_MAX: usize = (2 << 20) + (64 << 10);
 
 /// A question or an answer with its envelope.
 #[derive(Serialize, Deserialize)]
@@ -78,11 +79,30 @@ impl From<Scope> for Option<String> {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::api) enum Question {
-    Stats { org: Scope },
-    Connections { org: Scope, user: Option<String>, after: Option<SessionId>, limit: usize },
-    Connection { org: Scope, id: SessionId },
-    Disconnect { org: Scope, id: SessionId },
-    Rooms { org: Scope, after: Option<String>, limit: usize },
+    Stats {
+        org: Scope,
+    },
+    Connections {
+        org: Scope,
+        user: Option<String>,
+        after: Option<SessionId>,
+        limit: usize,
+    },
+    Connection {
+        org: Scope,
+        id: SessionId,
+    },
+    Disconnect {
+        org: Scope,
+        id: SessionId,
+    },
+    Rooms {
+        org: Scope,
+        after: Option<String>,
+        limit: usize,
+    },
+    /// From a client whose session is on the node that is asked.
+    Errand(Errand),
 }
 
 /// What a node answers, each to the question of the same name.
@@ -94,6 +114,7 @@ pub(in crate::api) enum Answer {
     Connection(Option<Connection>),
     Disconnected(bool),
     Rooms(Page<Room>),
+    Errand(Outcome),
 }
 
 impl Answer {
@@ -102,7 +123,7 @@ impl Answer {
         match self {
             Self::Connections(page) => page.halve(),
             Self::Rooms(page) => page.halve(),
-            Self::Stats(_) | Self::Connection(_) | Self::Disconnected(_) => false,
+            Self::Stats(_) | Self::Connection(_) | Self::Disconnected(_) | Self::Errand(_) => false,
         }
     }
 }
@@ -157,6 +178,17 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_commands_fit_however_they_are_spelled() {
+        let session = serde_json::from_str("\"0123456789abcdef0123456789abcdef\"").unwrap();
+        let errand = Errand::Post { session, number: Some(u64::MAX), commands: "\"".repeat(1 << 20) };
+        let bytes = Note::new(&"n".repeat(64), Uuid::nil(), Content::Question(Question::Errand(errand.clone()))).encode().unwrap();
+        assert!(matches!(Note::decode(&bytes).unwrap().content, Content::Question(Question::Errand(read)) if read == errand));
+        let piece = Outcome::Piece { text: "\"".repeat(256 << 10), more: true };
+        let bytes = Note::new("a", Uuid::nil(), Content::Answer(Answer::Errand(piece.clone()))).encode().unwrap();
+        assert!(matches!(Note::decode(&bytes).unwrap().content, Content::Answer(Answer::Errand(read)) if read == piece));
+    }
+
+    #[test]
     fn a_page_that_is_too_long_is_cut_and_says_so() {
         let room = |index: usize| Room {
             room: format!("{index:08}{}", "x".repeat(2_000)),
@@ -164,10 +196,10 @@ mod tests {
             organization_id: "o".into(),
             sessions: 1,
         };
-        let items: Vec<Room> = (0..1_000).map(room).collect();
-        let page = Page { items: items.clone(), more: false, total: 1_000 };
+        let items: Vec<Room> = (0..2_000).map(room).collect();
+        let page = Page { items: items.clone(), more: false, total: 2_000 };
         let bytes = Note::new("a", Uuid::nil(), Content::Answer(Answer::Rooms(page))).encode().unwrap();
         let Content::Answer(Answer::Rooms(page)) = Note::decode(&bytes).unwrap().content else { panic!("an answer about rooms") };
-        assert!(page.more && page.total == 1_000 && page.items == items[..page.items.len()] && !page.items.is_empty());
+        assert!(page.more && page.total == 2_000 && page.items == items[..page.items.len()] && !page.items.is_empty());
     }
 }

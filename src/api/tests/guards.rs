@@ -227,6 +227,7 @@ async fn probes_tell_the_phases_of_a_node() {
         rules: Arc::clone(&node.parts.rules),
         authenticator: Arc::clone(&node.parts.authenticator),
         counters: Arc::default(),
+        http_sessions: Arc::clone(&node.parts.http_sessions),
         cluster: Cluster::default(),
         phase: Arc::default(),
         started: Instant::now(),

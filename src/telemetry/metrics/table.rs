@@ -74,6 +74,8 @@ metrics! {
     REVOCATIONS_PENDING = Gauge "revocations_pending", "revocations", [], "Revocations that this node could not tell the others yet, because the broker is away.";
     QUOTA_REFUSALS = Counter "quota_refusals_total", "refusals", ["quota": "`publications`, `bytes`, `sessions`, `subscriptions`"], "Times that an org's quota was used up and somebody was told so on this node; sessions by `limits.connections_per_org_max` too.";
     INGEST_DEFERRED = Gauge "ingest_deferred", "entries", [], "Entries of the ingest stream that wait until their org's quota lets them through.";
+    POLLS_REPEATED = Counter "polls_repeated_total", "answers", [], "Answers to polls that did not come to their client and were given again.";
+    CARRIED = Counter "carried_total", "requests", ["outcome": "`answered`, `unknown` (no such node), `unanswered`, `refused` (too many at a time)"], "Requests over HTTP for sessions of other nodes.";
     BUILD_INFO = Gauge "build_info", "1", ["version": "the version of roomcast"], "Always 1; its label tells what runs.";
 }
 

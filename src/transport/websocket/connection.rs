@@ -24,6 +24,7 @@ use crate::protocol::{Close, CloseCode, Code, SessionId};
 use crate::session::Session;
 use crate::telemetry::metrics;
 use crate::transport::Stream;
+use crate::transport::places::Counted;
 use crate::transport::stream::{Io, read_plain};
 
 /// Bytes read at once. One buffer per thread, not per connection.
@@ -203,23 +204,6 @@ pub struct Connection {
     _counted: Counted,
 }
 
-/// A connection's place in the metrics.
-struct Counted;
-
-impl Counted {
-    fn new() -> Self {
-        metrics::sessions_opened().increment(1);
-        metrics::sessions().increment(1.0);
-        Self
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        metrics::sessions().decrement(1.0);
-    }
-}
-
 /// Why the loop ended.
 enum End {
     /// The client said so, with this code.
@@ -234,7 +218,7 @@ impl Connection {
     pub fn new(socket: Socket, config: &Config, deflated: bool, peer: Peer, close_timeout: Duration) -> Self {
         let unauthenticated_bytes_max = config.unauthenticated_bytes_max;
         let assembler = Assembler::new(config.limits(deflated));
-        Self { socket, assembler, peer, unauthenticated_bytes_max, close_timeout, _counted: Counted::new() }
+        Self { socket, assembler, peer, unauthenticated_bytes_max, close_timeout, _counted: Counted::begin() }
     }
 
     /// Runs the connection; `early` came right behind the handshake.

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -11,9 +10,8 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use bytes::Bytes;
-use http::header::{COOKIE, HeaderValue, RETRY_AFTER};
+use http::header::{HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, StatusCode, Uri};
-use tokio_util::task::TaskTracker;
 
 use super::connection::{Connection, Peer, Socket};
 use super::handshake::{self, Accepted};
@@ -23,7 +21,8 @@ use crate::clock::unix_ms;
 use crate::dialect::{Dialect, Guest};
 use crate::hub::send_queue::Limits;
 use crate::session::{Language, Parts, Session};
-use crate::transport::{self, Stream, listener};
+use crate::transport::places::Places;
+use crate::transport::{self, Stream, credentials, listener};
 
 /// Bytes of echoed messages that wait for one client before no more is read from it.
 const ECHO_BYTES_MAX: usize = 4 << 20;
@@ -35,11 +34,9 @@ pub struct Door {
     config: Config,
     rules: handshake::Rules,
     parts: Arc<Parts>,
-    bounds: Bounds,
+    places: Arc<Places>,
     /// The native protocol first, then the dialects.
     speeches: Vec<Speech>,
-    connections: TaskTracker,
-    closed: AtomicBool,
 }
 
 /// A path, and the language that is spoken there.
@@ -60,23 +57,14 @@ pub struct Dialects {
     pub guest: Option<Arc<Guest>>,
 }
 
-/// Connections of this node; further handshakes are answered 503.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    pub connections_max: usize,
-    /// Of those, the ones that have not shown credentials: whoever floods the node with such must not lock out the others.
-    pub unauthenticated_max: usize,
-}
-
 impl Door {
     /// # Errors
     /// An entry of `allowed_origins` is no origin.
-    pub fn new(config: Config, dialects: &Dialects, parts: Arc<Parts>, bounds: Bounds) -> Result<Arc<Self>, NotAnOrigin> {
+    pub fn new(config: Config, dialects: &Dialects, parts: Arc<Parts>, places: Arc<Places>) -> Result<Arc<Self>, NotAnOrigin> {
         let rules = handshake::Rules::new(&config)?;
         let spoken = dialects.enabled.iter().map(|dialect| Speech::dialect(dialect, dialects.guest.as_ref(), &config, &parts));
         let speeches = std::iter::once(Speech::native(&config, &parts)).chain(spoken).collect();
-        let (connections, closed) = (TaskTracker::new(), AtomicBool::new(false));
-        Ok(Arc::new(Self { config, rules, parts, bounds, speeches, connections, closed }))
+        Ok(Arc::new(Self { config, rules, parts, places, speeches }))
     }
 
     /// The native path, those of the dialects, and the echo path where it is configured.
@@ -90,26 +78,6 @@ impl Door {
             router = router.route(&self.config.echo_path, any(open_echo));
         }
         router.with_state(Arc::clone(self))
-    }
-
-    /// Refuses handshakes from now on.
-    pub fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        self.connections.close();
-    }
-
-    /// Waits until every connection has ended. Call [`Door::close`] first.
-    pub async fn emptied(&self) {
-        self.connections.wait().await;
-    }
-
-    /// Whether there is no place. Connections are counted from the handshake on, before they are sessions.
-    fn is_full(&self, with_token: bool) -> bool {
-        let open = self.connections.len();
-        let unauthenticated = open.saturating_sub(self.parts.registry.introduced());
-        self.closed.load(Ordering::Acquire)
-            || open >= self.bounds.connections_max
-            || (!with_token && unauthenticated >= self.bounds.unauthenticated_max)
     }
 
     fn speech_at(&self, path: &str) -> Option<usize> {
@@ -136,13 +104,13 @@ impl Door {
             let speech = &self.speeches[index];
             let token = speech.token(&self.config, &request.uri, &request.headers);
             match speech.accept(&request, &self.rules) {
-                Ok(accepted) if !self.is_full(token.is_some() || accepted.token.is_some()) => {
+                Ok(accepted) if !self.places.is_full(token.is_some() || accepted.token.is_some()) => {
                     let response = head::switch(&request, &accepted);
                     // A fresh socket takes so little at once, or is of no use.
                     if stream.try_write(response.as_bytes()).is_ok_and(|written| written == response.len()) {
                         let begin = |door: &Self, stream: Stream, accepted: Accepted| door.session(index, stream, accepted, token);
                         let connection = self.connection(stream, accepted, Some(peer.address), begin);
-                        self.connections.spawn(Box::pin(connection.run(&bytes[length..])));
+                        self.places.spawn(Box::pin(connection.run(&bytes[length..])));
                     }
                     None
                 }
@@ -209,13 +177,8 @@ impl Speech {
         Ok(Accepted { protocol: accepted.protocol.filter(|_| self.is_native), ..accepted })
     }
 
-    /// A token from the cookie or the query, where the configuration allows that. Tokens are URL-safe as they are, so nothing is
-    /// decoded.
     fn token(&self, config: &Config, uri: &Uri, headers: &HeaderMap) -> Option<String> {
-        let cookie =
-            if config.token_cookie.is_empty() || config.allowed_origins.is_empty() { None } else { cookie(headers, &config.token_cookie) };
-        let query = if self.query_token { uri.query() } else { None };
-        cookie.or_else(|| query?.split('&').find_map(|pair| pair.strip_prefix("token=")).map(str::to_owned))
+        credentials::elsewhere(config, self.query_token, uri, headers)
     }
 }
 
@@ -251,7 +214,7 @@ fn start(
             return refused.into_response();
         }
     };
-    if door.is_full(with_token || accepted.token.is_some()) {
+    if door.places.is_full(with_token || accepted.token.is_some()) {
         tracing::debug!(peer = address.map(display), "refused a handshake for want of places");
         let mut response = (StatusCode::SERVICE_UNAVAILABLE, "CONNECTION_LIMIT: this node takes no more connections").into_response();
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
@@ -273,7 +236,7 @@ fn start(
             }
         }
     });
-    door.connections.spawn(async move {
+    door.places.spawn(async move {
         // What came early is let go before the connection runs: it is a part of HTTP's buffer, and would keep all of it.
         let running = beginning.await.map(|(connection, early)| connection.run(&early));
         if let Some(running) = running {
@@ -281,10 +244,4 @@ fn start(
         }
     });
     response
-}
-
-fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
-    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
 }

@@ -192,7 +192,7 @@ fn choose_protocol(headers: &HeaderMap) -> Result<(Option<Subprotocol>, Option<T
 }
 
 /// The token of `Authorization: Bearer`; other schemes are left to whoever stands in front.
-fn authorization(headers: &HeaderMap) -> Result<Option<Token>, Refused> {
+pub(in crate::transport) fn authorization(headers: &HeaderMap) -> Result<Option<Token>, Refused> {
     let Some(value) = single(headers, &AUTHORIZATION, "Authorization is given more than once")? else { return Ok(None) };
     let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {

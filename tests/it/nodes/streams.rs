@@ -96,14 +96,14 @@ async fn commands_reach_their_session_through_any_node_once_and_in_their_order()
     assert_eq!(stream.marks(6).await, ["m1", "m2", "m3", "m4", "m5", "m6"]);
     assert_eq!(log_length(&world.redis, "acme").await, 6, "what was repeated was not carried out again");
 
-    for node in 0..3 {
+    for (node, at) in nodes.iter().enumerate() {
         assert_eq!(post(node, "9", &says("early")).await, 409, "7 and 8 are missing");
         assert_eq!(post(node, "0", &says("zero")).await, 400);
         assert_eq!(post(node, "7", &json!("nonsense")).await, 400);
         let stranger = format!("{}{}", &session[..16], "0".repeat(32));
-        assert_eq!(ask(nodes[node], "POST", "/sse", &[(SESSION, &stranger)], "{}").await.status, 404);
-        assert_eq!(ask(nodes[node], "POST", "/sse", &[(SESSION, &"f".repeat(48))], "{}").await.status, 404);
-        assert_eq!(ask(nodes[node], "POST", "/sse", &[(SESSION, "x")], "{}").await.status, 404);
+        assert_eq!(ask(*at, "POST", "/sse", &[(SESSION, &stranger)], "{}").await.status, 404);
+        assert_eq!(ask(*at, "POST", "/sse", &[(SESSION, &"f".repeat(48))], "{}").await.status, 404);
+        assert_eq!(ask(*at, "POST", "/sse", &[(SESSION, "x")], "{}").await.status, 404);
     }
     // A long one is carried as well as a short one.
     let long = json!({ "event": "publish", "id": "long", "data": { "event": "kpi:update", "room": "kpi:acme", "data": { "mark": "long", "filling": "\"".repeat(400_000) } } });

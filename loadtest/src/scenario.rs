@@ -4,8 +4,10 @@ mod below;
 mod burst;
 mod churn;
 mod connect;
+mod fairness;
 mod fan;
 mod fanout;
+mod flood;
 mod flux;
 mod idle;
 mod mixed;
@@ -42,6 +44,8 @@ pub enum Scenario {
     Churn(churn::Churn),
     /// Some readers stop reading for a while: what the others feel of it, and how the slow ones catch up.
     Slow(slow::Slow),
+    /// One org at a steady rate, alone and beside another one that floods: by how much its times grow.
+    Fairness(fairness::Fairness),
     /// Mixed traffic for long: growth of memory, times over time.
     Soak(soak::Soak),
 }
@@ -74,6 +78,7 @@ impl Scenario {
             Self::Publish(_) => publish::FIGURES.into(),
             Self::Churn(_) => [&mixed::FIGURES[..], &churn::FIGURES].concat(),
             Self::Slow(_) => slow::FIGURES.into(),
+            Self::Fairness(_) => fairness::FIGURES.into(),
             Self::Soak(_) => [&mixed::FIGURES[..], &soak::FIGURES].concat(),
         };
         kinds.into_iter().map(|kind| kind.name).collect()
@@ -95,6 +100,7 @@ impl Scenario {
             Self::Rooms(rooms) => rooms.run(progress),
             Self::Churn(churn) => churn.run(progress),
             Self::Slow(slow) => slow.run(progress),
+            Self::Fairness(fairness) => fairness.run(progress),
             Self::Soak(soak) => soak.run(progress),
         }
     }

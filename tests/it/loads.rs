@@ -160,6 +160,17 @@ fn readers_that_stop_are_whole_afterwards() {
 }
 
 #[test]
+fn a_steady_org_gets_everything_beside_one_that_floods_and_is_held_to_its_quota() {
+    let words = "fairness --seconds 2 --subscribers 10 --rate 50 --quota 100 --flood-rate 1000 --flood-comings 20 --redis --gateways 2";
+    let report = run_whole(words);
+    is_clean_with(&report, &["p50_ms", "p99_ms", "join_p99_ms", "flood_published_per_s", "flood_refused_per_s", "flood_comings_per_s"]);
+    has_floors(&report, &["p50_ms", "p99_ms", "join_p99_ms"]);
+    assert_eq!(report.ledger.received, 2 * 2 * 50 * 10);
+    let passed = report.figure("flood_published_per_s").unwrap().value;
+    assert!(passed < 500.0, "{passed} of 1,000 a second, where 100 are allowed and 200 may come at once");
+}
+
+#[test]
 fn a_soak_tells_whether_memory_grows_and_times_do() {
     let report = run_whole("soak --seconds 4 --subscribers 30 --guests 5");
     is_clean_with(&report, &["p50_ms", "p99_last_third_ms"]);

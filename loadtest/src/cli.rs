@@ -1,4 +1,4 @@
-//! The command line around the scenarios: gives each of them the options on output and on agents, and adds `compare`, `render` and `agent`.
+//! The command line around the scenarios: gives each of them the options on output and on agents, and adds `compare`, `render`, `plan` and `agent`.
 //! It knows scenarios by clap and by one function only.
 
 use std::ffi::OsString;
@@ -12,6 +12,7 @@ use crate::compare::Compare;
 use crate::coordinator::Coordinator;
 use crate::order::Order;
 use crate::output::{self, Output};
+use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::render::Render;
 use crate::report::Report;
@@ -42,6 +43,7 @@ fn obey<S: Subcommand>(
     match name {
         "compare" => Compare::from_arg_matches(of)?.run(),
         "render" => Render::from_arg_matches(of)?.run(),
+        "plan" => Plan::from_arg_matches(of)?.run(),
         "agent" => Agent::from_arg_matches(of)?.run(|words, progress| shared::<S>(words, progress, &run)),
         _ => scenario(&matches, (name, of), figures, &run),
     }
@@ -93,6 +95,7 @@ fn command<S: Subcommand>() -> Command {
     scenarios
         .subcommand(Compare::augment_args(Command::new("compare")))
         .subcommand(Render::augment_args(Command::new("render")))
+        .subcommand(Plan::augment_args(Command::new("plan")))
         .subcommand(Agent::augment_args(Command::new("agent")))
 }
 

@@ -24,6 +24,7 @@ pub mod order;
 pub mod output;
 mod pace;
 mod phase;
+pub mod plan;
 pub mod position;
 pub mod progress;
 pub mod render;

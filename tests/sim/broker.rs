@@ -56,6 +56,7 @@ impl Broker for SimBroker {
     async fn publish(&self, publication: &NewPublication, _ack: AckLevel) -> Result<Published, PublishError> {
         let unavailable = |error: ReadError| PublishError::Unavailable(error.to_string());
         self.pass().await.map_err(unavailable)?;
+        self.store.inner.lock().calls.publishes += 1;
         let (position, duplicate) = if publication.log {
             let (position, duplicate) = self.store.publish(publication);
             (Some(position), duplicate)
@@ -70,6 +71,7 @@ impl Broker for SimBroker {
     async fn open(&self, org: &OrgId) -> Result<LogState, ReadError> {
         self.pass().await?;
         self.store.fence_if_due(org);
+        self.store.inner.lock().calls.opens += 1;
         let state = self.store.inner.lock().logs[org].state().unwrap();
         self.take_time().await;
         self.pass().await?;
@@ -79,6 +81,7 @@ impl Broker for SimBroker {
     async fn read(&self, org: &OrgId, from_seq: u64, limit: PageLimit) -> Result<Page, ReadError> {
         self.pass().await?;
         self.take_time().await;
+        self.store.inner.lock().calls.reads += 1;
         let page = self.store.page(org, from_seq, limit.entries);
         self.take_time().await;
         self.pass().await?;
@@ -87,7 +90,8 @@ impl Broker for SimBroker {
 
     async fn probe(&self, orgs: &[OrgId]) -> Result<Vec<Option<LogState>>, ReadError> {
         self.pass().await?;
-        let inner = self.store.inner.lock();
+        let mut inner = self.store.inner.lock();
+        inner.calls.probes += orgs.len() as u64;
         Ok(orgs.iter().map(|org| inner.logs.get(org).and_then(super::log::Log::state)).collect())
     }
 

@@ -14,6 +14,7 @@ mod course;
 mod lines;
 mod log;
 mod sabotage;
+mod scale;
 mod store;
 mod world;
 

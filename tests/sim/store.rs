@@ -26,8 +26,35 @@ pub struct Inner {
     pub rng: SmallRng,
     /// Whether calls may fail for no reason that lasts.
     pub flaky: bool,
+    /// Whether each message arrives once, in order, at once.
+    calm: bool,
+    pub calls: Calls,
     clock_us: u64,
     epochs: u64,
+}
+
+/// What was asked of the store, and what it told nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Calls {
+    pub publishes: u64,
+    /// Entries handed to nodes by a calm store.
+    pub events: u64,
+    /// Of one org each.
+    pub probes: u64,
+    pub opens: u64,
+    pub reads: u64,
+}
+
+impl Calls {
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            publishes: self.publishes - earlier.publishes,
+            events: self.events - earlier.events,
+            probes: self.probes - earlier.probes,
+            opens: self.opens - earlier.opens,
+            reads: self.reads - earlier.reads,
+        }
+    }
 }
 
 /// A node's way to the store.
@@ -50,10 +77,23 @@ impl Store {
             nodes: (0..nodes).map(|_| Way::default()).collect(),
             rng: SmallRng::seed_from_u64(seed),
             flaky: true,
+            calm: false,
+            calls: Calls::default(),
             clock_us: 1_000_000,
             epochs: 0,
         };
         Arc::new(Self { inner: Mutex::new(inner), retention, sabotage })
+    }
+
+    /// One that does as it is asked.
+    pub fn calm(nodes: usize) -> Arc<Self> {
+        let store = Self::new(0, nodes, usize::MAX, None);
+        (store.inner.lock().flaky, store.inner.lock().calm) = (false, true);
+        store
+    }
+
+    pub fn calls(&self) -> Calls {
+        self.inner.lock().calls
     }
 
     /// Appends what was published, unless its key was used already, and hands it to the carriers. The position, and whether it
@@ -234,6 +274,11 @@ impl Inner {
     fn carry(&mut self, org: &OrgId, entry: &Entry) {
         for way in &mut self.nodes {
             let Some(feed) = way.hears(org) else { continue };
+            if self.calm {
+                self.calls.events += 1;
+                feed.send(OrgEvent::Entry(entry.clone()));
+                continue;
+            }
             match self.rng.random_range(0..100) {
                 0..75 => feed.send(OrgEvent::Entry(entry.clone())),
                 75..80 => {}

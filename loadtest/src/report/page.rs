@@ -3,10 +3,10 @@
 
 mod charts;
 mod figures;
-mod plot;
-mod scale;
+pub(crate) mod plot;
+pub(crate) mod scale;
 mod tables;
-mod text;
+pub(crate) mod text;
 
 use std::fmt;
 

@@ -15,7 +15,7 @@ const TOP: f64 = 24.0;
 const POINTS_MAX: usize = 800;
 
 /// One line, in the units of the axes.
-pub(super) struct Line<'a> {
+pub(crate) struct Line<'a> {
     pub name: &'a str,
     /// Of the style sheet: colour and dash.
     pub class: String,
@@ -26,7 +26,7 @@ pub(super) struct Line<'a> {
 }
 
 /// A drawing.
-pub(super) struct Plot<'a> {
+pub(crate) struct Plot<'a> {
     pub width: f64,
     pub height: f64,
     pub x: Scale,

@@ -7,7 +7,7 @@ const TICKS: f64 = 5.0;
 
 /// An axis.
 #[derive(Clone, Copy)]
-pub(super) enum Scale {
+pub(crate) enum Scale {
     /// From 0: lengths and heights are proportional to values.
     Linear { most: f64 },
     /// Powers of ten at equal distances; both ends above 0.

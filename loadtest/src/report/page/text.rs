@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 /// Writes the text escaped, for elements' contents and for attributes in double quotes alike.
-pub(super) struct Text<'a>(pub &'a str);
+pub(crate) struct Text<'a>(pub &'a str);
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -217,8 +217,8 @@ pub trait Broker: quota::QuotaStore + Send + Sync + 'static {
     /// are trimmed away are just not there: compare the first one's number.
     async fn read(&self, org: &OrgId, from_seq: u64, limit: PageLimit) -> Result<Page, ReadError>;
 
-    /// The newest entries of the orgs, in one round trip where the store can; `None` where it could not tell.
-    async fn probe(&self, orgs: &[OrgId]) -> Result<Vec<Option<LogState>>, ReadError>;
+    /// The newest places in the orgs' logs, in one round trip where the store can; `None` where there is no log.
+    async fn probe(&self, orgs: &[OrgId]) -> Result<Vec<Option<Position>>, ReadError>;
 
     /// Starts to feed what happens in the org, until [`Broker::leave`]. `Interrupted` is fed once the feed is live, and again
     /// whenever something may have been missed. Joining again replaces the feed.

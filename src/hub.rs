@@ -14,6 +14,7 @@ mod member;
 mod org;
 mod overtaking;
 mod piece;
+mod probing;
 mod quota;
 pub mod router;
 pub mod send_queue;
@@ -40,6 +41,7 @@ use crate::protocol::{OrgId, Pattern, SessionId, Wire};
 use crate::telemetry::counters::Counters;
 use command::OrgCommand;
 use org::Org;
+use probing::Schedule;
 
 /// Orgs probed in one call to the broker.
 const PROBE_ORGS_MAX: usize = 1_000;
@@ -157,21 +159,23 @@ impl Hub {
     }
 
     /// Compares the logs with what the orgs' tasks know, over and over, so that the loss of the last message before a silence
-    /// is found too. Runs until it is dropped.
+    /// is found too; orgs in which nothing happens are asked after ever more seldom. Runs until it is dropped.
     pub async fn probe(&self) {
         let mut interval = tokio::time::interval(Duration::from_millis(self.config.probe_interval_ms));
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut schedule = Schedule::new(self.config.probe_interval_max_ms / self.config.probe_interval_ms);
         loop {
             interval.tick().await;
-            let orgs = self.orgs();
+            let orgs = schedule.due(&self.orgs());
             for orgs in orgs.chunks(PROBE_ORGS_MAX) {
                 // While the broker is away there is nothing to learn; the feed says "interrupted" when it is back.
-                let Ok(states) = self.broker.probe(orgs).await else { break };
-                for (org, state) in orgs.iter().zip(states) {
+                let Ok(newest) = self.broker.probe(orgs).await else { break };
+                for (org, newest) in orgs.iter().zip(newest) {
+                    schedule.note(org, newest);
                     let commands = self.orgs.lock().get(org).cloned();
-                    if let (Some(commands), Some(state)) = (commands, state) {
+                    if let (Some(commands), Some(newest)) = (commands, newest) {
                         // A full inbox means that the org is busy; the next round will do.
-                        let _ = commands.try_send(OrgCommand::Probed(state));
+                        let _ = commands.try_send(OrgCommand::Probed(newest));
                     }
                 }
             }

@@ -239,9 +239,9 @@ impl Broker for MemoryBroker {
         Ok(Page { epoch: log.last.epoch, entries, end })
     }
 
-    async fn probe(&self, orgs: &[OrgId]) -> Result<Vec<Option<LogState>>, ReadError> {
+    async fn probe(&self, orgs: &[OrgId]) -> Result<Vec<Option<Position>>, ReadError> {
         let state = self.state.lock();
-        Ok(orgs.iter().map(|org| state.logs.get(org).map(Log::state)).collect())
+        Ok(orgs.iter().map(|org| state.logs.get(org).map(|log| log.last)).collect())
     }
 
     async fn join(&self, org: &OrgId, feed: Feed) {

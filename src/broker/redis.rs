@@ -41,7 +41,7 @@ use super::{
     Revocation, RevocationNews, RevocationTarget, RevokedAt,
 };
 use crate::limit::Turns;
-use crate::protocol::{NewPublication, OrgId, RoomSyntax};
+use crate::protocol::{NewPublication, OrgId, Position, RoomSyntax};
 
 pub use self::config::{Config, IngestConfig, Mode};
 pub use self::endpoint::ConfigError;
@@ -196,15 +196,15 @@ impl Broker for RedisBroker {
         log::read(&self.link, &self.keys, &self.syntax, org, from_seq, limit, self.config.data_bytes_max).await
     }
 
-    async fn probe(&self, orgs: &[OrgId]) -> Result<Vec<Option<LogState>>, ReadError> {
-        let mut states = Vec::with_capacity(orgs.len());
+    async fn probe(&self, orgs: &[OrgId]) -> Result<Vec<Option<Position>>, ReadError> {
+        let mut newest = Vec::with_capacity(orgs.len());
         // Calls made together share round trips on the one connection.
         for batch in orgs.chunks(PROBE_BATCH) {
-            for state in join_all(batch.iter().map(|org| log::state(&self.link, &self.keys, org))).await {
-                states.push(state?);
+            for position in join_all(batch.iter().map(|org| log::newest(&self.link, &self.keys, org))).await {
+                newest.push(position?);
             }
         }
-        Ok(states)
+        Ok(newest)
     }
 
     async fn join(&self, org: &OrgId, feed: Feed) {

@@ -7,7 +7,6 @@ use tokio::sync::{mpsc, oneshot};
 use super::router::Slot;
 use super::send_queue::SendQueue;
 use crate::auth::{Grant, Principal};
-use crate::broker::LogState;
 use crate::protocol::push::Answer;
 use crate::protocol::{OrgId, Pattern, Position, SessionId, Wire};
 
@@ -32,7 +31,7 @@ pub enum OrgCommand {
     Heartbeat(Slot),
     Detach(Slot),
     /// What a probe of the log found.
-    Probed(LogState),
+    Probed(Position),
     Rooms(oneshot::Sender<Vec<(Pattern, usize)>>),
     /// What these sessions are subscribed to; those that are not here are left out.
     Subscriptions {

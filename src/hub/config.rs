@@ -22,8 +22,11 @@ pub struct Config {
     pub page_bytes_max: usize,
     /// Reads of logs that a node has under way at a time. Each org has one at most, and they have their turns in the order in which they ask.
     pub reads_max: usize,
-    /// How often the logs of orgs with sessions are probed for entries that pub/sub lost, in milliseconds.
+    /// How often the logs of orgs with sessions are probed for entries that pub/sub lost, in milliseconds, while something is published.
     pub probe_interval_ms: u64,
+    /// The longest pause between probes of an org in which nothing is published, in milliseconds: pauses double until then. So long at most, and
+    /// two intervals more, the loss of a message goes unnoticed that nothing follows.
+    pub probe_interval_max_ms: u64,
     /// How long an org's topic is kept after its last session left, in milliseconds.
     pub linger_ms: u64,
     /// Urgent publications that one session may get ahead of others that wait for it; more come in their turn. 0: none ever overtakes.
@@ -53,6 +56,7 @@ impl Default for Config {
             page_bytes_max: 1 << 20,
             reads_max: 8,
             probe_interval_ms: 1_000,
+            probe_interval_max_ms: 8_000,
             linger_ms: 10_000,
             overtaking_max: 64,
             conflate_low: true,
@@ -80,6 +84,9 @@ impl Config {
         }
         if self.probe_interval_ms == 0 {
             faults.push(("probe_interval_ms", "must be more than 0"));
+        }
+        if self.probe_interval_max_ms < self.probe_interval_ms {
+            faults.push(("probe_interval_max_ms", "must be at least probe_interval_ms"));
         }
         faults
     }

@@ -329,13 +329,13 @@ impl Org {
 
     /// Reads the log when a probe shows what is not known here. What is merely newer may still be on its way, so it is given
     /// until the next probe.
-    pub(super) fn compare(&mut self, state: LogState) {
+    pub(super) fn compare(&mut self, newest: Position) {
         let Some(tail) = &self.tail else { return };
         let lost = self.suspect.take().is_some_and(|suspect| suspect.epoch == tail.last().epoch && suspect.seq > tail.last().seq);
-        if lost || tail.differs_from(state.last) {
+        if lost || tail.differs_from(newest) {
             self.doubt();
-        } else if state.last.seq > tail.last().seq {
-            self.suspect = Some(state.last);
+        } else if newest.seq > tail.last().seq {
+            self.suspect = Some(newest);
         }
     }
 

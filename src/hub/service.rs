@@ -31,7 +31,7 @@ impl Org {
             OrgCommand::Drained(slot) => self.serve(slot),
             OrgCommand::Heartbeat(slot) => self.tell_position(slot),
             OrgCommand::Detach(slot) => self.detach(slot),
-            OrgCommand::Probed(state) => self.compare(state),
+            OrgCommand::Probed(newest) => self.compare(newest),
             OrgCommand::Rooms(reply) => {
                 let _ = reply.send(self.rooms());
             }

@@ -9,7 +9,7 @@ use roomcast::broker::{
     AckLevel, Broker, ControlMessage, Feed, Health, LeaseOutcome, LogState, NodeInfo, OrgEvent, Page, PageLimit, PublishError, Published,
     ReadError, Revocation, RevocationNews, RevocationTarget, RevokedAt,
 };
-use roomcast::protocol::{NewPublication, OrgId};
+use roomcast::protocol::{NewPublication, OrgId, Position};
 use tokio::sync::mpsc;
 
 use super::store::Store;
@@ -88,11 +88,11 @@ impl Broker for SimBroker {
         Ok(page)
     }
 
-    async fn probe(&self, orgs: &[OrgId]) -> Result<Vec<Option<LogState>>, ReadError> {
+    async fn probe(&self, orgs: &[OrgId]) -> Result<Vec<Option<Position>>, ReadError> {
         self.pass().await?;
         let mut inner = self.store.inner.lock();
         inner.calls.probes += orgs.len() as u64;
-        Ok(orgs.iter().map(|org| inner.logs.get(org).and_then(super::log::Log::state)).collect())
+        Ok(orgs.iter().map(|org| inner.logs.get(org).and_then(|log| log.last)).collect())
     }
 
     async fn join(&self, org: &OrgId, feed: Feed) {

@@ -121,6 +121,7 @@ impl World {
             page_entries_max: 7,
             events_max: 8,
             probe_interval_ms: 500,
+            probe_interval_max_ms: 1_000,
             linger_ms: 2_000,
             ..Config::default()
         };

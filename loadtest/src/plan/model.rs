@@ -48,8 +48,10 @@ pub struct Operations {
     pub connects: f64,
 }
 
-/// Every how many seconds the logs of orgs with sessions are probed (`hub.probe_interval_ms`) and leases renewed.
+/// Every how many seconds logs are probed while something is published, how long pauses become while nothing is (`hub.probe_interval_ms`,
+/// `hub.probe_interval_max_ms`), and how often leases are renewed.
 pub const PROBE_INTERVAL_S: f64 = 1.0;
+pub const PROBE_INTERVAL_MAX_S: f64 = 8.0;
 pub const RENEW_INTERVAL_S: f64 = 3.0;
 
 impl Shape {
@@ -81,7 +83,7 @@ impl Shape {
             publications,
             events: publications * if self.topics > 1.0 { self.nodes_told() } else { nodes_of_an_org },
             deliveries: publications * self.sessions * self.reach,
-            probes: pairs / PROBE_INTERVAL_S,
+            probes: pairs * probes_per_s(self.rate),
             leases: pairs / RENEW_INTERVAL_S + connects,
             connects,
         }
@@ -90,6 +92,16 @@ impl Shape {
     pub fn all_sessions(&self) -> f64 {
         self.orgs * self.sessions
     }
+}
+
+/// Probes of an org into which so much is published: pauses double with each probe that finds nothing new, from one publication to the next.
+fn probes_per_s(rate: f64) -> f64 {
+    let silence = (1.0 / rate.max(1e-9) / PROBE_INTERVAL_S).max(1.0);
+    let longest = PROBE_INTERVAL_MAX_S / PROBE_INTERVAL_S;
+    // Pauses of 1, 2, 4, … up to the longest one come to so much together.
+    let doubling = 2.0 * longest - 1.0;
+    let probes = (silence.min(doubling) + 1.0).log2() + (silence - doubling).max(0.0) / longest;
+    probes / (silence * PROBE_INTERVAL_S)
 }
 
 /// Of n places, how many k throws hit on average.
@@ -191,6 +203,13 @@ mod tests {
         assert_eq!(did.events, did.publications * did.nodes_of_an_org);
         assert_eq!(did.probes, did.pairs);
         assert!((did.leases - did.pairs / 3.0 - 5.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn silent_orgs_are_probed_seldom() {
+        assert_eq!((probes_per_s(50.0), probes_per_s(1.0)), (1.0, 1.0));
+        assert!((probes_per_s(0.0) - 1.0 / PROBE_INTERVAL_MAX_S).abs() < 1e-3);
+        assert!(probes_per_s(0.1) > probes_per_s(0.01));
     }
 
     #[test]

@@ -104,16 +104,20 @@ pub(super) async fn open(link: &Link, keys: &Keys, org: &OrgId) -> Result<LogSta
     log_state(answer).ok_or_else(odd_answer)
 }
 
-/// `None` where the org has no log.
-pub(super) async fn state(link: &Link, keys: &Keys, org: &OrgId) -> Result<Option<LogState>, ReadError> {
-    let answer: Value = link.call(Function::State, &keys.base(org), &[]).await.map_err(|error| read_error(&error))?;
-    Ok(log_state(answer))
+/// The newest place in the org's log; `None` where it has none.
+pub(super) async fn newest(link: &Link, keys: &Keys, org: &OrgId) -> Result<Option<Position>, ReadError> {
+    let answer: Value = link.call(Function::Newest, &keys.base(org), &[]).await.map_err(|error| read_error(&error))?;
+    let place: Option<(String, String, String)> = redis::from_redis_value(answer).ok();
+    Ok(place.and_then(|(epoch, seq, check)| position(&epoch, &seq, &check)))
 }
 
 fn log_state(answer: Value) -> Option<LogState> {
     let (epoch, seq, check, first): (String, String, String, String) = redis::from_redis_value(answer).ok()?;
-    let last = Position { epoch: epoch.parse().ok()?, seq: seq.parse().ok()?, check: envelope::hex(&check)? };
-    Some(LogState { last, first_seq: first.parse().ok()? })
+    Some(LogState { last: position(&epoch, &seq, &check)?, first_seq: first.parse().ok()? })
+}
+
+fn position(epoch: &str, seq: &str, check: &str) -> Option<Position> {
+    Some(Position { epoch: epoch.parse().ok()?, seq: seq.parse().ok()?, check: envelope::hex(check)? })
 }
 
 pub(super) async fn read(

@@ -15,7 +15,7 @@ const BODY: &str = concat!(include_str!("scripts/quota.lua"), include_str!("scri
 pub(super) enum Function {
     Publish,
     Open,
-    State,
+    Newest,
     Read,
     Trim,
     Lease,
@@ -26,15 +26,25 @@ pub(super) enum Function {
 }
 
 impl Function {
-    const ALL: [Self; 10] =
-        [Self::Publish, Self::Open, Self::State, Self::Read, Self::Trim, Self::Lease, Self::Register, Self::Nodes, Self::Revoke, Self::Own];
+    const ALL: [Self; 10] = [
+        Self::Publish,
+        Self::Open,
+        Self::Newest,
+        Self::Read,
+        Self::Trim,
+        Self::Lease,
+        Self::Register,
+        Self::Nodes,
+        Self::Revoke,
+        Self::Own,
+    ];
 
     /// Its name in Lua.
     fn local(self) -> &'static str {
         match self {
             Self::Publish => "publish",
             Self::Open => "open",
-            Self::State => "state",
+            Self::Newest => "newest",
             Self::Read => "read",
             Self::Trim => "trim",
             Self::Lease => "lease",
@@ -51,7 +61,7 @@ impl Function {
 
     /// Whether it works on an org's log, and so is called with the log as a second key.
     pub(super) fn is_on_a_log(self) -> bool {
-        matches!(self, Self::Publish | Self::Open | Self::State | Self::Read | Self::Trim)
+        matches!(self, Self::Publish | Self::Open | Self::Newest | Self::Read | Self::Trim)
     }
 
     /// Its name for FCALL.

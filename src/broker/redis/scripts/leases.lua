@@ -1,11 +1,14 @@
 
 -- A node's count of connections of one org, kept until its lease runs out. KEYS: the org's counts. ARGV: node, version, count,
--- most over all nodes (0: no limit), lease in ms. A later version of the same node's count is not overwritten by an earlier one.
+-- most over all nodes (0: no limit), lease in ms. A later version of the same node's count is not overwritten by an earlier one. The other
+-- nodes' counts are only looked at where the limit asks for them, and when a node is new here, to clear away those that ran out: renewals are
+-- many, and must not cost more the more nodes an org is on.
 local function lease(keys, args)
   local key, node, version, count, most = keys[1], args[1], tonumber(args[2]), tonumber(args[3]), tonumber(args[4])
   local at_ms = now_ms()
   local total, newer = count, false
-  local fields = redis.call('HGETALL', key)
+  local own = redis.call('HGET', key, node)
+  local fields = (most > 0 or not own) and redis.call('HGETALL', key) or { node, own }
   for index = 1, #fields, 2 do
     local held, expires, held_version = string.match(fields[index + 1], '^(%d+):(%d+):(%d+)$')
     if not held or tonumber(expires) < at_ms then

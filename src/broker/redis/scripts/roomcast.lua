@@ -392,6 +392,17 @@ local function state(keys)
   return { epoch, seq_of(last[1]), string.match(last[2][2] or '', '^(%x+) ') or '0', seq_of(first[1]) }
 end
 
+-- The newest place, for probes: [epoch, number, check as hex], or false without a log. Looks at one entry and nothing else, because every node
+-- asks this of every org that it has.
+local function newest(keys)
+  local last = redis.call('XREVRANGE', keys[1] .. ':log', '+', '-', 'COUNT', 1)[1]
+  if last then
+    return { string.match(last[1], '^%d+'), seq_of(last[1]), string.match(last[2][2] or '', '^(%x+) ') or '0' }
+  end
+  local empty = state(keys)
+  return empty and { empty[1], empty[2], empty[3] }
+end
+
 -- Begins a missing log; puts a fence into one whose history was replaced, once (docs/adr/0003-fence-after-promotion.md).
 local function open(keys)
   local base = keys[1]

@@ -15,7 +15,7 @@ use roomcast::auth::{self, AuthError, Secret, Verifier};
 use roomcast::broker::{Body, OrgEvent, envelope, ingest_entry};
 use roomcast::config::rooms;
 use roomcast::dialect;
-use roomcast::protocol::codec::json;
+use roomcast::protocol::codec::{json, msgpack};
 use roomcast::protocol::command::{Action, Address, Command, Publish};
 use roomcast::protocol::publication::{DEPTH_MAX, headers, is_deeper_than};
 use roomcast::protocol::push::{Answer, Manner};
@@ -28,13 +28,14 @@ use serde_json::value::RawValue;
 /// A body by the name of its target.
 pub type Target = (&'static str, fn(&[u8]));
 
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("commands", commands),
     ("deflate", self::deflate),
     ("dialects", dialects),
     ("envelope", self::envelope),
     ("frames", frames),
     ("ingest", ingest),
+    ("msgpack", self::msgpack),
     ("rooms", self::rooms),
     ("tokens", tokens),
 ];
@@ -125,6 +126,28 @@ pub fn commands(data: &[u8]) {
     json::answer(&Answer { id: id.clone(), reply }, &mut out);
     let answer = object(&out);
     assert_eq!(answer.get("id").map(|id| id.get()), id.as_ref().map(CommandId::as_json));
+}
+
+/// A client's message in MessagePack: what it says as JSON is one object, that comes back the same, and it means the same as in JSON.
+pub fn msgpack(data: &[u8]) {
+    let Ok(read) = msgpack::to_json(data, MESSAGE_BYTES_MAX) else {
+        assert!(msgpack::command(data, MESSAGE_BYTES_MAX).is_err());
+        return;
+    };
+    object(&read.json);
+    let mut again = BytesMut::new();
+    msgpack::from_json(&read.json, None, &mut again);
+    let back = msgpack::to_json(&again, MESSAGE_BYTES_MAX).expect("what was written here can be read");
+    assert_eq!(back.json, read.json);
+    match (msgpack::command(data, MESSAGE_BYTES_MAX), Command::parse(&read.json)) {
+        (Ok(command), Ok(same)) => {
+            assert_eq!(command.id, same.id);
+            carries_out(&command.action);
+        }
+        (Err(refused), Err(same)) => assert_eq!(refused.fault, same.fault),
+        (Err(_), Ok(_)) => assert!(read.data.is_some(), "only bytes where none may be are a reason of its own"),
+        (Ok(_), Err(same)) => panic!("{:?} is refused as JSON alone", same.fault),
+    }
 }
 
 fn carries_out(action: &Action) {

@@ -5,6 +5,7 @@
 
 mod batch;
 mod broadcast;
+mod bytes;
 pub mod cluster;
 pub mod config;
 mod connections;

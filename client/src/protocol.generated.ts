@@ -105,6 +105,8 @@ export interface PublishData {
   channel?: string | null;
   /** One segment of the room. */
   department_id?: string | null;
+  /** `base64`: the data are bytes, and `data` is their text. */
+  encoding?: Spelling | null;
   /** At most 4 KiB as JSON, `traceparent` among them. */
   headers?: Record<string, string> | null;
   /** The same key in the same org is logged once, whatever is sent again. */
@@ -124,6 +126,9 @@ export interface PublishData {
   /** Not worth replaying after this long. */
   ttl_ms?: number | null;
 }
+
+/** `data` is a text that holds bytes in base64 (RFC 4648 section 4, with padding). */
+export type Spelling = 'base64';
 
 /** Carried from the publisher to the receivers. */
 export type Priority = 'low' | 'medium' | 'high' | 'urgent';
@@ -147,12 +152,14 @@ export interface Publication {
   room: Room;
   /** When the log took it. */
   ts: string;
-  /** Any JSON value, as it was published. */
+  /** Any JSON value, as it was published; a text in base64 where `encoding` says so. */
   data: unknown;
   /** It reaches subscriptions on rooms below its own too. Default `false`. */
   cascade?: boolean;
   /** So many earlier ones of the same room and event, all of low priority, were left out in its favour. */
   conflated?: number;
+  /** Left out unless the data are bytes; never there in MessagePack, which has them as they are. */
+  encoding?: Spelling;
   /** `traceparent` among them. */
   headers?: Record<string, string>;
   /** Its position; left out for an ephemeral one. */

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::extract::{Authorized, Json, Publish, only_object};
+use super::bytes::{Described, Either};
+use super::extract::{Authorized, Publish, only_object};
 use super::openapi::Problems;
 use super::problem::Problem;
 use super::publish::{Accepted, Permitted, publish};
@@ -19,7 +20,7 @@ use super::target::{Destination, Target};
 use super::{Api, Parts};
 use crate::auth::Scope;
 use crate::broker::AckLevel;
-use crate::protocol::publication::{headers, idempotency_key};
+use crate::protocol::publication::{Content, Spelling, data_of, headers, idempotency_key};
 use crate::protocol::{Code, Fault, NewPublication, OrgId, Priority};
 use crate::session::machine::Rules;
 
@@ -41,6 +42,13 @@ pub(super) struct Broadcast {
     /// Any JSON value; it is passed on as it stands.
     #[schema(value_type = Value)]
     pub data: Box<RawValue>,
+    /// `base64`: the data are bytes, and `data` is their text.
+    #[serde(default)]
+    pub encoding: Option<Spelling>,
+    /// Bytes that came as such, instead of `data`.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub bytes: Option<Bytes>,
     #[serde(default)]
     #[serde(deserialize_with = "only_object")]
     pub target: Target,
@@ -85,7 +93,12 @@ impl Broadcast {
     pub fn publication(&self, org: &OrgId, rules: &Rules) -> Result<NewPublication, Fault> {
         let event = rules.events.event(&self.event)?;
         let Destination { room, sessions } = self.target.destination(org, &event, self.channel.as_deref(), &rules.syntax)?;
+        let (data, content) = match &self.bytes {
+            Some(bytes) => (bytes.clone(), Content::Bytes),
+            None => data_of(&self.data, self.encoding)?,
+        };
         Ok(NewPublication {
+            content,
             priority: self.priority,
             log: self.log,
             cascade: self.cascade,
@@ -94,7 +107,7 @@ impl Broadcast {
             ttl_ms: self.ttl_ms,
             headers: headers(self.headers.as_ref())?,
             sessions,
-            ..NewPublication::new(room, event, Bytes::copy_from_slice(self.data.get().as_bytes()))
+            ..NewPublication::new(room, event, data)
         })
     }
 
@@ -151,10 +164,12 @@ pub(super) enum BroadcastAnswer {
 
 /// Publish
 ///
-/// Publishes into the room that follows from the target (see its schema), once the broker has it. With
+/// Publishes into the room that follows from the target (see its schema), once the broker has it. Bytes come as a text in base64 with
+/// `encoding`, or as the body itself, of the type `application/octet-stream`: the query then says what the fields would. With
 /// `all_organizations` the answer counts the orgs instead of naming a room. Needs the scope `publish`; `all_organizations` needs
 /// `admin`.
-#[utoipa::path(post, path = "/api/ws/broadcast", operation_id = "publish", tag = "publishing", request_body = Broadcast,
+#[utoipa::path(post, path = "/api/ws/broadcast", operation_id = "publish", tag = "publishing", params(Described),
+    request_body(content((Broadcast = "application/json"), (Vec<u8> = "application/octet-stream"))),
     security(("bearer" = ["publish"]), ("api_key" = [])),
     responses((status = 200, body = BroadcastAnswer, example = json!({"success": true, "id": "19c51a3f0-2a-64e0c1b2a3f4e", "room": "kpi:acme:sales",
         "duplicate": false})), Problems))]
@@ -162,7 +177,7 @@ pub(super) async fn broadcast(
     State(api): State<Arc<Api>>,
     caller: Authorized<Publish>,
     headers: HeaderMap,
-    Json { value: mut broadcast, .. }: Json<Broadcast>,
+    Either(mut broadcast): Either,
 ) -> Result<axum::Json<BroadcastAnswer>, Problem> {
     broadcast.adopt_trace(&headers);
     if broadcast.target.all_organizations {

@@ -85,6 +85,8 @@ async fn shortcut(
     let mut broadcast = Broadcast {
         event,
         data: whole(&payload.bytes)?,
+        encoding: None,
+        bytes: None,
         target: Target {
             organization_id: payload.value.organization_id,
             department_id: payload.value.department_id,

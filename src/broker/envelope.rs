@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! header      = check " " room " " event *( " " option )
-//! option      = "p=" priority / "c" / "a" / "t=" ttl-ms / "s=" session *( "," session ) / "h=" headers-to-end-of-line
+//! option      = "p=" priority / "c" / "a" / "b" (data are bytes) / "t=" ttl-ms / "s=" session *( "," session ) / "h=" headers-to-end-of-line
 //! fence       = check " ! fork"
 //! log entry   = fields "h" (header) and "d" (data)
 //! bus message = ( epoch "-" seq / "-" ) " " header LF data            ; "-": ephemeral. check, epoch, seq: lower-case hex
@@ -19,7 +19,7 @@ use bytes::Bytes;
 use serde::de::IgnoredAny;
 
 use super::{Body, Entry, OrgEvent};
-use crate::protocol::publication::{DEPTH_MAX, is_deeper_than, is_paired};
+use crate::protocol::publication::{Content, DEPTH_MAX, is_deeper_than, is_paired};
 use crate::protocol::{EventName, GapReason, OrgId, Position, Priority, Publication, RoomSyntax, SessionId};
 
 /// The longest line before the data of a bus message, in bytes: the limits of the publish function with room to spare.
@@ -94,7 +94,7 @@ fn publication(
     let room = syntax.room(words.next()?).ok()?;
     let event = EventName::parse(words.next()?).ok()?;
     // Isolation: a room of another org on this org's bus is nobody's.
-    if room.org() != org || !is_data(&data) {
+    if room.org() != org {
         return None;
     }
     let mut read = Publication {
@@ -103,6 +103,7 @@ fn publication(
         room,
         event,
         data,
+        content: Content::Json,
         priority: Priority::Medium,
         cascade: false,
         requires_ack: false,
@@ -112,7 +113,7 @@ fn publication(
     };
     let options = header.splitn(4, ' ').nth(3).unwrap_or_default();
     read_options(options, &mut read)?;
-    Some(read)
+    read.json().is_none_or(|json| is_data(json)).then_some(read)
 }
 
 fn read_options(mut rest: &str, into: &mut Publication) -> Option<()> {
@@ -127,6 +128,7 @@ fn read_options(mut rest: &str, into: &mut Publication) -> Option<()> {
         match option.split_once('=') {
             None if option == "c" => into.cascade = true,
             None if option == "a" => into.requires_ack = true,
+            None if option == "b" => into.content = Content::Bytes,
             Some(("p", priority)) => into.priority = Priority::parse(priority)?,
             Some(("t", ttl_ms)) => into.ttl_ms = Some(ttl_ms.parse().ok()?),
             Some(("s", sessions)) => {
@@ -181,6 +183,9 @@ mod tests {
         if publication.requires_ack {
             line.push_str(" a");
         }
+        if publication.content == Content::Bytes {
+            line.push_str(" b");
+        }
         if let Some(ttl_ms) = publication.ttl_ms {
             line.push_str(&format!(" t={ttl_ms}"));
         }
@@ -198,7 +203,10 @@ mod tests {
         fn publications()(
             room in "(kpi|chat):acme(:[a-z0-9_.@-]{4,64}){0,2}",
             event in "[A-Za-z0-9_.:-]{1,128}",
-            data in prop_oneof![Just("{\"v\":1}"), Just("[1,\n2]"), Just("null"), Just("\"h= c a\"")],
+            (content, data) in prop_oneof![
+                Just((Content::Json, &b"{\"v\":1}"[..])), Just((Content::Json, &b"[1,\n2]"[..])), Just((Content::Json, &b"null"[..])),
+                Just((Content::Json, &b"\"h= c a\""[..])), Just((Content::Bytes, &b"\x00\xff\n{"[..])), Just((Content::Bytes, &b""[..])),
+            ],
             priority in prop_oneof![Just(Priority::Low), Just(Priority::Medium), Just(Priority::High), Just(Priority::Urgent)],
             cascade: bool,
             requires_ack: bool,
@@ -213,7 +221,8 @@ mod tests {
                 time_us,
                 room: syntax().room(&room).unwrap(),
                 event: EventName::parse(&event).unwrap(),
-                data: Bytes::from_static(data.as_bytes()),
+                data: Bytes::from_static(data),
+                content,
                 priority,
                 cascade,
                 requires_ack,
@@ -279,6 +288,7 @@ mod tests {
     #[test]
     fn what_would_break_a_frame_or_reach_another_org_is_malformed() {
         assert!(matches!(judge("5 kpi:acme e", b"{}"), Body::Publication(_)));
+        assert!(matches!(judge("5 kpi:acme e b", b"\xff"), Body::Publication(_)));
         for (header, data) in [
             ("5 kpi:other e", &b"{}"[..]),
             ("5 nope:acme e", b"{}"),

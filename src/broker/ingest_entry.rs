@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::envelope;
-use crate::protocol::publication::DEPTH_MAX;
+use crate::protocol::publication::{Content, DEPTH_MAX};
 use crate::protocol::{EventName, NewPublication, Priority, RoomSyntax};
 
 /// Longest idempotency key of an entry, as the publish function has it.
@@ -23,17 +23,23 @@ pub fn read(fields: &HashMap<&str, &[u8]>, syntax: &RoomSyntax, data_bytes_max: 
     };
     let required = |name: &str| text(name)?.ok_or_else(|| format!("{name} is missing"));
     for name in fields.keys() {
-        const KNOWN: [&str; 11] =
-            ["room", "event", "data", "priority", "idempotency_key", "ttl_ms", "cascade", "requires_ack", "log", "headers", "sessions"];
+        const KNOWN: [&str; 12] = [
+            "room",
+            "event",
+            "data",
+            "bytes",
+            "priority",
+            "idempotency_key",
+            "ttl_ms",
+            "cascade",
+            "requires_ack",
+            "log",
+            "headers",
+            "sessions",
+        ];
         if !KNOWN.contains(name) {
             return Err(format!("there is no such field: {}", name.chars().take(64).collect::<String>()));
         }
-    }
-    let room = syntax.room(required("room")?).map_err(|fault| fault.message.into_owned())?;
-    let event = EventName::parse(required("event")?).map_err(|fault| fault.message.into_owned())?;
-    let data = required("data")?;
-    if data.len() > data_bytes_max || !envelope::is_data(data.as_bytes()) {
-        return Err(format!("data is one JSON value of at most {data_bytes_max} bytes, nested less than {DEPTH_MAX} levels deep"));
     }
     let flag = |name: &str, default: bool| match text(name)? {
         None => Ok(default),
@@ -41,7 +47,18 @@ pub fn read(fields: &HashMap<&str, &[u8]>, syntax: &RoomSyntax, data_bytes_max: 
         Some("1") => Ok(true),
         Some(_) => Err(format!("{name} is 0 or 1")),
     };
-    let mut publication = NewPublication::new(room, event, data.to_owned());
+    let room = syntax.room(required("room")?).map_err(|fault| fault.message.into_owned())?;
+    let event = EventName::parse(required("event")?).map_err(|fault| fault.message.into_owned())?;
+    let data = *fields.get("data").ok_or("data is missing")?;
+    let are_bytes = flag("bytes", false)?;
+    if are_bytes && data.len() > data_bytes_max {
+        return Err(format!("data are at most {data_bytes_max} bytes"));
+    }
+    if !are_bytes && (data.len() > data_bytes_max || !envelope::is_data(data)) {
+        return Err(format!("data is one JSON value of at most {data_bytes_max} bytes, nested less than {DEPTH_MAX} levels deep"));
+    }
+    let mut publication = NewPublication::new(room, event, data.to_vec());
+    publication.content = if are_bytes { Content::Bytes } else { Content::Json };
     if let Some(priority) = text("priority")? {
         publication.priority = Priority::parse(priority).ok_or("priority is low, medium, high or urgent")?;
     }

@@ -88,12 +88,13 @@ fn push(push: &Push<'_>, out: &mut BytesMut) {
     match push {
         Push::Publication { publication, .. } if is_alert(publication) => {
             let data = writing::data(publication);
-            let alerts = serde_json::from_str(data.get()).unwrap_or_else(|_| vec![data]);
+            let alerts = serde_json::from_str(data.get()).unwrap_or_else(|_| vec![&*data]);
             writing::write(&Outgoing::Alerts { alerts }, out);
         }
         Push::Publication { publication, .. } if publication.room.channel() == TELEMETRY => {
             let Some(device_id) = writing::segment(publication, 2) else { return };
-            writing::write(&Outgoing::Telemetry { device_id, data: measured(publication) }, out);
+            let data = writing::data(publication);
+            writing::write(&Outgoing::Telemetry { device_id, data: measured(&data, publication.time_us) }, out);
         }
         Push::Gap(_) => writing::write(&Outgoing::Error { message: "messages may be missing; fetch the present state anew" }, out),
         Push::Unsubscribed { fault, .. } => writing::write(&Outgoing::Error { message: &fault.message }, out),
@@ -107,7 +108,7 @@ fn is_alert(publication: &Publication) -> bool {
 }
 
 /// The data where it has metrics; else it is the metrics itself, and their time is the publication's.
-fn measured(publication: &Publication) -> Measured<'_> {
+fn measured(data: &RawValue, time_us: u64) -> Measured<'_> {
     #[derive(Deserialize)]
     struct Full<'a> {
         #[serde(borrow, default)]
@@ -115,10 +116,9 @@ fn measured(publication: &Publication) -> Measured<'_> {
         #[serde(borrow)]
         metrics: &'a RawValue,
     }
-    let data = writing::data(publication);
     let full = serde_json::from_str::<Full<'_>>(data.get()).ok().filter(|_| data.get().starts_with('{'));
     let metrics = full.as_ref().map_or(data, |full| full.metrics);
-    let time = || serde_json::value::to_raw_value(&writing::text_of(publication.time_us)).map_or(Cow::Borrowed(RawValue::NULL), Cow::Owned);
+    let time = || serde_json::value::to_raw_value(&writing::text_of(time_us)).map_or(Cow::Borrowed(RawValue::NULL), Cow::Owned);
     Measured { timestamp: full.and_then(|full| full.timestamp).map_or_else(time, Cow::Borrowed), metrics }
 }
 

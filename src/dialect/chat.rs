@@ -181,11 +181,11 @@ fn tell(publication: &Publication, out: &mut BytesMut) {
     let (data, timestamp) = (writing::data(publication), writing::ms_of(publication.time_us));
     if publication.room.channel() == CHAT {
         let Headers { client_id } = writing::headers(publication);
-        writing::write(&Outgoing::Chat { payload: data, timestamp, client_id }, out);
-    } else if let Some(change) = change(publication, data) {
+        writing::write(&Outgoing::Chat { payload: &data, timestamp, client_id }, out);
+    } else if let Some(change) = change(publication, &data) {
         writing::write(&Outgoing::DatabaseChange(change), out);
     } else if writing::is_for_people(publication)
-        && let Some(message) = notice(data)
+        && let Some(message) = notice(&data)
     {
         writing::write(&Outgoing::System { payload: Text { message: &message }, timestamp }, out);
     }

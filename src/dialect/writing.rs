@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -14,10 +16,13 @@ pub fn write(message: &impl Serialize, out: &mut BytesMut) {
     json::value(message, out);
 }
 
-/// The data as one JSON value.
-pub fn data(publication: &Publication) -> &RawValue {
-    // The broker admitted it as one JSON value, so it can be read as one.
-    serde_json::from_slice(&publication.data).unwrap_or(RawValue::NULL)
+/// The data as one JSON value; bytes are a text in base64.
+pub fn data(publication: &Publication) -> Cow<'_, RawValue> {
+    match publication.json() {
+        // The broker admitted it as one JSON value, so it can be read as one.
+        Some(json) => serde_json::from_slice(json).map_or(Cow::Borrowed(RawValue::NULL), Cow::Borrowed),
+        None => serde_json::value::to_raw_value(&STANDARD.encode(&publication.data)).map_or(Cow::Borrowed(RawValue::NULL), Cow::Owned),
+    }
 }
 
 /// RFC 3339 with milliseconds, UTC.

@@ -119,7 +119,7 @@ pub enum CloseCode {
     Normal = 1000,
     /// The frames broke RFC 6455.
     ProtocolError = 1002,
-    /// A binary message.
+    /// A binary message, or a text where MessagePack is spoken.
     UnsupportedData = 1003,
     /// A text that is not UTF-8, or broken compression.
     InvalidPayload = 1007,

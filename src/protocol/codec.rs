@@ -1,6 +1,7 @@
-//! Encodings of what the server sends. One file per encoding; MessagePack has its place beside [`json`].
+//! Encodings of what the server sends, one file each.
 
 pub mod json;
+pub mod msgpack;
 
 use bytes::BytesMut;
 

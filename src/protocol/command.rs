@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use bytes::Bytes;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use serde_json::value::RawValue;
 use super::code::{Code, Fault};
 use super::pattern::Pattern;
 use super::position::Position;
-use super::publication::{DEPTH_MAX, IDEMPOTENCY_KEY_BYTES_MAX, Priority, is_deeper_than, is_paired};
+use super::publication::{DEPTH_MAX, IDEMPOTENCY_KEY_BYTES_MAX, Priority, Spelling, is_deeper_than, is_paired};
 use super::room::{OrgId, RoomName, RoomSyntax};
 
 /// Longest command id, in bytes of its JSON text.
@@ -166,6 +167,12 @@ pub struct Publish {
     /// Any JSON value, passed on as it is.
     #[schemars(with = "serde_json::Value")]
     pub data: Box<RawValue>,
+    /// `base64`: the data are bytes, and `data` is their text.
+    #[serde(default)]
+    pub encoding: Option<Spelling>,
+    /// Bytes that came as such, instead of `data`.
+    #[serde(skip)]
+    pub bytes: Option<Bytes>,
     /// A room, no pattern, in short or long form. Or name the channel.
     #[serde(default)]
     pub room: Option<String>,
@@ -214,6 +221,8 @@ impl Publish {
         Self {
             event: event.into(),
             data,
+            encoding: None,
+            bytes: None,
             room: None,
             channel: None,
             organization_id: None,

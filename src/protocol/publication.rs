@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::code::{Code, Fault};
 use super::event::EventName;
@@ -39,13 +42,47 @@ impl Priority {
     }
 }
 
+/// What a publication's data are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Content {
+    /// Any JSON value, as text.
+    #[default]
+    Json,
+    /// Bytes that mean nothing here: base64 in JSON, `bin` in MessagePack.
+    Bytes,
+}
+
+/// How data that JSON has no words for are spelled in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(description = "`data` is a text that holds bytes in base64 (RFC 4648 section 4, with padding).")]
+pub enum Spelling {
+    Base64,
+}
+
+/// The data of a publication that came as JSON.
+///
+/// # Errors
+/// `INVALID_MESSAGE` when they were to be base64 and are not.
+pub fn data_of(json: &RawValue, spelling: Option<Spelling>) -> Result<(Bytes, Content), Fault> {
+    match spelling {
+        None => Ok((Bytes::copy_from_slice(json.get().as_bytes()), Content::Json)),
+        Some(Spelling::Base64) => {
+            let bytes = serde_json::from_str::<String>(json.get()).ok().and_then(|text| STANDARD.decode(text).ok());
+            let text = "with encoding base64 the data must be a text in base64, with padding";
+            Ok((bytes.ok_or_else(|| Fault::new(Code::InvalidMessage, text))?.into(), Content::Bytes))
+        }
+    }
+}
+
 /// What a publisher hands in, checked: the broker gives it its place in the log.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NewPublication {
     pub room: RoomName,
     pub event: EventName,
-    /// Any JSON value as text; nodes pass it on without parsing it.
+    /// Any JSON value as text, or bytes; nodes pass it on without parsing it.
     pub data: Bytes,
+    pub content: Content,
     pub priority: Priority,
     /// `false`: ephemeral, delivered to whoever is connected, neither logged nor replayed.
     pub log: bool,
@@ -69,6 +106,7 @@ impl NewPublication {
             room,
             event,
             data: data.into(),
+            content: Content::Json,
             priority: Priority::Medium,
             log: true,
             cascade: false,
@@ -88,6 +126,7 @@ impl NewPublication {
             room: self.room.clone(),
             event: self.event.clone(),
             data: self.data.clone(),
+            content: self.content,
             priority: self.priority,
             cascade: self.cascade,
             requires_ack: self.requires_ack,
@@ -107,8 +146,9 @@ pub struct Publication {
     pub time_us: u64,
     pub room: RoomName,
     pub event: EventName,
-    /// Any JSON value as text.
+    /// Any JSON value as text, or bytes.
     pub data: Bytes,
+    pub content: Content,
     pub priority: Priority,
     pub cascade: bool,
     pub requires_ack: bool,
@@ -118,6 +158,11 @@ pub struct Publication {
 }
 
 impl Publication {
+    /// The data as JSON text, which bytes are not: whoever looks into data looks here.
+    pub fn json(&self) -> Option<&Bytes> {
+        (self.content == Content::Json).then_some(&self.data)
+    }
+
     /// Whether a replay at `now_us` may leave it out.
     pub fn expired_at(&self, now_us: u64) -> bool {
         self.ttl_ms.is_some_and(|ttl_ms| now_us > self.time_us.saturating_add(ttl_ms.saturating_mul(1_000)))

@@ -11,7 +11,7 @@ use super::code::{Close, CloseCode};
 use super::codec::json::{At, Ended, Expiring};
 use super::command::{Authenticate, CommandId, Publish, Selector, Subscribe};
 use super::position::Position;
-use super::publication::Priority;
+use super::publication::{Priority, Spelling};
 use super::push::{Conflated, Gap, Reply};
 use super::room::RoomName;
 
@@ -130,7 +130,8 @@ fn publication(generator: &mut SchemaGenerator) -> Schema {
             "room": generator.subschema_for::<RoomName>(),
             "id": described(generator.subschema_for::<Position>(), "Its position; left out for an ephemeral one."),
             "ts": { "description": "When the log took it.", "type": "string", "format": "date-time" },
-            "data": { "description": "Any JSON value, as it was published." },
+            "data": { "description": "Any JSON value, as it was published; a text in base64 where `encoding` says so." },
+            "encoding": described(generator.subschema_for::<Spelling>(), "Left out unless the data are bytes; never there in MessagePack, which has them as they are."),
             "priority": described(generator.subschema_for::<Priority>(), "Left out when it is `medium`."),
             "headers": { "description": "`traceparent` among them.", "type": "object", "additionalProperties": { "type": "string" } },
             "cascade": flag("It reaches subscriptions on rooms below its own too."),

@@ -178,6 +178,11 @@ impl Session {
         self.entry.note_heard(now.unix_ms);
     }
 
+    /// Whether the client's messages are binary.
+    pub fn is_binary(&self) -> bool {
+        self.language.is_binary
+    }
+
     /// One message in the client's language. It is carried out by [`Session::progress`].
     pub fn on_message(&mut self, message: &[u8]) {
         self.inbox.get_or_insert_default().push_back((self.language.read)(message));

@@ -12,7 +12,7 @@ use crate::auth::{Grant, Principal};
 use crate::dialect::{Dialect, Follows};
 use crate::limit::bucket::Bucket;
 use crate::protocol::command::{Action as Asked, Address, Authenticate, CommandId, Publish, Subscribe, Unreadable};
-use crate::protocol::publication::{headers, idempotency_key};
+use crate::protocol::publication::{Content, data_of, headers, idempotency_key};
 use crate::protocol::push::{Answer, Authenticated, Reply};
 use crate::protocol::{
     Close, CloseCode, Code, Command, EventRules, Fault, NewPublication, Pattern, Position, RoomSyntax, Selector, SessionId,
@@ -376,8 +376,13 @@ fn publication(principal: &Principal, publish: Publish, rules: &Rules) -> Result
         principal.may_cascade(&room)?;
     }
     let event = rules.events.event(&publish.event)?;
-    let data = Bytes::from(String::from(Box::<str>::from(publish.data)));
+    let (data, content) = match publish.bytes {
+        Some(bytes) => (bytes, Content::Bytes),
+        None if publish.encoding.is_none() => (Bytes::from(String::from(Box::<str>::from(publish.data))), Content::Json),
+        None => data_of(&publish.data, publish.encoding)?,
+    };
     Ok(NewPublication {
+        content,
         priority: publish.priority,
         log: publish.log,
         cascade: publish.cascade,

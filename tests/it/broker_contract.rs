@@ -9,6 +9,7 @@ use roomcast::broker::{
     RevokedAt, memory, redis,
 };
 use roomcast::limit::{Exceeded, Quota};
+use roomcast::protocol::publication::Content;
 use roomcast::protocol::{EventName, NewPublication, OrgId, Priority, RoomSyntax, SessionId};
 
 use crate::support::redis::Redis;
@@ -148,6 +149,29 @@ async fn every_option_arrives_on_the_feed_and_in_the_log_alike(broker: &dyn Brok
     assert_eq!((&read.headers, &read.sessions), (&full.headers, &full.sessions));
     assert_eq!(read.time_us, position.check);
     assert_eq!(broker.read(&org, 1, ALL).await.unwrap().entries, [heard]);
+}
+
+async fn bytes_are_carried_as_they_are(broker: &dyn Broker) {
+    let acme = org("bytes");
+    let mut ear = Ear::join(broker, &acme).await;
+    for (number, data) in [&b"\x00\xff\n{"[..], b"", b"{}"].into_iter().enumerate() {
+        for log in [true, false] {
+            let new = NewPublication { content: Content::Bytes, log, ..publication("kpi:bytes", "") };
+            let new = NewPublication { data: data.to_vec().into(), ..new };
+            publish(broker, &new).await;
+            let heard = loop {
+                match ear.next().await {
+                    OrgEvent::Entry(Entry { body: Body::Publication(heard), .. }) | OrgEvent::Ephemeral(heard) => break heard,
+                    OrgEvent::Entry(entry) => panic!("{entry:?}"),
+                    OrgEvent::Interrupted => {}
+                }
+            };
+            assert_eq!((heard.content, &heard.data[..], heard.json()), (Content::Bytes, data, None));
+        }
+        let page = broker.read(&acme, 1, ALL).await.unwrap();
+        let Body::Publication(logged) = &page.entries[number].body else { panic!("{page:?}") };
+        assert_eq!((logged.content, &logged.data[..]), (Content::Bytes, data));
+    }
 }
 
 async fn an_idempotency_key_is_logged_once(broker: &dyn Broker) {
@@ -315,6 +339,7 @@ async fn all_promises(broker: Arc<dyn Broker>) {
     ready(broker).await;
     entries_are_numbered_from_one_in_order_and_read_in_pages(broker).await;
     every_option_arrives_on_the_feed_and_in_the_log_alike(broker).await;
+    bytes_are_carried_as_they_are(broker).await;
     an_idempotency_key_is_logged_once(broker).await;
     an_ephemeral_publication_is_heard_and_not_logged(broker).await;
     a_feed_hears_its_own_org_only_and_nothing_after_leaving(broker).await;

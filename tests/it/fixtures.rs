@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
 use roomcast::config::rooms;
-use roomcast::protocol::codec::json;
+use roomcast::protocol::codec::{json, msgpack};
 use roomcast::protocol::command::{Action, Address};
+use roomcast::protocol::publication::Content;
 use roomcast::protocol::push::{Answer, Authenticated, Conflated, Gap, Manner, Reply};
 use roomcast::protocol::{
     Close, CloseCode, Code, Command, CommandId, EventName, Fault, GapReason, OrgId, Pattern, Position, Priority, Publication, Push,
@@ -64,12 +65,16 @@ fn meaning(command: &Command) -> Value {
                 department_id: publish.department_id.as_deref(),
                 queue_name: publish.queue_name.as_deref(),
             };
-            json!({
+            let mut meaning = json!({
                 "command": "publish", "id": id, "room": address.room(&syntax(), &own()).unwrap(), "event": publish.event,
                 "data": publish.data, "priority": publish.priority, "log": publish.log, "cascade": publish.cascade,
                 "requires_ack": publish.requires_ack, "idempotency_key": publish.idempotency_key, "ttl_ms": publish.ttl_ms,
                 "headers": publish.headers,
-            })
+            });
+            if let Some(encoding) = publish.encoding {
+                meaning["encoding"] = json!(encoding);
+            }
+            meaning
         }
         Action::Ping => json!({"command": "ping", "id": id}),
     }
@@ -87,6 +92,38 @@ fn every_command_means_what_its_fixture_says() {
     // `meaning` names every action, so a new one must be added there and then here.
     let every = ["authenticate", "ping", "publish", "subscribe", "unsubscribe"].map(String::from);
     assert_eq!(seen, BTreeSet::from(every));
+}
+
+/// The message as MessagePack.
+fn packed(json: &Value) -> BytesMut {
+    let mut out = BytesMut::new();
+    msgpack::from_json(json.to_string().as_bytes(), None, &mut out);
+    out
+}
+
+/// What a message in MessagePack says, bytes aside.
+fn unpacked(bytes: &[u8]) -> Value {
+    serde_json::from_slice(&msgpack::to_json(bytes, MESSAGE_BYTES_MAX).unwrap().json).unwrap()
+}
+
+#[test]
+fn every_command_means_the_same_in_messagepack() {
+    for (name, fixture) in folder("commands") {
+        let command = msgpack::command(&packed(&fixture["wire"]), MESSAGE_BYTES_MAX).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        assert_eq!(meaning(&command), fixture["meaning"], "{name}");
+    }
+    for (name, fixture) in folder("refused") {
+        // What is no JSON, or only as text, has no like in MessagePack.
+        let Ok(message) = serde_json::from_str::<Value>(fixture["text"].as_str().unwrap()) else { continue };
+        if name == "doubled-field" {
+            continue;
+        }
+        let (id, fault) = match msgpack::command(&packed(&message), MESSAGE_BYTES_MAX) {
+            Err(unreadable) => (unreadable.id, unreadable.fault),
+            Ok(command) => (command.id.clone(), refusal(&command).unwrap_or_else(|| panic!("{name}: {command:?} is accepted"))),
+        };
+        assert_eq!((json!(fault.code), id_of(id.as_ref())), (fixture["code"].clone(), fixture["id"].clone()), "{name}");
+    }
 }
 
 #[test]
@@ -111,6 +148,7 @@ fn refusal(command: &Command) -> Option<Fault> {
     }
 }
 
+const MESSAGE_BYTES_MAX: usize = 1 << 20;
 const TIME_US: u64 = 1_763_715_600_123_456;
 const EPOCH: u64 = 1_763_712_000_000;
 
@@ -189,6 +227,9 @@ fn every_reply_is_written_as_its_fixture_says() {
     for (name, answer) in replies() {
         let fixture = files.remove(name).unwrap_or_else(|| panic!("fixtures/replies/{name}.json is missing"));
         assert_eq!(written(|out| json::answer(&answer, out)), fixture["wire"], "{name}");
+        let mut packed = BytesMut::new();
+        msgpack::answer(&answer, &mut packed);
+        assert_eq!(unpacked(&packed), fixture["wire"], "{name} in MessagePack");
         needed.insert(file_of_reply(&answer.reply));
     }
     assert!(files.is_empty(), "nothing is known of {:?}", files.keys());
@@ -202,6 +243,7 @@ fn publication() -> Publication {
         room: syntax().room("kpi:acme:sales:support").unwrap(),
         event: EventName::parse("kpi:update").unwrap(),
         data: Bytes::from_static(br#"{"answered":12}"#),
+        content: Content::Json,
         priority: Priority::Medium,
         cascade: false,
         requires_ack: false,
@@ -281,10 +323,20 @@ fn every_push_is_written_as_its_fixture_says() {
     named.push(("publication-options", Push::Publication { publication: &alert, manner: Manner::PLAIN }));
     named.push(("publication-cascade", Push::Publication { publication: &cascade, manner: Manner::PLAIN }));
     named.push(("publication-ephemeral", Push::Publication { publication: &ephemeral, manner: Manner::PLAIN }));
+    let bytes = Publication { data: Bytes::from_static(b"\x00\x01\x02\xfd\xfe\xff"), content: Content::Bytes, ..publication.clone() };
+    named.push(("publication-bytes", Push::Publication { publication: &bytes, manner: Manner::PLAIN }));
     let mut files = folder("pushes");
     for (name, push) in named {
         let fixture = files.remove(name).unwrap_or_else(|| panic!("fixtures/pushes/{name}.json is missing"));
         assert_eq!(written(|out| json::push(&push, out)), fixture["wire"], "{name}");
+        let mut packed = BytesMut::new();
+        msgpack::push(&push, &mut packed);
+        if name == "publication-bytes" {
+            let bin = [&b"\xa4data\xc4\x06"[..], &bytes.data].concat();
+            assert!(packed.windows(bin.len()).any(|window| window == bin) && !packed.windows(8).any(|window| window == b"encoding"));
+        } else {
+            assert_eq!(unpacked(&packed), fixture["wire"], "{name} in MessagePack");
+        }
     }
     assert!(files.is_empty(), "nothing is known of {:?}", files.keys());
 }

@@ -4,7 +4,7 @@
 //! order and in time; afterwards the node must not have panicked and must not hold the memory.
 
 mod careless_backend;
-mod client;
+pub mod client;
 mod commands;
 mod compression;
 mod dialects;
@@ -15,6 +15,7 @@ mod gateway;
 mod handshake;
 mod limits;
 mod logs;
+mod msgpack;
 mod rest;
 mod secrets;
 mod stage;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails by panicking")]
 
 mod api_cluster;
+mod binary;
 mod broker_contract;
 mod cli;
 mod dialects;

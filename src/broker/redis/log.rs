@@ -13,6 +13,7 @@ use super::link::Link;
 use super::quota;
 use super::scripts::Function;
 use crate::broker::{AckLevel, LogState, Page, PageLimit, PublishError, Published, ReadError, envelope};
+use crate::protocol::publication::Content;
 use crate::protocol::{NewPublication, OrgId, Position, RoomSyntax};
 
 /// Most entries that one read asks of Redis, whatever the caller would take: a call must not hold the server up.
@@ -49,7 +50,8 @@ fn publish_args(publication: &NewPublication) -> Vec<Bytes> {
     option("priority", text(publication.priority.as_str()));
     // A node has parsed what it publishes.
     option("checked", text("1"));
-    for (name, set) in [("cascade", publication.cascade), ("requires_ack", publication.requires_ack)] {
+    let are_bytes = publication.content == Content::Bytes;
+    for (name, set) in [("cascade", publication.cascade), ("requires_ack", publication.requires_ack), ("bytes", are_bytes)] {
         if set {
             option(name, text("1"));
         }

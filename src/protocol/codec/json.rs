@@ -1,5 +1,7 @@
 //! The native protocol as JSON text, without any framing.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut, BytesMut};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -8,7 +10,7 @@ use time::OffsetDateTime;
 use crate::protocol::code::Code;
 use crate::protocol::pattern::Pattern;
 use crate::protocol::position::Position;
-use crate::protocol::publication::{Priority, Publication};
+use crate::protocol::publication::{Content, Priority, Publication};
 use crate::protocol::push::{Answer, Manner, Push, Reply};
 
 /// Appends `push` as one JSON object: `{"event":…,…}`.
@@ -90,8 +92,11 @@ fn write_publication(publication: &Publication, manner: Manner, out: &mut BytesM
     out.put_slice(b",\"ts\":\"");
     timestamp(publication.time_us, out);
     out.put_slice(b"\",\"data\":");
-    // The broker admitted the data as one JSON value, so it is spliced in as it stands.
-    out.put_slice(&publication.data);
+    match publication.content {
+        // The broker admitted the data as one JSON value, so it is spliced in as it stands.
+        Content::Json => out.put_slice(&publication.data),
+        Content::Bytes => spelled(&publication.data, out),
+    }
     if publication.priority != Priority::Medium {
         out.put_slice(b",\"priority\":");
         value(&publication.priority, out);
@@ -110,6 +115,17 @@ fn write_publication(publication: &Publication, manner: Manner, out: &mut BytesM
         write_manner(manner, out);
     }
     out.put_u8(b'}');
+}
+
+/// Bytes as a text in base64, and that they are such.
+fn spelled(bytes: &[u8], out: &mut BytesMut) {
+    out.put_u8(b'"');
+    let start = out.len();
+    // Four characters for three bytes; what does not fit into memory as text did not come in as bytes.
+    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    let written = STANDARD.encode_slice(bytes, &mut out[start..]).unwrap_or_default();
+    out.truncate(start + written);
+    out.put_slice(b"\",\"encoding\":\"base64\"");
 }
 
 fn write_manner(manner: Manner, out: &mut BytesMut) {

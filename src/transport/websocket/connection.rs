@@ -139,8 +139,9 @@ impl Peer {
 
     fn on_message(&mut self, incoming: Incoming<'_>) -> Result<(), Close> {
         match (self, incoming) {
-            (Self::Session(session), Incoming::Text(text)) => session.on_message(text.as_bytes()),
-            // The JSON protocol has no binary messages; MessagePack is another subprotocol.
+            (Self::Session(session), Incoming::Text(text)) if !session.is_binary() => session.on_message(text.as_bytes()),
+            (Self::Session(session), Incoming::Binary(bytes)) if session.is_binary() => session.on_message(bytes),
+            // JSON has no binary messages and MessagePack no texts.
             (Self::Session(_), _) => return Err(Close::because(CloseCode::UnsupportedData, Code::InvalidMessage)),
             (Self::Echo { queue, deflated }, Incoming::Text(text)) => echo(queue, Opcode::Text, text.as_bytes(), *deflated),
             (Self::Echo { queue, deflated }, Incoming::Binary(bytes)) => echo(queue, Opcode::Binary, bytes, *deflated),

@@ -14,7 +14,7 @@ use http::header::{HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, StatusCode, Uri};
 
 use super::connection::{Connection, Peer, Socket};
-use super::handshake::{self, Accepted};
+use super::handshake::{self, Accepted, Subprotocol};
 use super::origin::NotAnOrigin;
 use super::{Config, connection, head, upgrade, wire};
 use crate::clock::unix_ms;
@@ -45,6 +45,13 @@ struct Speech {
     /// Whether `?token=` is taken as credentials.
     query_token: bool,
     is_native: bool,
+    text: Pair,
+    /// Spoken with those that agreed to it.
+    binary: Option<Pair>,
+}
+
+/// A language on connections with and without compression.
+struct Pair {
     plain: Arc<Language>,
     deflated: Arc<Language>,
 }
@@ -121,7 +128,7 @@ impl Door {
 
     fn session(&self, index: usize, stream: Stream, accepted: Accepted, token: Option<String>) -> (Socket, Peer) {
         let speech = &self.speeches[index];
-        let language = if accepted.deflate.is_some() { &speech.deflated } else { &speech.plain };
+        let language = speech.language(&accepted);
         let (socket, queue) = Socket::new(stream, self.parts.queue_limits());
         let mut session = Box::new(Session::new(Arc::clone(&self.parts), Arc::clone(language), queue));
         session.begin(accepted.token.map(|token| token.expose().to_owned()).or(token));
@@ -146,14 +153,23 @@ impl Door {
     }
 }
 
+impl Pair {
+    /// `make` is told from how many bytes on messages are compressed.
+    fn of(config: &Config, make: impl Fn(Option<usize>) -> Arc<Language>) -> Self {
+        Self { plain: make(None), deflated: make(Some(config.compression_threshold_bytes)) }
+    }
+}
+
 impl Speech {
     fn native(config: &Config, parts: &Parts) -> Self {
         Self {
             path: config.path.clone(),
             query_token: config.query_token,
             is_native: true,
-            plain: Language::native(wire::json(), &parts.rules),
-            deflated: Language::native(wire::json_deflated(config), &parts.rules),
+            text: Pair::of(config, |threshold_bytes| Language::native(wire::json_with(threshold_bytes), &parts.rules)),
+            binary: Some(Pair::of(config, |threshold_bytes| {
+                Language::native_binary(wire::msgpack(threshold_bytes), &parts.rules, config.message_bytes_max)
+            })),
         }
     }
 
@@ -162,13 +178,13 @@ impl Speech {
             let wire = wire::dialect(dialect, unix_ms, threshold_bytes);
             Language::dialect(dialect, wire, &parts.rules, guest.cloned())
         };
-        Self {
-            path: dialect.path.to_owned(),
-            query_token: true,
-            is_native: false,
-            plain: language(None),
-            deflated: language(Some(config.compression_threshold_bytes)),
-        }
+        Self { path: dialect.path.to_owned(), query_token: true, is_native: false, text: Pair::of(config, language), binary: None }
+    }
+
+    fn language(&self, accepted: &Accepted) -> &Arc<Language> {
+        let binary = self.binary.as_ref().filter(|_| accepted.protocol == Some(Subprotocol::RoomcastV1Msgpack));
+        let Pair { plain, deflated } = binary.unwrap_or(&self.text);
+        if accepted.deflate.is_some() { deflated } else { plain }
     }
 
     /// Judges a handshake. Subprotocols are names of the native protocol, which is not spoken by dialects.

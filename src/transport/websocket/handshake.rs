@@ -42,16 +42,18 @@ impl Rules {
 /// Subprotocols of the native protocol, in the server's order of preference.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Subprotocol {
+    /// MessagePack in binary frames.
+    RoomcastV1Msgpack,
     /// JSON in text frames.
     RoomcastV1,
 }
 
 impl Subprotocol {
-    // `roomcast.v1.msgpack` comes before `roomcast.v1` once that encoding exists.
-    const OFFERED: [Self; 1] = [Self::RoomcastV1];
+    const OFFERED: [Self; 2] = [Self::RoomcastV1Msgpack, Self::RoomcastV1];
 
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::RoomcastV1Msgpack => "roomcast.v1.msgpack",
             Self::RoomcastV1 => "roomcast.v1",
         }
     }

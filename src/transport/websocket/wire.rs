@@ -12,11 +12,13 @@ use super::deflate;
 use super::frame::{self, Opcode};
 use crate::dialect::{self, Dialect};
 use crate::protocol::Wire;
-use crate::protocol::codec::{WIRES_MAX, json};
+use crate::protocol::codec::{WIRES_MAX, json, msgpack};
 use crate::protocol::push::{Answer, Push};
 
 /// [`Wire::kind`] of JSON text frames; the next number is that of the same with long messages deflated, and so for every other encoding.
 pub const JSON_KIND: usize = 0;
+/// [`Wire::kind`] of MessagePack in binary frames.
+pub const MSGPACK_KIND: usize = 2;
 /// [`Wire::kind`] of the first dialect; each takes two numbers.
 const DIALECTS_KIND: usize = 8;
 const _: () = assert!(DIALECTS_KIND + 2 * dialect::ALL.len() <= WIRES_MAX);
@@ -41,6 +43,11 @@ trait Encoding: Send + Sync + 'static {
     fn push(&self, push: &Push<'_>, out: &mut BytesMut);
     fn answer(&self, answer: &Answer, out: &mut BytesMut);
     fn greet(&self, _now_ms: u64, _out: &mut BytesMut) {}
+
+    /// What its frames are.
+    fn opcode(&self) -> Opcode {
+        Opcode::Text
+    }
 }
 
 /// The native protocol as JSON.
@@ -57,6 +64,27 @@ impl Encoding for Json {
 
     fn answer(&self, answer: &Answer, out: &mut BytesMut) {
         json::answer(answer, out);
+    }
+}
+
+/// The native protocol as MessagePack.
+struct Msgpack;
+
+impl Encoding for Msgpack {
+    fn kind(&self) -> usize {
+        MSGPACK_KIND
+    }
+
+    fn push(&self, push: &Push<'_>, out: &mut BytesMut) {
+        msgpack::push(push, out);
+    }
+
+    fn answer(&self, answer: &Answer, out: &mut BytesMut) {
+        msgpack::answer(answer, out);
+    }
+
+    fn opcode(&self) -> Opcode {
+        Opcode::Binary
     }
 }
 
@@ -92,12 +120,22 @@ struct Frames<E> {
 
 /// For connections without compression.
 pub fn json() -> Arc<dyn Wire> {
-    Arc::new(Frames { encoding: Json, threshold_bytes: None })
+    json_with(None)
 }
 
 /// For connections that agreed to permessage-deflate.
 pub fn json_deflated(config: &Config) -> Arc<dyn Wire> {
-    Arc::new(Frames { encoding: Json, threshold_bytes: Some(config.compression_threshold_bytes) })
+    json_with(Some(config.compression_threshold_bytes))
+}
+
+/// For connections that agreed to permessage-deflate from so many bytes on, or did not.
+pub fn json_with(threshold_bytes: Option<usize>) -> Arc<dyn Wire> {
+    Arc::new(Frames { encoding: Json, threshold_bytes })
+}
+
+/// The same in MessagePack.
+pub fn msgpack(threshold_bytes: Option<usize>) -> Arc<dyn Wire> {
+    Arc::new(Frames { encoding: Msgpack, threshold_bytes })
 }
 
 /// For connections that speak a dialect, with the threshold of those that agreed to permessage-deflate. `clock` tells Unix milliseconds.
@@ -127,7 +165,7 @@ impl<E: Encoding> Wire for Frames<E> {
     }
 }
 
-impl<E> Frames<E> {
+impl<E: Encoding> Frames<E> {
     /// Nothing said is no frame.
     fn frame(&self, out: &mut BytesMut, encode: impl FnOnce(&mut BytesMut)) {
         SCRATCH.with_borrow_mut(|scratch| {
@@ -138,11 +176,12 @@ impl<E> Frames<E> {
             if plain.is_empty() {
                 return;
             }
+            let opcode = self.encoding.opcode();
             let long = self.threshold_bytes.is_some_and(|threshold_bytes| plain.len() >= threshold_bytes);
             if long && deflate::compress(plain, deflated) {
-                frame::server_frame(Opcode::Text, true, deflated, out);
+                frame::server_frame(opcode, true, deflated, out);
             } else {
-                frame::server_frame(Opcode::Text, false, plain, out);
+                frame::server_frame(opcode, false, plain, out);
             }
             if plain.capacity() > SCRATCH_BYTES_KEPT {
                 *scratch = Scratch::default();

@@ -14,6 +14,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "envelope" => envelope(),
         "frames" => frames(),
         "ingest" => ingest(),
+        "msgpack" => msgpack(),
         "rooms" => rooms(),
         "tokens" => tokens(),
         _ => Vec::new(),
@@ -48,6 +49,18 @@ fn dialects() -> Vec<Vec<u8>> {
     messages.iter().map(|(number, message)| [&[*number][..], message.as_bytes()].concat()).collect()
 }
 
+/// The commands of the fixtures in MessagePack, and publications of bytes.
+fn msgpack() -> Vec<Vec<u8>> {
+    let packed = commands().into_iter().map(|json| {
+        let mut out = bytes::BytesMut::new();
+        roomcast::protocol::codec::msgpack::from_json(&json, None, &mut out);
+        out.to_vec()
+    });
+    let bytes = b"\x82\xa5event\xa7publish\xa4data\x83\xa5event\xaakpi:update\xa4room\xa8kpi:acme\xa4data\xc4\x03\x00\xff\x01".to_vec();
+    let numbers = b"\x82\xa5event\xabclient:ping\xa2id\xcb\x3f\xf8\x00\x00\x00\x00\x00\x00".to_vec();
+    packed.chain([bytes, numbers]).collect()
+}
+
 fn pushes() -> impl Iterator<Item = Value> {
     folder("pushes").into_values().map(|fixture| fixture["wire"].clone())
 }
@@ -69,6 +82,7 @@ fn envelope() -> Vec<Vec<u8>> {
     let options = [
         "",
         " p=urgent c a t=60000",
+        " b",
         " s=019aa594b58070008000000000000001,019aa594b58070008000000000000002",
         " h={\"traceparent\":\"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\"}",
     ];
@@ -118,6 +132,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 fn ingest() -> Vec<Vec<u8>> {
     let options = [
         "",
+        "\nbytes=1",
         "\npriority=high\ncascade=1\nrequires_ack=0\nttl_ms=60000",
         "\nidempotency_key=order-7\nlog=0",
         "\nheaders={\"a\":\"b\"}\nsessions=019aa594-b580-7000-8000-000000000001",

@@ -206,6 +206,7 @@ local CHECKS = {
   requires_ack = flag('requires_ack'),
   log = flag('log'),
   checked = flag('checked'),
+  bytes = flag('bytes'),
 }
 local function read_options(args)
   local options = {}
@@ -216,7 +217,7 @@ local function read_options(args)
     local name, value = args[index], args[index + 1]
     local check = CHECKS[name]
     if not check then
-      return nil, 'there is no such option; options are priority, idempotency_key, ttl_ms, cascade, requires_ack, log, headers, sessions, checked'
+      return nil, 'there is no such option; options are priority, idempotency_key, ttl_ms, cascade, requires_ack, log, headers, sessions, bytes, checked'
     end
     local wrong = check(value)
     if wrong then
@@ -238,6 +239,9 @@ local function header_of(room, event, options)
   end
   if options.requires_ack == '1' then
     parts[#parts + 1] = 'a'
+  end
+  if options.bytes == '1' then
+    parts[#parts + 1] = 'b'
   end
   if options.ttl_ms then
     parts[#parts + 1] = 't=' .. options.ttl_ms
@@ -296,7 +300,7 @@ local function check_publication(base, args)
   if #event == 0 or #event > 128 or string.find(event, '[^%w_.:-]') then
     return 'an event name is 1 to 128 characters of letters, digits and _ . : -'
   end
-  if #data == 0 or #data > DATA_BYTES_MAX then
+  if #data > DATA_BYTES_MAX then
     return 'data is one JSON value of at most ' .. DATA_BYTES_MAX .. ' bytes'
   end
 end
@@ -317,8 +321,14 @@ local function publish(keys, args)
   if not options then
     return refuse(bad_option)
   end
+  if #args[3] == 0 and options.bytes ~= '1' then
+    return refuse('data is one JSON value of at most ' .. DATA_BYTES_MAX .. ' bytes')
+  end
   if options.checked ~= '1' then
-    local is_json, data = pcall(cjson.decode, args[3])
+    local is_json, data = true, nil
+    if options.bytes ~= '1' then
+      is_json, data = pcall(cjson.decode, args[3])
+    end
     if not is_json or is_deeper(data, DEPTH_MAX) then
       return refuse('data is not one JSON value of at most ' .. DEPTH_MAX .. ' levels')
     end

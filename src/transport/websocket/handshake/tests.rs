@@ -115,6 +115,15 @@ fn the_token_is_lifted_out_and_never_shown() {
 }
 
 #[test]
+fn messagepack_is_preferred_where_it_is_offered() {
+    let protocol = |offer| judged(&[("Sec-WebSocket-Protocol", offer)]).unwrap().protocol;
+    assert_eq!(protocol("roomcast.v1, roomcast.v1.msgpack"), Some(Subprotocol::RoomcastV1Msgpack));
+    assert_eq!(protocol("roomcast.v1.msgpack, bearer.a.b.c"), Some(Subprotocol::RoomcastV1Msgpack));
+    assert_eq!(protocol("roomcast.v2, roomcast.v1"), Some(Subprotocol::RoomcastV1));
+    assert_eq!(protocol("roomcast.v1.cbor"), None);
+}
+
+#[test]
 fn compression_is_agreed_to_unless_it_is_off() {
     let offer = [("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits")];
     assert_eq!(judged(&offer).unwrap().deflate, Some(Deflate::Plain));

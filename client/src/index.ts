@@ -9,6 +9,7 @@ export function createClient(options: ClientOptions): Client {
   return createClientIn(environment, options);
 }
 
+export { asBytes, bytesOf } from './binary.js';
 export { RoomcastError } from './fault.js';
 export { keepIn } from './keep.js';
 export { presence } from './presence.js';
@@ -32,6 +33,7 @@ export { collection } from './sync.js';
 export { fallback } from './transport/fallback.js';
 export { longPoll } from './transport/long-poll.js';
 export type { HttpOptions } from './transport/http.js';
+export { msgpack } from './transport/msgpack.js';
 export { sse } from './transport/sse.js';
 export { webSocket } from './transport/web-socket.js';
 export type { WebSocketLike, WebSocketOptions } from './transport/web-socket.js';

@@ -20,6 +20,8 @@ export interface Publication<T = unknown> {
   /** When the log took it, RFC 3339. */
   ts: string;
   data: T;
+  /** The data are bytes, and `data` is their base64: `bytesOf` gives them. */
+  encoding?: 'base64';
   priority: Priority;
   headers: Readonly<Record<string, string>>;
   /** It came from the log, after a reconnect or for a subscription with `since`. */
@@ -72,6 +74,8 @@ export interface PublishRequest<T = unknown> {
   room: string;
   event: string;
   data: T;
+  /** `data` is the base64 of bytes: `asBytes` makes both. */
+  encoding?: 'base64';
   priority?: Priority;
   /** `false`: only for who is connected now, without id and replay. Such publications are not queued while offline. */
   log?: boolean;

@@ -1,5 +1,6 @@
 // The protocol by example: the same files that the gateway is tested against. A file that no test knows fails.
 
+import { asBytes } from '../src/binary.js';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { Client, ClientOptions, Gap, Priority, Publication, RoomcastFault, Transport, TransportEvents } from '../src/types.js';
@@ -118,6 +119,7 @@ describe('commands', () => {
       expect(said(sent, 'client:ping')).toEqual(wire('ping'));
     },
     publish: () => publishes('publish', {}),
+    'publish-bytes': () => publishes('publish-bytes', asBytes(Uint8Array.from([0, 1, 2, 253, 254, 255]))),
     async 'publish-ephemeral'() {
       await publishes('publish-ephemeral', { log: false });
     },
@@ -281,6 +283,7 @@ describe('pushes', () => {
   const tests: Record<string, (wire: Wire) => Promise<void>> = {
     publication,
     'publication-options': publication,
+    'publication-bytes': publication,
     'publication-ephemeral': publication,
     'publication-replayed': publication,
     'publication-overtook': publication,

@@ -2,14 +2,17 @@ import { describe, expect, test } from 'vitest';
 import { fallback } from '../src/transport/fallback.js';
 import { endpoint } from '../src/transport/http.js';
 import { longPoll } from '../src/transport/long-poll.js';
+import { msgpack } from '../src/transport/msgpack.js';
 import { eventParser, sse } from '../src/transport/sse.js';
 import { webSocket } from '../src/transport/web-socket.js';
 import type { Transport } from '../src/types.js';
 import { createWorld, fakeTransport, fakeWebSocket, seeded } from './fake-server.js';
 import { fakeHttp } from './fake/http.js';
+import { packedSocket } from './fake/packed.js';
 
 const TRANSPORTS: [string, (world: ReturnType<typeof createWorld>) => Transport][] = [
   ['websocket', ({ server }) => webSocket({ WebSocket: fakeWebSocket(server) })],
+  ['msgpack', ({ server }) => msgpack({ WebSocket: packedSocket(fakeWebSocket(server)) })],
   ['sse', ({ server }) => sse({ fetch: fakeHttp(server).fetch })],
   ['longpoll', ({ server }) => longPoll({ fetch: fakeHttp(server).fetch })],
 ];
@@ -66,7 +69,7 @@ describe.each(TRANSPORTS)('%s', (name, make) => {
     const client = world.client({ transport: make(world), url: 'ws://fake/ws' });
     await world.settle();
     expect(client.state).toBe('reconnecting');
-    if (name !== 'websocket') expect(client.health.retryInMs).toBeGreaterThan(6_000);
+    if (name === 'sse' || name === 'longpoll') expect(client.health.retryInMs).toBeGreaterThan(6_000);
     world.server.door = 'open';
     await world.clock.until(() => client.state === 'connected');
   });

@@ -151,7 +151,7 @@ async fn rest_get(node: &Gateway, path: &str) -> Value {
 async fn messagepack_says_what_json_says_compressed_too_and_survives_a_drain() {
     let redis = Redis::start(&[]).await;
     let drain = [("DRAIN__ANNOUNCE_MS", "100"), ("DRAIN__SPREAD_MS", "100")];
-    let mut world = World::on(redis, 2, &drain).await;
+    let world = World::on(redis, 2, &drain).await;
     let mut binary = Binary::enter(&world.nodes[0], &["kpi:acme"], None, DEFLATE).await;
     assert!(binary.0.deflated);
     let person = world.member("acme", "json", 1, &["kpi:acme"]).await;

@@ -1,7 +1,7 @@
 // The page that chapters visit: one client, and a ledger of the numbers that came to it, both within reach of the runner. The address
-// says what it does: `room` (repeatable), `keep`, `fallback`, and `options` for the client as JSON.
+// says what it does: `room` (repeatable), `keep`, `fallback`, `binary`, and `options` for the client as JSON.
 
-import { collection, createClient, fallback, keepIn, presence, sse, webSocket } from '@roomcast/client';
+import { asBytes, bytesOf, collection, createClient, fallback, keepIn, msgpack, presence, sse, webSocket } from '@roomcast/client';
 import type { Client, ClientOptions, ConnectionState, Gap, RoomcastFault } from '@roomcast/client';
 import { Ledger } from './ledger.js';
 
@@ -20,6 +20,8 @@ export interface Visit {
   sessions: string[];
   /** Settles once the server has answered to every subscription. */
   answered: Promise<unknown>;
+  asBytes: typeof asBytes;
+  bytesOf: typeof bytesOf;
   collection: typeof collection;
   presence: typeof presence;
 }
@@ -43,10 +45,10 @@ async function token(why: string): Promise<string> {
 
 const options = JSON.parse(wanted.get('options') ?? '{}') as Partial<ClientOptions>;
 const keep = keeps ? keepIn(sessionStorage) : undefined;
-const transport = wanted.has('fallback') ? fallback(webSocket(), sse()) : undefined;
+const transport = wanted.has('fallback') ? fallback(webSocket(), sse()) : wanted.has('binary') ? msgpack() : undefined;
 const client = createClient({ url: '/ws', token, keep, transport, ...options });
 const ledger = new Ledger(keeps ? (JSON.parse(sessionStorage.getItem(TAKEN) ?? '[]') as number[]) : []);
-const visit: Visit = { client, ledger, states: [], gaps: [], faults: [], asked, sessions: [], answered: Promise.resolve(), collection, presence };
+const visit: Visit = { client, ledger, states: [], gaps: [], faults: [], asked, sessions: [], answered: Promise.resolve(), asBytes, bytesOf, collection, presence };
 window.visit = visit;
 
 client.on('state', (state) => visit.states.push(state));

@@ -36,10 +36,11 @@ export class Scene {
   }
 
   /** The address of the page, with what it is to do. */
-  address({ rooms = [this.room], keep = false, fallback = false, options = {} } = {}, page = '/') {
+  address({ rooms = [this.room], keep = false, fallback = false, binary = false, options = {} } = {}, page = '/') {
     const wanted = new URLSearchParams(rooms.map((room) => ['room', room]));
     if (keep) wanted.set('keep', '');
     if (fallback) wanted.set('fallback', '');
+    if (binary) wanted.set('binary', '');
     wanted.set('options', JSON.stringify(options));
     return `${this.front.origin}${page}?${wanted}`;
   }

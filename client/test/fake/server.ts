@@ -32,6 +32,7 @@ export interface NewPublication {
   requires_ack?: boolean;
   cascade?: boolean;
   overtook?: boolean;
+  encoding?: unknown;
   headers?: Record<string, string>;
 }
 
@@ -84,8 +85,8 @@ export class FakeServer {
 
   /** A publication by some backend, or by a session. */
   publish(publication: NewPublication): { id: string | null; duplicate: boolean } {
-    const { room, event = 'kpi:update', data = null, log = true, idempotency_key, priority, requires_ack, cascade, overtook, headers } = publication;
-    const said = { priority: priority === 'medium' ? undefined : priority, requires_ack: requires_ack || undefined, cascade: cascade || undefined, overtook, headers };
+    const { room, event = 'kpi:update', data = null, log = true, idempotency_key, priority, requires_ack, cascade, overtook, headers, encoding } = publication;
+    const said = { priority: priority === 'medium' ? undefined : priority, requires_ack: requires_ack || undefined, cascade: cascade || undefined, overtook, headers, encoding };
     const push = { event, room, ts: new Date(this.clock.wall).toISOString(), data, ...JSON.parse(JSON.stringify(said)) };
     const org = room.split(':')[1]!;
     const outcome = log ? this.log(org).append(push, idempotency_key) : { id: null, duplicate: false };

@@ -146,6 +146,8 @@ check_refusals() {
   # Helm 3 and 4 word the faults of the schema differently, but both name the value.
   refuses "replicas" --set replicas=3
   refuses "limit" --set config.limit.commands_burst=300
+  refuses "comands_per_s" --set config.limits.comands_per_s=5
+  refuses "sample_ratio" --set config.telemetry.otlp.sample_ratio=half
   refuses "kind" --set config.broker.kind=kafka
   refuses "replicaCount" --set replicaCount=0
   refuses "pullPolicy" --set image.pullPolicy=Sometimes

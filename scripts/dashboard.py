@@ -164,6 +164,13 @@ def panels():
                 [(rate("roomcast_malformed_total"), "in logs"), (rate("roomcast_bus_unreadable_total"), "on the bus"),
                  (rate("roomcast_notes_ignored_total"), "notes")], "cps")
 
+    board.row("Which org is loud?")
+    named = "Needs telemetry.metrics.orgs_max; GET /api/ws/stats has the sessions of each in any case."
+    board.graph("Deliveries by org", f"The ten that cost the nodes most. {named}", [(f"topk(10, {rate('roomcast_org_delivered_total', by='org')})", "{{org}}")], "cps", stacked=True)
+    board.graph("Publications by org", "The ten that cost Redis most. An org that publishes much to nobody shows here only.",
+                [(f"topk(10, max by (org) (rate(roomcast_org_publications_total{{{NODES}}}[$__rate_interval])))", "{{org}}")], "cps", stacked=True)
+    board.graph("Sessions by org", "The ten with most sessions.", [(f"topk(10, sum by (org) (roomcast_org_sessions{{{NODES}}}))", "{{org}}")], stacked=True)
+
     board.row("How are the nodes?")
     board.graph("CPU", "By cAdvisor, where there is one.",
                 [('sum by (pod) (rate(container_cpu_usage_seconds_total{namespace=~"$namespace",container="roomcast"}[$__rate_interval]))', "{{pod}}")], "short")
@@ -183,7 +190,7 @@ def dashboard():
     return {
         "uid": "roomcast",
         "title": "roomcast",
-        "description": "Who is connected, what is delivered how late, what is lost or lagging, whether Redis is the limit.",
+        "description": "Who is connected, what is delivered how late, what is lost or lagging, whether Redis is the limit, which org is loud.",
         "tags": ["roomcast"],
         "schemaVersion": 39,
         "version": 1,

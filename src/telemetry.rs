@@ -20,6 +20,8 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 pub struct Config {
     /// What is logged, and how it looks.
     pub log: log::Config,
+    /// What is counted besides what always is.
+    pub metrics: metrics::orgs::Config,
     /// Export of traces to an OpenTelemetry collector.
     pub otlp: otlp::Config,
 }
@@ -47,7 +49,7 @@ pub struct Telemetry {
 pub fn start(config: &Config, instance: &str) -> Result<Telemetry, StartError> {
     let filter = log::filter(&config.log.filter)?;
     let traces = otlp::Traces::start(&config.otlp, instance)?;
-    metrics::begin();
+    metrics::begin(&config.metrics);
     let exported = traces.as_ref().map(otlp::Traces::layer);
     if exported.is_some() {
         trace::export();

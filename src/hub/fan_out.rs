@@ -97,6 +97,7 @@ impl Org {
 
     /// Once per batch, not per delivery.
     fn count(&self, batch: &[Arc<Publication>]) {
+        self.meter.fanned_out(batch.len(), self.reached.iter().copied());
         let now_us = unix_us();
         for (publication, sessions) in batch.iter().zip(&self.reached) {
             self.counters.delivered(publication.event.as_str(), *sessions, publication.time_us, now_us);

@@ -27,6 +27,7 @@ use crate::clock::unix_us;
 use crate::protocol::{OrgId, Position, SessionId};
 use crate::telemetry::counters::Counters;
 use crate::telemetry::metrics;
+use crate::telemetry::metrics::orgs::OrgMeter;
 
 /// Commands handled before the feed gets its turn.
 const COMMANDS_AT_ONCE: usize = 256;
@@ -76,6 +77,7 @@ pub(super) struct Org {
     jitter: SmallRng,
     /// What this org contributes to the gauge of rooms.
     rooms_counted: usize,
+    pub(super) meter: OrgMeter,
 }
 
 /// A read of the log under way; there is never more than one per org.
@@ -103,6 +105,7 @@ impl Org {
         seed: u64,
     ) -> Self {
         Self {
+            meter: OrgMeter::of(&name),
             name,
             broker,
             counters,
@@ -319,6 +322,7 @@ impl Org {
         let rooms = self.router.patterns();
         metrics::rooms().increment(rooms as f64 - self.rooms_counted as f64);
         self.rooms_counted = rooms;
+        self.meter.sessions(self.by_session.len());
     }
 
     fn serve_again(&mut self) {

@@ -1,8 +1,10 @@
 //! Every metric: its name, kind, unit, labels and meaning, in one table, and the handles to count with.
 //!
 //! Whoever counts calls a function below, so no name stands anywhere else; handles are made once and then cost one atomic
-//! operation. No metric has a label for rooms, users or orgs: their number has no bound. docs/metrics.md is made from the table.
+//! operation. No metric has a label for rooms or users, whose number has no bound; those of `orgs` have one for as many as an operator
+//! asked for. docs/metrics.md is made from the table.
 
+pub mod orgs;
 mod table;
 
 use std::sync::{LazyLock, OnceLock};
@@ -27,8 +29,9 @@ pub fn install() {
 
 /// Has every counter and gauge shown at zero, as a node begins. One that first appears with the event that it counts hides that very event:
 /// `increase()` knows nothing from before. `broker_ready` is not among them, since its zero means something.
-pub fn begin() {
+pub fn begin(of_orgs: &orgs::Config) {
     install();
+    orgs::begin(of_orgs);
     for metric in METRICS.iter().filter(|metric| metric.labels.is_empty() && **metric != table::BROKER_READY) {
         match metric.kind {
             Kind::Counter => counter!(metric.name).increment(0),
@@ -291,6 +294,11 @@ mod tests {
         ] {
             counter.increment(1);
         }
+        // Registered under names that no test counts by.
+        for metric in [table::ORG_PUBLICATIONS, table::ORG_DELIVERED] {
+            counter!(metric.name, "org" => "of a test").increment(1);
+        }
+        gauge!(table::ORG_SESSIONS.name, "org" => "of a test").set(1.0);
         for histogram in [publish_seconds(), delivery_seconds(), lag_seconds(), redis_round_trip_seconds()] {
             histogram.record(0.002);
         }

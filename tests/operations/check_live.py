@@ -64,7 +64,8 @@ def queries():
 
 def environment(redis, public, internal):
     values = {"AUTH__SECRET": "a-secret-for-this-check-of-32-bytes-or-more", "BROKER__KIND": "redis", "NODE__ID": "n1",
-              "BROKER__REDIS__URL": f"redis://127.0.0.1:{redis}", "SERVER__ADDRESS": f"127.0.0.1:{public}", "INTERNAL__LISTEN": f"127.0.0.1:{internal}"}
+              "BROKER__REDIS__URL": f"redis://127.0.0.1:{redis}", "SERVER__ADDRESS": f"127.0.0.1:{public}", "INTERNAL__LISTEN": f"127.0.0.1:{internal}",
+              "TELEMETRY__METRICS__ORGS_MAX": "10"}
     return {"PATH": os.environ["PATH"], **{f"ROOMCAST_{name}": value for name, value in values.items()}}
 
 

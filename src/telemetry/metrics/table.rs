@@ -51,6 +51,9 @@ metrics! {
     ERRORS = Counter "errors_total", "errors", ["code": "the error code of docs/protocol.md"], "Errors that clients and publishers were told.";
     ORGS = Gauge "orgs", "orgs", [], "Orgs with a session on this node.";
     ROOMS = Gauge "rooms", "rooms", [], "Patterns with a subscription on this node.";
+    ORG_SESSIONS = Gauge "org_sessions", "sessions", ["org": "the org, or `(others)`; only with `telemetry.metrics.orgs_max`"], "Sessions of an org on this node.";
+    ORG_PUBLICATIONS = Counter "org_publications_total", "publications", ["org": "the org, or `(others)`; only with `telemetry.metrics.orgs_max`"], "Publications of an org that came to this node, each counted on every node with a session of it.";
+    ORG_DELIVERED = Counter "org_delivered_total", "publications", ["org": "the org, or `(others)`; only with `telemetry.metrics.orgs_max`"], "Publications of an org handed to sessions of this node, each counted once per session.";
     PUBLISHED = Counter "published_total", "publications", [], "Publications accepted on this node and acknowledged by the broker.";
     PUBLISH_SECONDS = Histogram "publish_seconds", "seconds", [], "Time of one publish at the broker.";
     DELIVERED = Counter "delivered_total", "publications", [], "Publications handed to sessions, each counted once per session.";

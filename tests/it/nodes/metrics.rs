@@ -6,7 +6,7 @@ use crate::support::gateway::Gateway;
 
 #[tokio::test]
 async fn a_new_node_shows_every_counter_at_zero_so_that_no_first_event_is_hidden() {
-    let node = Gateway::start("n1", &[]).await;
+    let node = Gateway::start("n1", &[("TELEMETRY__METRICS__ORGS_MAX", "5")]).await;
     let shown = node.probe("/metrics").await.unwrap();
     let series: Vec<&str> = shown.lines().filter(|line| line.starts_with("roomcast_")).collect();
     for metric in METRICS.iter().filter(|metric| metric.kind == Kind::Counter) {

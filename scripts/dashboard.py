@@ -171,6 +171,10 @@ def panels():
                 [(f"topk(10, max by (org) (rate(roomcast_org_publications_total{{{NODES}}}[$__rate_interval])))", "{{org}}")], "cps", stacked=True)
     board.graph("Sessions by org", "The ten with most sessions.", [(f"topk(10, sum by (org) (roomcast_org_sessions{{{NODES}}}))", "{{org}}")], stacked=True)
 
+    board.graph("Quotas used up", "Refusals, by the quota that an org had no more of (docs/quotas.md).",
+                [(rate("roomcast_quota_refusals_total", by="quota"), "{{quota}}")], "cps", stacked=True)
+    board.graph("Ingest entries that wait", "For their org's quota; beyond a bound they become dead letters.", [(f"roomcast_ingest_deferred{{{NODES}}}", "{{instance}}")], stacked=True)
+
     board.row("How are the nodes?")
     board.graph("CPU", "By cAdvisor, where there is one.",
                 [('sum by (pod) (rate(container_cpu_usage_seconds_total{namespace=~"$namespace",container="roomcast"}[$__rate_interval]))', "{{pod}}")], "short")

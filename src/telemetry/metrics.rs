@@ -45,6 +45,7 @@ pub fn begin(of_orgs: &orgs::Config) {
     dropped(DropReason::Overflow).increment(0);
     ingested(IngestOutcome::Logged).increment(0);
     carried(Carried::Answered).increment(0);
+    quota_refusals(QuotaKind::Sessions).increment(0);
     errors(Code::InternalError).increment(0);
     for code in CloseCode::ALL {
         counter!(table::CLOSES.name, "code" => (code as u16).to_string()).increment(0);

@@ -119,6 +119,16 @@ def check_links():
                 assert anchor in anchors, f"{page.relative_to(ROOT)}: {target} names no section"
 
 
+def check_values():
+    """Every value of the chart has a comment right above it; of a group the group itself or each of its values."""
+    lines = (ROOT / "helm/roomcast/values.yaml").read_text().splitlines()
+    for number, line in enumerate(lines):
+        # Quantities and the sidecar's label are explained by the group that they stand in.
+        if re.match(r"^ *(?!cpu|memory|grafana_dashboard)\w+: +\S", line):
+            above = lines[number - 1].strip()
+            assert above.startswith("#"), f"values.yaml:{number + 1}: {line.strip()} has no comment"
+
+
 def write_queries(path):
     rules = [{"record": f"panel:{number}", "expr": query.replace("$__rate_interval", "5m").replace("$namespace", ".*").replace("$node", ".*")}
              for number, (_, query) in enumerate(queries())]
@@ -132,6 +142,7 @@ def main():
     check_dashboard()
     check_pages()
     check_links()
+    check_values()
     write_queries(pathlib.Path(sys.argv[1]))
     print(f"{len(ALERTS)} alerts have runbooks and tests; {len(list(queries()))} queries of the dashboard name metrics that there are")
 

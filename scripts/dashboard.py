@@ -126,6 +126,10 @@ def panels():
     board.graph("Errors told", "By code. CONNECTION_LIMIT: full. AUTH_FAILED: tokens. BROKER_UNAVAILABLE: Redis. INTERNAL_ERROR: ours.",
                 [(rate("roomcast_errors_total", by="code") + " > 0", "{{code}}")], "cps", stacked=True)
     board.alerts()
+    board.graph("Polls answered again", "Answers to long polls that did not come to their client the first time: bad networks.",
+                [(rate("roomcast_polls_repeated_total", by="instance"), "{{instance}}")], "cps")
+    board.graph("Requests for sessions of other nodes", "Carried through Redis. unanswered: a node that is gone or too busy; refused: too many at a time (http.carried_max).",
+                [(rate("roomcast_carried_total", by="outcome"), "{{outcome}}")], "cps", stacked=True)
 
     board.row("What is delivered, and how late?")
     board.graph("Published and delivered", "Accepted publications, and deliveries: one for each session that a publication reached.",

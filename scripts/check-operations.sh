@@ -53,6 +53,11 @@ python="$tools/python/bin/python"
 python3 scripts/dashboard.py --check
 "$python" tests/operations/check_operations.py "$work/panels.yaml"
 "$python" tests/operations/check_logs.py
+if node_tools; then
+  node tests/operations/check_dashboard.mjs helm/roomcast/dashboards/roomcast.json "$tools/node"
+else
+  not_checked "the dashboard against Grafana's types (they cannot be fetched)"
+fi
 
 if prometheus_tools; then
   promtool check rules "$rules" >"$work/output" 2>&1 || failed "$(cat "$work/output")"

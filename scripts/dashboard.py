@@ -71,11 +71,11 @@ class Board:
         custom = {"drawStyle": "line", "lineWidth": 1, "fillOpacity": 30 if stacked else 8, "showPoints": "never", "spanNulls": False,
                   "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
                   "scaleDistribution": {"type": "log", "log": 10} if log else {"type": "linear"}}
-        options = {"legend": {"displayMode": "list", "placement": "bottom", "calcs": []}, "tooltip": {"mode": "multi", "sort": "desc"}}
+        options = {"legend": {"showLegend": True, "displayMode": "list", "placement": "bottom", "calcs": []}, "tooltip": {"mode": "multi", "sort": "desc"}}
         self.add("timeseries", title, description, queries, width, 8, unit, None, options, custom, None if log else least)
 
     def heatmap(self, title, description, expr, width=8):
-        options = {"calculate": False, "yAxis": {"unit": "s"}, "color": {"mode": "scheme", "scheme": "Blues", "steps": 64},
+        options = {"calculate": False, "yAxis": {"unit": "s"}, "color": {"mode": "scheme", "scheme": "Blues", "steps": 64, "exponent": 0.5, "fill": "dark-blue", "reverse": False},
                    "cellGap": 1, "tooltip": {"mode": "single", "yHistogram": True}, "legend": {"show": True}}
         self.add("heatmap", title, description, [(expr, "{{le}}")], width, 8, "s", None, options)
 
@@ -190,7 +190,7 @@ def panels():
 
 
 def variable(name, label, query):
-    return {"name": name, "label": label, "type": "query", "datasource": SOURCE, "query": {"query": query, "refId": name}, "definition": query,
+    return {"name": name, "label": label, "type": "query", "datasource": SOURCE, "query": {"query": query, "refId": name},
             "refresh": 2, "includeAll": True, "allValue": ".*", "multi": True, "current": {"text": "All", "value": "$__all"}, "sort": 1, "hide": 0}
 
 
@@ -207,10 +207,12 @@ def dashboard():
         "refresh": "30s",
         "time": {"from": "now-3h", "to": "now"},
         "timezone": "browser",
-        "links": [{"title": "Runbooks", "type": "link", "url": RUNBOOKS, "targetBlank": True, "icon": "doc"}],
+        "links": [{"title": "Runbooks", "type": "link", "url": RUNBOOKS, "targetBlank": True, "icon": "doc", "tooltip": "What to do when an alert fires", "asDropdown": False,
+                   "includeVars": False, "keepTime": False, "tags": []}],
         "annotations": {"list": []},
         "templating": {"list": [
-            {"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus", "refresh": 1, "hide": 0, "current": {}},
+            {"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus", "refresh": 1, "hide": 0,
+             "current": {"text": "default", "value": "default"}},
             variable("namespace", "Namespace", 'label_values(roomcast_build_info{job="roomcast"}, namespace)'),
             variable("node", "Node", 'label_values(roomcast_build_info{job="roomcast",namespace=~"$namespace"}, instance)'),
         ]},

@@ -48,10 +48,11 @@ python_tools() {
     within 150 "$tools/python/bin/pip" install --quiet --disable-pip-version-check kubernetes-validate==1.37.0
 }
 
-# The types of custom resources, and a compiler that holds objects against them.
+# The types of custom resources and of dashboards, and a compiler that holds objects against them.
 node_tools() {
-  local packages=(@kubernetes-models/gateway-api@2.0.0 @kubernetes-models/keda@2.0.0 @kubernetes-models/prometheus-operator@6.0.0 typescript@5.9)
-  [ -d "$tools/node/node_modules/typescript" ] && [ -d "$tools/node/node_modules/@kubernetes-models/keda" ] && return
+  local packages=(@kubernetes-models/gateway-api@2.0.0 @kubernetes-models/keda@2.0.0 @kubernetes-models/prometheus-operator@6.0.0
+    @grafana/schema@12.4 typescript@5.9)
+  [ -d "$tools/node/node_modules/typescript" ] && [ -d "$tools/node/node_modules/@grafana/schema" ] && return
   within 120 npm install --prefix "$tools/node" --no-save --no-audit --no-fund --loglevel error "${packages[@]}"
 }
 

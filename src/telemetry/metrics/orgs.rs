@@ -107,9 +107,10 @@ mod tests {
         let again = OrgMeter::of(&org("first"));
         first.fanned_out(2, [3, 4].into_iter());
         again.fanned_out(1, [1].into_iter());
-        for (meter, sessions) in [(&mut first, 5), (&mut second, 7), (&mut third, 9), (&mut second, 2)] {
-            meter.sessions(sessions);
-        }
+        first.sessions(5);
+        second.sessions(7);
+        third.sessions(9);
+        second.sessions(2);
         let text = render();
         for line in [
             "roomcast_org_publications_total{org=\"first\"} 3",

@@ -12,15 +12,18 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use roomcast::auth::{self, AuthError, Secret, Verifier};
-use roomcast::broker::{Body, OrgEvent, envelope, ingest_entry};
+use roomcast::broker::ingest_entry::{self, Wish};
+use roomcast::broker::{Body, OrgEvent, envelope};
 use roomcast::config::rooms;
 use roomcast::dialect;
 use roomcast::protocol::codec::{json, msgpack};
+use roomcast::protocol::command::sync::SyncWrite;
 use roomcast::protocol::command::{Action, Address, Command, Publish};
+use roomcast::protocol::item::{CHANNEL, Item, ItemKey, ItemValue, Op, Snapshot, collection_room};
 use roomcast::protocol::publication::{DEPTH_MAX, headers, is_deeper_than};
 use roomcast::protocol::push::{Answer, Manner};
 use roomcast::protocol::{
-    CloseCode, CommandId, EventName, NewPublication, OrgId, Pattern, Publication, Push, Reply, RoomName, RoomSyntax, Selector,
+    CloseCode, CommandId, EventName, NewPublication, OrgId, Pattern, Position, Publication, Push, Reply, RoomName, RoomSyntax, Selector,
 };
 use roomcast::transport::websocket::{Assembler, Incoming, Limits, deflate};
 use serde_json::value::RawValue;
@@ -160,8 +163,26 @@ fn carries_out(action: &Action) {
             assert!(envelope::is_data(data), "what a client may publish, nodes pass on");
             room_of(publish).iter().for_each(room_is_canonical);
         }
+        Action::SyncSubscribe(asked) => {
+            if let Ok(room) = collection_room(&asked.room, &SYNTAX, &ACME) {
+                room_is_canonical(&room);
+            }
+        }
+        Action::SyncWrite(asked) => is_an_item(asked),
         Action::Ping => {}
     }
+}
+
+/// A write that is accepted goes into the broadest message that there is of items, a page, as one object that everybody can read.
+fn is_an_item(asked: &SyncWrite) {
+    let (Ok(key), Some(Ok(value))) = (ItemKey::new(asked.key.as_str()), asked.value.clone().map(ItemValue::new)) else { return };
+    let room = collection_room("sync:acme", &SYNTAX, &ACME).expect("it is a collection's");
+    let position = Position { epoch: 1, seq: 1, check: 1 };
+    let page = Snapshot { room, position, items: vec![Item { key, version: 1, value }], cursor: None };
+    let mut out = BytesMut::new();
+    json::answer(&Answer { id: None, reply: Reply::SyncSnapshot(page.into()) }, &mut out);
+    assert!(!is_deeper_than(DEPTH_MAX, &out));
+    object(&out);
 }
 
 fn room_of(publish: &Publish) -> Option<RoomName> {
@@ -291,11 +312,19 @@ pub fn ingest(data: &[u8]) {
         Some((str::from_utf8(&line[..end]).ok()?, &line[end + 1..]))
     });
     let fields: HashMap<&str, &[u8]> = fields.collect();
-    if let Ok(new) = ingest_entry::read(&fields, &SYNTAX, DATA_BYTES_MAX) {
-        assert!(new.data.len() <= DATA_BYTES_MAX);
-        if new.room.org() == &*ACME {
-            fits_a_frame(&new.placed(None, 1));
+    match ingest_entry::read(&fields, &SYNTAX, DATA_BYTES_MAX) {
+        Ok(Wish::Publish(new)) => {
+            assert!(new.data.len() <= DATA_BYTES_MAX);
+            if new.room.org() == &*ACME {
+                fits_a_frame(&new.placed(None, 1));
+            }
         }
+        Ok(Wish::Write(write)) => {
+            assert_eq!(write.room.channel(), CHANNEL);
+            room_is_canonical(&write.room);
+            assert_eq!(write.value.is_none(), write.op == Op::Delete);
+        }
+        Err(_) => {}
     }
 }
 

@@ -72,6 +72,8 @@ install_missing() {
   # Without ensurepip, which Debian has apart from Python, a virtual environment has no pip.
   python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
   [ -e "$chromium" ] || packages+=(chromium)
+  # Debian keeps its programs out of the path.
+  ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || [ -n "${POSTGRES_BIN:-}" ] || packages+=(postgresql)
   [ -e /etc/ssl/certs/ca-certificates.crt ] || packages+=(ca-certificates)
   if [ "${#packages[@]}" -gt 0 ]; then
     say "installing ${packages[*]}"
@@ -197,6 +199,9 @@ check_in_browser() {
   counted "the page in a browser" timeout 300 node tests/browser/console.mjs
   say "the client in a browser"
   counted "the client in a browser" timeout 300 npm --prefix client run e2e
+  prepare_packages examples/postgres-sync
+  say "a PostgreSQL table in a browser"
+  counted "a PostgreSQL table in a browser" timeout 300 npm --prefix examples/postgres-sync run e2e
   say "the dashboard in a browser"
   counted "the dashboard in a browser" timeout 300 npm --prefix examples/live-dashboard run e2e
 }

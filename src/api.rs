@@ -22,6 +22,7 @@ mod revoke;
 mod rooms;
 mod shortcut;
 mod stats;
+mod sync;
 mod target;
 
 #[cfg(test)]
@@ -142,6 +143,9 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(shortcut::alert))
         .routes(routes!(batch::publish_batch))
         .routes(routes!(log::read))
+        .routes(routes!(sync::write))
+        .routes(routes!(sync::change))
+        .routes(routes!(sync::items))
         .routes(routes!(revoke::revoke))
         .routes(routes!(health::show))
         .routes(routes!(openapi::show))

@@ -4,9 +4,11 @@
 //! stand behind the trait, the embedded one (`memory`, one node) and Redis (`redis`, any number of nodes), and one contract
 //! suite holds both to the same behaviour (`tests/it/broker_contract.rs`).
 
+pub mod collections;
 pub mod envelope;
 pub mod feed;
 pub mod ingest_entry;
+mod ingest_write;
 pub mod memory;
 pub mod quota;
 pub mod redis;
@@ -24,6 +26,7 @@ use crate::limit::Exceeded;
 use crate::protocol::{GapReason, NewPublication, OrgId, Position, Publication};
 use crate::telemetry::{metrics, trace};
 
+pub use collections::Collections;
 pub use feed::Feed;
 
 /// One entry of an org's log.
@@ -205,7 +208,7 @@ pub enum LeaseOutcome {
 
 /// Where logs live. Every call is bounded in time by the implementation; none panics on what it reads.
 #[async_trait]
-pub trait Broker: quota::QuotaStore + Send + Sync + 'static {
+pub trait Broker: Collections + quota::QuotaStore + Send + Sync + 'static {
     /// Appends to the org's log and fans out, as one atomic step; an ephemeral publication is only fanned out.
     async fn publish(&self, publication: &NewPublication, ack: AckLevel) -> Result<Published, PublishError>;
 

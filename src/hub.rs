@@ -20,6 +20,7 @@ pub mod router;
 pub mod send_queue;
 mod service;
 mod shelf;
+mod snapshots;
 pub mod tail;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 pub use command::{OrgGone, OrgLink};
 pub use config::{Config, Limits};
 pub use send_queue::{NoSink, SendQueue, Sink};
+pub use snapshots::Snapshots;
 
 use crate::broker::{Broker, feed};
 use crate::limit::Quotas;
@@ -55,6 +57,7 @@ pub struct Hub {
     orgs: Arc<Orgs>,
     shared: Shared,
     seeds: Mutex<SmallRng>,
+    snapshots: Snapshots,
 }
 
 /// What orgs share with each other and with the rest of the node.
@@ -72,8 +75,9 @@ impl Hub {
     /// `seed` makes the jitter of retries: different on every node, the same in a simulation that is run again.
     pub fn new(config: Config, limits: Limits, broker: Arc<dyn Broker>, counters: Arc<Counters>, seed: u64) -> Self {
         let seeds = Mutex::new(SmallRng::seed_from_u64(seed));
+        let snapshots = Snapshots::new(Arc::clone(&broker));
         let shared = Shared { quotas: Arc::default(), reads: Arc::new(Semaphore::new(config.reads_max)) };
-        Self { config: Arc::new(config), limits, broker, counters, orgs: Arc::default(), shared, seeds }
+        Self { config: Arc::new(config), limits, broker, counters, orgs: Arc::default(), shared, seeds, snapshots }
     }
 
     /// Holds orgs to these quotas; without them there are none.
@@ -85,6 +89,11 @@ impl Hub {
 
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Pages of collections.
+    pub fn snapshots(&self) -> &Snapshots {
+        &self.snapshots
     }
 
     /// Makes a session known to its org. It gets nothing before it subscribes.

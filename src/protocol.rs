@@ -6,7 +6,9 @@
 pub mod code;
 pub mod codec;
 pub mod command;
+pub mod database_change;
 pub mod event;
+pub mod item;
 pub mod pattern;
 pub mod position;
 pub mod publication;

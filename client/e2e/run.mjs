@@ -7,6 +7,7 @@
 // /usr/bin/chromium). Fetches playwright-core into .cache/ at the root once. Ends with one line of summary and, after a failure, code 1.
 
 import { CHAPTERS as binary } from './chapters/binary.mjs';
+import { CHAPTERS as collections } from './chapters/collections.mjs';
 import { CHAPTERS as connections } from './chapters/connections.mjs';
 import { CHAPTERS as disasters } from './chapters/disasters.mjs';
 import { CHAPTERS as gaps } from './chapters/gaps.mjs';
@@ -24,7 +25,7 @@ import { Stage } from './stage/stage.mjs';
 const DEADLINE_MS = 240_000;
 
 const wanted = process.argv.slice(2).join(' ');
-const all = [connections, outboxes, tokens, tabs, gaps, operations, limits, disasters, places, binary, readme, sabotage].flat();
+const all = [connections, outboxes, tokens, tabs, gaps, operations, limits, disasters, places, binary, readme, collections, sabotage].flat();
 const chapters = all.filter(([sentence]) => sentence.includes(wanted));
 
 /** Each chapter has an org and a front of its own, so one that fails leaves the others as they are. */

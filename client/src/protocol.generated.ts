@@ -7,6 +7,8 @@ export type ClientMessage =
   | SubscribeCommand
   | UnsubscribeCommand
   | PublishCommand
+  | SyncSubscribeCommand
+  | SyncWriteCommand
   | PingCommand;
 
 /** First command, or renewal of the token. May subscribe at the same stroke. */
@@ -133,6 +135,48 @@ export type Spelling = 'base64';
 /** Carried from the publisher to the receivers. */
 export type Priority = 'low' | 'medium' | 'high' | 'urgent';
 
+/** Reads one page of a collection. */
+export interface SyncSubscribeCommand {
+  event: 'sync:subscribe';
+  data: SyncSubscribeData;
+  id?: CommandId | null;
+}
+
+/** Which page of which collection to read. It subscribes to nothing. */
+export interface SyncSubscribeData {
+  /** A room of the channel `sync`, in short or long form. */
+  room: string;
+  /** That of the page before; without one the first page is meant. */
+  cursor?: string | null;
+}
+
+/** Changes one item of a collection. */
+export interface SyncWriteCommand {
+  event: 'sync:write';
+  data: SyncWriteData;
+  id?: CommandId | null;
+}
+
+/** One change of one item. */
+export interface SyncWriteData {
+  /** A room of the channel `sync`, in short or long form. */
+  room: string;
+  op: SyncOp;
+  key: SyncKey;
+  /** The same key in the same org is carried out once, whatever is sent again. */
+  idempotency_key: string;
+  /** Only if the item has this version; not for `insert`. */
+  if_version?: number | null;
+  /** Any JSON value, at most 64 KiB as text; not for `delete`. */
+  value?: unknown;
+}
+
+/** What a write does: `put` inserts or updates, whatever stands there. */
+export type SyncOp = 'insert' | 'update' | 'delete' | 'put';
+
+/** Names an item within its collection; 1 to 128 bytes. */
+export type SyncKey = string;
+
 /** Asks for a sign of life. */
 export interface PingCommand {
   event: 'client:ping' | 'ping';
@@ -186,6 +230,8 @@ export type Reply =
   | UnsubscribedReply
   | PublishedReply
   | PongReply
+  | SyncSnapshotReply
+  | SyncWrittenReply
   | ErrorReply;
 
 /** Answers `authenticate`; comes without an `id` where the credentials came with the handshake. */
@@ -274,6 +320,48 @@ export interface PongData {
   position: Position | null;
 }
 
+/** Answers `sync:subscribe` with one page of the collection. */
+export interface SyncSnapshotReply {
+  event: 'sync:snapshot';
+  data: SyncSnapshotData;
+  id?: CommandId;
+}
+
+/** One page of a collection. */
+export interface SyncSnapshotData {
+  room: Room;
+  /** A place in the log such that every change up to it is in this page. */
+  position: Position;
+  /** In the order of their keys' bytes. */
+  items: SyncItem[];
+  /** There are more items than these: send it along for the next page. */
+  cursor?: SyncKey;
+}
+
+/** One item as it stands. */
+export interface SyncItem {
+  key: SyncKey;
+  /** Greater than those of all writes to the collection before. Compare it, and hand it back as `if_version`. */
+  version: number;
+  /** Any JSON value. */
+  value: unknown;
+}
+
+/** Answers `sync:write`. */
+export interface SyncWrittenReply {
+  event: 'sync:written';
+  data: SyncWrittenData;
+  id?: CommandId;
+}
+
+export interface SyncWrittenData {
+  key: SyncKey;
+  /** That of this write; where nothing was there to delete, the collection's last. */
+  version: number;
+  /** The position of the publication that tells it; `null` where nothing was there to delete. */
+  id: Position | null;
+}
+
 /** Answers a command that was refused. It does not end the session, unless it answers the first credentials. */
 export interface ErrorReply {
   event: 'error';
@@ -286,6 +374,10 @@ export interface ErrorData {
   code: ErrorCode;
   /** For people; it may change. */
   message: string;
+  /** The item as it is; `null` when there is none. */
+  current?: SyncItem | null;
+  /** The version of its deletion, where there is none and that is remembered. */
+  deleted_version?: number | null;
   /** How long the client should wait before it tries again. */
   retry_after_ms?: number;
 }
@@ -308,8 +400,13 @@ export type ErrorCode =
   | 'SUBSCRIPTION_FAILED'
   /** Unsubscribed from what was no subscription. */
   | 'ROOM_NOT_FOUND'
-  /** The room has its full number of sessions on this node; wait `retry_after_ms`. */
+  /**
+   * The room has its full number of sessions on this node, or the collection of items; wait `retry_after_ms` where it
+   * is there.
+   */
   | 'ROOM_FULL'
+  /** The item of a collection is not as the write demands; `current` tells how it is. */
+  | 'CONFLICT'
   /** The org has its full number of connections; reconnect after `retry_after_ms`. */
   | 'CONNECTION_LIMIT'
   /**
@@ -419,7 +516,7 @@ export type CloseCode =
   | 1000
   /** ProtocolError: The frames broke RFC 6455. */
   | 1002
-  /** UnsupportedData: A binary message. */
+  /** UnsupportedData: A binary message, or a text where MessagePack is spoken. */
   | 1003
   /** InvalidPayload: A text that is not UTF-8, or broken compression. */
   | 1007

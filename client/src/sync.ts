@@ -1,5 +1,5 @@
 // A set of items that the server keeps and everybody who may can change. Hands out handles of mirrors; those of the same room share
-// one. The wire stands in docs/presence-and-sync.md.
+// one. The wire stands in docs/collections.md of the repository.
 
 import { environment } from './environment.js';
 import { RoomcastError } from './fault.js';

@@ -3,8 +3,9 @@
 import { asBytes } from '../src/binary.js';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import type { Client, ClientOptions, Gap, Priority, Publication, RoomcastFault, Transport, TransportEvents } from '../src/types.js';
+import type { Client, ClientOptions, Collection, Gap, Item, Priority, Publication, RoomcastFault, Transport, TransportEvents } from '../src/types.js';
 import { canonical } from '../src/pattern.js';
+import { collection } from '../src/sync.js';
 import { createWorld, settled } from './fake-server.js';
 
 const ROOT = new URL('../../fixtures/', import.meta.url);
@@ -92,6 +93,23 @@ function scripted(options: Partial<ClientOptions> = {}) {
 /** What a command says, its id aside, which is the client's own. */
 const said = (sent: Record<string, unknown>[], command: string) => ({ ...sent.findLast(({ event }) => event === command), id: undefined });
 
+/** The members of a write that tests look at. */
+interface ItemMeaning {
+  key: string;
+  value: unknown;
+  if_version: number;
+}
+
+/** A client that mirrors the collection of the fixtures, up to its question for the first page. */
+async function mirrored() {
+  const script = scripted();
+  await script.enter({ features: ['sync'] });
+  const tasks = collection(script.client, 'sync:acme:tasks');
+  await settled();
+  await script.answer('subscribe', { event: 'subscribed', data: { rooms: ['sync:acme:tasks'], position: null } });
+  return { ...script, tasks };
+}
+
 describe('commands', () => {
   const commands = read('commands');
   const wire = (name: string) => ({ ...commands[name]!.wire, id: undefined });
@@ -133,6 +151,23 @@ describe('commands', () => {
     'subscribe-all-channels': () => means('subscribe-all-channels', ['all:acme']),
     'subscribe-channels': () => means('subscribe-channels', ['kpi:acme:sales:support', 'backlog:acme:sales:support']),
     'subscribe-queue': () => means('subscribe-queue', ['kpi:org:acme:queue:support']),
+    async 'sync-subscribe'() {
+      const { sent } = await mirrored();
+      expect(said(sent, 'sync:subscribe')).toEqual(wire('sync-subscribe'));
+    },
+    async 'sync-subscribe-next'() {
+      const { sent, answer } = await mirrored();
+      await answer('sync:subscribe', replies['sync-snapshot']!.wire);
+      expect(said(sent, 'sync:subscribe')).toEqual(wire('sync-subscribe-next'));
+    },
+    'sync-write-insert': () => writes('sync-write-insert', (tasks, { key, value }) => tasks.insert(key, value)),
+    'sync-write-update': () =>
+      writes('sync-write-update', (tasks, { key, value, if_version: ifVersion }) => tasks.update(key, value, { ifVersion })),
+    'sync-write-delete': () => writes('sync-write-delete', (tasks, { key, if_version: ifVersion }) => tasks.remove(key, { ifVersion })),
+    // For backends that do not ask what is there; the client has no method for it.
+    async 'sync-write-put'() {
+      expect(canonical((wire('sync-write-put').data as unknown as { room: string }).room)).toBe(meaning('sync-write-put').room);
+    },
     async unsubscribe() {
       const { client, sent, enter, answer } = scripted();
       const rooms = meaning('unsubscribe').rooms;
@@ -144,6 +179,15 @@ describe('commands', () => {
       expect(said(sent, 'unsubscribe')).toEqual(wire('unsubscribe'));
     },
   };
+
+  /** What a collection sends for a change, whose key for retries is its own. */
+  async function writes(name: string, act: (tasks: Collection, item: ItemMeaning) => Promise<unknown>) {
+    const { sent, tasks } = await mirrored();
+    act(tasks, meaning(name) as unknown as ItemMeaning).catch(() => {});
+    await settled();
+    const plain = wire(name).data as unknown as Record<string, unknown>;
+    expect(said(sent, 'sync:write')).toEqual({ event: 'sync:write', id: undefined, data: { ...plain, idempotency_key: expect.any(String) } });
+  }
 
   /** The command as written; an option with its default may be left out or spelled out, and a key is always there. */
   async function publishes(name: string, options: object) {
@@ -190,6 +234,15 @@ describe('replies', () => {
     expect(made.map(({ status }) => status)).toEqual(made.map(() => 'active'));
     expect(client.position).toBe(wire.data.position ?? before);
   };
+  const snapshots = async () => {
+    const [first, last] = [replies['sync-snapshot']!.wire, replies['sync-snapshot-last']!.wire];
+    const { answer, tasks } = await mirrored();
+    await answer('sync:subscribe', first);
+    expect(tasks.synced).toBe(false);
+    await answer('sync:subscribe', last);
+    expect(tasks.synced).toBe(true);
+    expect(tasks.items).toEqual((first.data as unknown as { items: Item[] }).items);
+  };
   const published: Check = async (wire) => {
     const { client, enter, answer } = scripted();
     await enter();
@@ -233,6 +286,30 @@ describe('replies', () => {
       expect(sent.filter(({ event }) => event === 'subscribe')).toHaveLength(1);
       await answer('unsubscribe', wire);
       expect(sent.filter(({ event }) => event === 'subscribe')).toHaveLength(2);
+    },
+    'sync-snapshot': () => snapshots(),
+    'sync-snapshot-last': () => snapshots(),
+    async 'sync-written'(wire) {
+      const { answer, tasks } = await mirrored();
+      const outcome = tasks.update('task-17', 1);
+      await settled();
+      await answer('sync:write', wire);
+      const { key, version } = wire.data as unknown as Item;
+      expect(await outcome).toEqual({ key, version, value: 1 });
+    },
+    async 'sync-written-nothing'(wire) {
+      const { answer, tasks } = await mirrored();
+      const outcome = tasks.remove('task-19');
+      await settled();
+      await answer('sync:write', wire);
+      expect(await outcome).toBeUndefined();
+    },
+    async 'conflict-deleted'(wire) {
+      const { answer, tasks } = await mirrored();
+      const outcome = tasks.update('task-17', 1, { ifVersion: 2 }).catch((fault: RoomcastFault) => fault);
+      await settled();
+      await answer('sync:write', wire);
+      expect(await outcome).toMatchObject({ code: 'CONFLICT', data: { current: null } });
     },
     async pong(wire) {
       const { client, enter, answer, world } = scripted();
@@ -298,6 +375,8 @@ describe('pushes', () => {
       await say(wire);
       expect([told, client.position]).toEqual([[wire.data], before]);
     },
+    'publication-sync-update': publication,
+    'publication-sync-delete': publication,
     async 'publication-cascade'(wire) {
       const { client, enter, answer, say } = scripted();
       const deeper: Publication[] = [];

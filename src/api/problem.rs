@@ -14,6 +14,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::AuthError;
+use crate::protocol::item::Conflict;
 use crate::protocol::{Code, Fault};
 
 /// What went wrong.
@@ -35,6 +36,19 @@ pub struct Problem {
     /// How long to wait before trying again, in milliseconds; the header Retry-After says it in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    #[serde(flatten)]
+    #[schema(inline, value_type = ConflictShape)]
+    pub conflict: Option<Box<Conflict>>,
+}
+
+/// The members of a problem that tell of a conflict.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it only describes `Conflict` for the document")]
+struct ConflictShape {
+    /// Only with `CONFLICT`: the item as it is; null when there is none.
+    current: Option<super::sync::ItemShape>,
+    /// Only with `CONFLICT`: the version of the item's deletion, where that is remembered.
+    deleted_version: Option<u64>,
 }
 
 fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
@@ -45,7 +59,7 @@ impl Problem {
     /// A problem of HTTP itself, for which no code of the protocol brings the right status.
     pub fn http(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
         let title = status.canonical_reason().unwrap_or("The request cannot be served");
-        Self { status, code: Code::InvalidMessage, title, detail: detail.into(), retry_after_ms: None }
+        Self { status, code: Code::InvalidMessage, title, detail: detail.into(), retry_after_ms: None, conflict: None }
     }
 
     pub fn invalid(detail: impl Into<Cow<'static, str>>) -> Self {
@@ -80,6 +94,7 @@ fn title(code: Code) -> &'static str {
         Code::SubscriptionFailed => "The subscription failed",
         Code::RoomNotFound => "There is no such room",
         Code::RoomFull => "The room is full",
+        Code::Conflict => "The item is another",
         Code::ConnectionLimit => "There are too many connections",
         Code::BrokerUnavailable => "The broker cannot be reached",
         Code::InternalError => "Something went wrong inside",
@@ -89,7 +104,8 @@ fn title(code: Code) -> &'static str {
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {
         let status = StatusCode::from_u16(fault.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { status, code: fault.code, title: title(fault.code), detail: fault.message, retry_after_ms: fault.retry_after_ms }
+        let Fault { code, message: detail, retry_after_ms, conflict } = fault;
+        Self { status, code, title: title(code), detail, retry_after_ms, conflict }
     }
 }
 

@@ -241,6 +241,18 @@ impl Principal {
         Err(refusal(Right::Publish, room.as_str()))
     }
 
+    /// Whether what stands in this very room may be read.
+    ///
+    /// # Errors
+    /// `UNAUTHORIZED`, naming the room; always for another org's.
+    pub fn may_read(&self, room: &RoomName) -> Result<(), Fault> {
+        let own = room.org() == self.org();
+        if own && self.grants().any(self.org(), Right::Subscribe, |granted| granted.matches(room)) {
+            return Ok(());
+        }
+        Err(refusal(Right::Subscribe, room.as_str()))
+    }
+
     /// Whether a publication may go into the room and, by cascade, into all below it. Into `org:<org>` that means into every
     /// session of the org, which no wildcard grants.
     ///

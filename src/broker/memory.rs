@@ -1,6 +1,8 @@
 //! The embedded broker: one node, logs in memory, the same behaviour as Redis.
 
+mod collections;
 mod quota;
+mod recall;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -12,7 +14,10 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
+use self::collections::OrgCollections;
 use self::quota::Account;
+use self::recall::Recall;
+use super::collections::Config as CollectionsConfig;
 use super::{
     AckLevel, Body, Broker, ControlMessage, Entry, Feed, Health, LeaseOutcome, LogState, NodeInfo, OrgEvent, Page, PageLimit, PublishError,
     Published, ReadError, Revocation, RevocationNews, RevocationTarget, RevokedAt,
@@ -23,6 +28,9 @@ use crate::protocol::{NewPublication, OrgId, Position};
 
 /// Notes between the node and itself that wait to be read.
 const CONTROL_QUEUE_MAX: usize = 1_024;
+
+/// Why a further org gets no log.
+const FULL_OF_ORGS: &str = "the embedded broker has its full number of orgs (broker.memory.orgs_max)";
 
 /// Bounds of the embedded broker.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +50,8 @@ pub struct Config {
     pub idempotency_keys_max: usize,
     /// Revocations kept; the oldest go first.
     pub revocations_max: usize,
+    /// Bounds of collections.
+    pub collections: CollectionsConfig,
     /// What an org may use of which nothing else was said; the node sets it from the section `quotas`.
     #[serde(skip)]
     pub quota: Quota,
@@ -57,6 +67,7 @@ impl Default for Config {
             idempotency_window_s: 600,
             idempotency_keys_max: 100_000,
             revocations_max: 100_000,
+            collections: CollectionsConfig::default(),
             quota: Quota::default(),
         }
     }
@@ -71,6 +82,7 @@ pub struct MemoryBroker {
 #[derive(Default)]
 struct State {
     logs: HashMap<OrgId, Log>,
+    collections: HashMap<OrgId, OrgCollections>,
     feeds: HashMap<OrgId, Feed>,
     connections: HashMap<OrgId, u64>,
     node: Option<NodeInfo>,
@@ -85,14 +97,13 @@ struct Log {
     last: Position,
     entries: VecDeque<Entry>,
     bytes: usize,
-    keys: HashMap<Box<str>, (Position, u64)>,
-    keys_by_age: VecDeque<(u64, Box<str>)>,
+    published: Recall<Position>,
 }
 
 impl Log {
     fn new(now_us: u64) -> Self {
         let last = Position { epoch: now_us / 1_000, seq: 0, check: 0 };
-        Self { last, entries: VecDeque::new(), bytes: 0, keys: HashMap::new(), keys_by_age: VecDeque::new() }
+        Self { last, entries: VecDeque::new(), bytes: 0, published: Recall::default() }
     }
 
     fn state(&self) -> LogState {
@@ -122,19 +133,6 @@ impl Log {
             self.entries.pop_front();
         }
     }
-
-    fn recall(&mut self, key: &str, config: &Config, now_us: u64) -> Option<Position> {
-        let oldest_us = now_us.saturating_sub(config.idempotency_window_s * 1_000_000);
-        while let Some((since_us, _)) = self.keys_by_age.front() {
-            if *since_us >= oldest_us && self.keys.len() < config.idempotency_keys_max {
-                break;
-            }
-            if let Some((_, key)) = self.keys_by_age.pop_front() {
-                self.keys.remove(&key);
-            }
-        }
-        self.keys.get(key).map(|(position, _)| *position)
-    }
 }
 
 /// What the org has of its own, or what all have.
@@ -145,6 +143,14 @@ fn own(quota: u64, all: usize) -> usize {
 impl MemoryBroker {
     pub fn new(config: Config) -> Self {
         Self { config, state: Mutex::default() }
+    }
+
+    /// Waits while the org's fan-out is behind.
+    async fn feed_ready(&self, org: &OrgId) {
+        let feed = self.state.lock().feeds.get(org).cloned();
+        if let Some(feed) = feed {
+            feed.ready().await;
+        }
     }
 }
 
@@ -167,6 +173,17 @@ impl State {
         self.accounts.get_mut(org).expect("it was just seen to")
     }
 
+    /// Appends to the org's log and fans out; `None` when there may be no further log.
+    fn append(&mut self, publication: &NewPublication, config: &Config, now_us: u64) -> Option<Position> {
+        let quota = self.account(publication.room.org(), config, now_us).quota;
+        let log = self.log(publication.room.org(), config, now_us)?;
+        let entry = log.append(publication, now_us);
+        log.trim(config, &quota, now_us);
+        let position = entry.position;
+        self.feed(publication.room.org(), OrgEvent::Entry(entry));
+        Some(position)
+    }
+
     fn feed(&self, org: &OrgId, event: OrgEvent) {
         if let Some(feed) = self.feeds.get(org) {
             feed.send(event);
@@ -178,10 +195,7 @@ impl State {
 impl Broker for MemoryBroker {
     async fn publish(&self, publication: &NewPublication, _ack: AckLevel) -> Result<Published, PublishError> {
         let org = publication.room.org();
-        let feed = self.state.lock().feeds.get(org).cloned();
-        if let Some(feed) = feed {
-            feed.ready().await;
-        }
+        self.feed_ready(org).await;
         let now_us = unix_us();
         let mut state = self.state.lock();
         if !publication.log {
@@ -190,25 +204,18 @@ impl Broker for MemoryBroker {
             return Ok(Published { position: None, duplicate: false });
         }
         let Some(log) = state.log(org, &self.config, now_us) else {
-            return Err(PublishError::Refused("the embedded broker has its full number of orgs (broker.memory.orgs_max)".into()));
+            return Err(PublishError::Refused(FULL_OF_ORGS.into()));
         };
         if let Some(key) = &publication.idempotency_key
-            && let Some(position) = log.recall(key, &self.config, now_us)
+            && let Some(position) = log.published.recall(key, &self.config, now_us)
         {
-            return Ok(Published { position: Some(position), duplicate: true });
+            return Ok(Published { position: Some(*position), duplicate: true });
         }
-        let account = state.account(org, &self.config, now_us);
-        account.charge(publication.data.len(), now_us)?;
-        let quota = account.quota;
-        let Some(log) = state.logs.get_mut(org) else { return Err(PublishError::Unavailable("the log is gone".into())) };
-        let entry = log.append(publication, now_us);
-        if let Some(key) = &publication.idempotency_key {
-            log.keys.insert(key.clone(), (entry.position, now_us));
-            log.keys_by_age.push_back((now_us, key.clone()));
+        state.account(org, &self.config, now_us).charge(publication.data.len(), now_us)?;
+        let position = state.append(publication, &self.config, now_us);
+        if let (Some(key), Some(position), Some(log)) = (&publication.idempotency_key, position, state.logs.get_mut(org)) {
+            log.published.keep(key, position, now_us);
         }
-        log.trim(&self.config, &quota, now_us);
-        let position = Some(entry.position);
-        state.feed(org, OrgEvent::Entry(entry));
         Ok(Published { position, duplicate: false })
     }
 
@@ -216,8 +223,7 @@ impl Broker for MemoryBroker {
         let now_us = unix_us();
         let mut state = self.state.lock();
         let log = state.log(org, &self.config, now_us);
-        log.map(|log| log.state())
-            .ok_or_else(|| ReadError::Unavailable("the embedded broker has its full number of orgs (broker.memory.orgs_max)".into()))
+        log.map(|log| log.state()).ok_or_else(|| ReadError::Unavailable(FULL_OF_ORGS.into()))
     }
 
     async fn read(&self, org: &OrgId, from_seq: u64, limit: PageLimit) -> Result<Page, ReadError> {

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 
+use super::item::Conflict;
+
 /// What went wrong. More codes may come: treat one that you do not know like `INTERNAL_ERROR`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -26,8 +28,10 @@ pub enum Code {
     SubscriptionFailed,
     /// Unsubscribed from what was no subscription.
     RoomNotFound,
-    /// The room has its full number of sessions on this node; wait `retry_after_ms`.
+    /// The room has its full number of sessions on this node, or the collection of items; wait `retry_after_ms` where it is there.
     RoomFull,
+    /// The item of a collection is not as the write demands; `current` tells how it is.
+    Conflict,
     /// The org has its full number of connections; reconnect after `retry_after_ms`.
     ConnectionLimit,
     /// Redis, or the keys to check tokens, cannot be reached; retry after `retry_after_ms`, publishing with the same key.
@@ -37,7 +41,7 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::AuthFailed,
         Self::Unauthorized,
         Self::InvalidMessage,
@@ -47,6 +51,7 @@ impl Code {
         Self::SubscriptionFailed,
         Self::RoomNotFound,
         Self::RoomFull,
+        Self::Conflict,
         Self::ConnectionLimit,
         Self::BrokerUnavailable,
         Self::InternalError,
@@ -63,6 +68,7 @@ impl Code {
             Self::SubscriptionFailed => "SUBSCRIPTION_FAILED",
             Self::RoomNotFound => "ROOM_NOT_FOUND",
             Self::RoomFull => "ROOM_FULL",
+            Self::Conflict => "CONFLICT",
             Self::ConnectionLimit => "CONNECTION_LIMIT",
             Self::BrokerUnavailable => "BROKER_UNAVAILABLE",
             Self::InternalError => "INTERNAL_ERROR",
@@ -78,6 +84,7 @@ impl Code {
             Self::MessageTooLarge => 413,
             Self::RateLimitExceeded => 429,
             Self::RoomNotFound => 404,
+            Self::Conflict => 409,
             Self::RoomFull | Self::ConnectionLimit | Self::BrokerUnavailable => 503,
             Self::InternalError => 500,
         }
@@ -96,11 +103,14 @@ pub struct Fault {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     pub retry_after_ms: Option<u64>,
+    /// Only with `CONFLICT`.
+    #[serde(flatten)]
+    pub conflict: Option<Box<Conflict>>,
 }
 
 impl Fault {
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), retry_after_ms: None }
+        Self { code, message: message.into(), retry_after_ms: None, conflict: None }
     }
 
     #[must_use]

@@ -3,6 +3,8 @@
 //! Parsing is strict where a mistake would pass unnoticed (types, unknown commands, sizes) and lenient where protocols grow
 //! (unknown fields of `data` are ignored).
 
+pub mod sync;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -12,6 +14,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use self::sync::{SyncSubscribe, SyncWrite};
 use super::code::{Code, Fault};
 use super::pattern::Pattern;
 use super::position::Position;
@@ -82,6 +85,8 @@ pub enum Action {
     Subscribe(Subscribe),
     Unsubscribe(Selector),
     Publish(Box<Publish>),
+    SyncSubscribe(SyncSubscribe),
+    SyncWrite(Box<SyncWrite>),
     Ping,
 }
 
@@ -289,10 +294,12 @@ impl Action {
             }
             "unsubscribe" | "client:unsubscribe" => read(event, data).map(Self::Unsubscribe),
             "publish" | "client:publish" => read(event, data).map(Box::new).map(Self::Publish),
+            "sync:subscribe" => read(event, data).map(Self::SyncSubscribe),
+            "sync:write" => read(event, data).map(Box::new).map(Self::SyncWrite),
             "ping" | "client:ping" => Ok(Self::Ping),
             _ => Err(Fault::new(
                 Code::InvalidMessage,
-                "event must name a command: authenticate, subscribe, unsubscribe, publish or client:ping",
+                "event must name a command: authenticate, subscribe, unsubscribe, publish, sync:subscribe, sync:write or client:ping",
             )),
         }
     }

@@ -74,6 +74,9 @@ pub const BUILT_IN: [&str; 17] = [
     "system:maintenance",
 ];
 
+/// Events that tell the changes of collections begin with this. They come of writes alone, so that nobody makes a version up.
+pub const OF_COLLECTIONS: &str = "sync:";
+
 /// Which events may be published: the built-in ones and the configured ones, where a trailing `*` stands for any rest.
 #[derive(Clone, Debug)]
 pub struct EventRules {
@@ -95,9 +98,12 @@ impl EventRules {
     }
 
     /// # Errors
-    /// `INVALID_MESSAGE` when the name is malformed or not among the allowed ones.
+    /// `INVALID_MESSAGE` when the name is malformed or not among the allowed ones, `UNAUTHORIZED` for those of collections.
     pub fn event(&self, text: &str) -> Result<EventName, Fault> {
         let event = EventName::parse(text)?;
+        if text.starts_with(OF_COLLECTIONS) {
+            return Err(Fault::new(Code::Unauthorized, format!("{text} is not published: write to the collection by sync:write")));
+        }
         let known = self.exact.binary_search_by(|known| known.as_ref().cmp(text)).is_ok();
         if known || self.prefixes.iter().any(|prefix| text.starts_with(prefix.as_ref())) {
             return Ok(event);
@@ -122,5 +128,7 @@ mod tests {
         for bad in ["", "kpi:delete", "order", "kpi:update ", "a\nb", "client:ping"] {
             assert_eq!(rules.event(bad).unwrap_err().code, Code::InvalidMessage, "{bad:?}");
         }
+        let everything = EventRules::new(["*"]);
+        assert_eq!(everything.event("sync:insert").unwrap_err().code, Code::Unauthorized);
     }
 }

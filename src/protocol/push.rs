@@ -1,14 +1,20 @@
 //! What the server sends: replies to commands, and pushes that nobody asked for.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::code::Fault;
 use super::command::CommandId;
+use super::item::{ItemKey, Snapshot};
 use super::pattern::Pattern;
 use super::position::Position;
 use super::publication::Publication;
 use super::room::{OrgId, SessionId};
+
+/// What a gateway can do beyond the base protocol, by the names that `authenticated` tells.
+pub const FEATURES: &[&str] = &["sync"];
 
 /// Why something within a client's reach may be missing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, JsonSchema)]
@@ -124,6 +130,15 @@ pub enum Reply {
         /// The server's time, Unix milliseconds.
         ts: u64,
         position: Option<Position>,
+    },
+    /// One page of a collection, shared by all sessions that asked for it at the same time.
+    SyncSnapshot(Arc<Snapshot>),
+    SyncWritten {
+        key: ItemKey,
+        /// That of this write; where nothing was there to delete, the collection's last.
+        version: u64,
+        /// The position of the publication that tells it; `null` where nothing was there to delete.
+        id: Option<Position>,
     },
     Error(Fault),
 }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::code::{Close, CloseCode};
 use super::codec::json::{At, Ended, Expiring};
+use super::command::sync::{SyncSubscribe, SyncWrite};
 use super::command::{Authenticate, CommandId, Publish, Selector, Subscribe};
 use super::position::Position;
 use super::publication::{Priority, Spelling};
@@ -16,12 +17,14 @@ use super::push::{Conflated, Gap, Reply};
 use super::room::RoomName;
 
 /// Data of replies, by the kinds of [`Reply`] in their order: event, name, meaning.
-const REPLIES: [(&str, &str, &str); 6] = [
+const REPLIES: [(&str, &str, &str); 8] = [
     ("authenticated", "Authenticated", "Answers `authenticate`; comes without an `id` where the credentials came with the handshake."),
     ("subscribed", "Subscribed", "Answers `subscribe`."),
     ("unsubscribed", "Unsubscribed", "Answers `unsubscribe`: nothing more comes by these subscriptions."),
     ("published", "Published", "Answers `publish`."),
     ("client:pong", "Pong", "Answers `client:ping`."),
+    ("sync:snapshot", "SyncSnapshot", "Answers `sync:subscribe` with one page of the collection."),
+    ("sync:written", "SyncWritten", "Answers `sync:write`."),
     ("error", "Error", "Answers a command that was refused. It does not end the session, unless it answers the first credentials."),
 ];
 
@@ -58,12 +61,19 @@ fn commands() -> Map<String, Value> {
         ("UnsubscribeCommand", "Ends subscriptions, which it names as they were made.", "unsubscribe", unsubscribe),
         ("PublishCommand", "Publishes one message.", "publish", publish),
     ];
+    let spelled_once = [
+        ("SyncSubscribeCommand", "Reads one page of a collection.", "sync:subscribe", generator.subschema_for::<SyncSubscribe>()),
+        ("SyncWriteCommand", "Changes one item of a collection.", "sync:write", generator.subschema_for::<SyncWrite>()),
+    ];
     let id = generator.subschema_for::<Option<CommandId>>();
-    let every = messages.iter().map(|(name, ..)| *name).chain(["PingCommand"]);
+    let every = messages.iter().chain(&spelled_once).map(|(name, ..)| *name).chain(["PingCommand"]);
     let mut named = Map::from_iter([("ClientMessage".to_owned(), either("What a client sends.", every))]);
     for (name, about, event, data) in &messages {
         let event = json!({ "enum": [event, format!("client:{event}")] });
         named.insert((*name).into(), message(about, &event, Some(&id), Some(data)));
+    }
+    for (name, about, event, data) in &spelled_once {
+        named.insert((*name).into(), message(about, &json!({ "const": event }), Some(&id), Some(data)));
     }
     let ping = message("Asks for a sign of life.", &json!({ "enum": ["client:ping", "ping"] }), Some(&id), None);
     named.insert("PingCommand".into(), ping);

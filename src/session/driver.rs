@@ -21,10 +21,9 @@ use super::language::Language;
 use super::machine::{Action, Machine, Now, Rules, Terms};
 use super::registry::{Entry, Registry};
 use crate::auth::{Grant, Principal, Verifier};
-use crate::broker::{AckLevel, Broker, LeaseOutcome, PublishError, Published, submit};
+use crate::broker::{AckLevel, Broker, LeaseOutcome, PublishError, Published, ReadError, collections, quota, submit};
 use crate::hub::{Hub, OrgGone, OrgLink, SendQueue, send_queue};
 use crate::limit::Quotas;
-use crate::limit::allowance::Measure;
 use crate::protocol::command::{CommandId, Subscribe, Unreadable};
 use crate::protocol::push::{Answer, Reply};
 use crate::protocol::{Close, CloseCode, Code, Command, Fault, Position, Push, SessionId};
@@ -100,6 +99,8 @@ enum Done {
         id: Option<CommandId>,
         outcome: Result<Published, PublishError>,
     },
+    /// A command has been carried out; this is what came of it.
+    Answered(Box<Answer>),
     /// The org has carried out a command, or is gone.
     Settled(Result<(), OrgGone>),
 }
@@ -296,6 +297,24 @@ impl Session {
                         Done::Published { id, outcome }
                     }));
                 }
+                Action::ReadItems { id, room, after } => {
+                    let hub = Arc::clone(&self.parts.hub);
+                    self.pending = Some(Box::pin(async move {
+                        let reply =
+                            hub.snapshots().page(room, after).await.map_or_else(|error| Reply::Error(unread(&error)), Reply::SyncSnapshot);
+                        Done::Answered(Box::new(Answer::new(id, reply)))
+                    }));
+                }
+                Action::WriteItem { id, write } => {
+                    let broker = Arc::clone(&self.parts.broker);
+                    self.pending = Some(Box::pin(async move {
+                        let reply = match collections::write(broker.as_ref(), &write, AckLevel::Primary).await {
+                            Ok(written) => Reply::SyncWritten { key: written.key, version: written.version, id: written.position },
+                            Err(error) => Reply::Error(error.fault(&write)),
+                        };
+                        Done::Answered(Box::new(Answer::new(id, reply)))
+                    }));
+                }
                 Action::Heartbeat => self.heartbeat(),
                 Action::WarnOfExpiry { expires_at_s } => self.push(&Push::TokenExpiring { expires_at: expires_at_s }),
                 Action::Close(close) => self.entry.queue.close(close),
@@ -396,6 +415,7 @@ impl Session {
                 };
                 self.answer(&Answer::new(id, reply));
             }
+            Done::Answered(answer) => self.answer(&answer),
             Done::Settled(outcome) => self.check(&outcome),
         }
     }
@@ -467,6 +487,12 @@ impl Session {
     }
 }
 
+/// A page that could not be read, in the client's terms.
+pub fn unread(error: &ReadError) -> Fault {
+    tracing::debug!(%error, "a collection could not be read");
+    Fault::new(Code::BrokerUnavailable, "the collection cannot be read at the moment").retry_after_ms(1_000)
+}
+
 /// A failed publish in the client's terms; what the broker said stays in the log.
 pub fn refused(error: &PublishError) -> Fault {
     // A quota is told to the publisher, over and over; that is no news for operators, who have a metric.
@@ -479,13 +505,6 @@ pub fn refused(error: &PublishError) -> Fault {
             Fault::new(Code::BrokerUnavailable, text).retry_after_ms(1_000)
         }
         PublishError::Refused(_) => Fault::new(Code::InternalError, "the broker refused the publication"),
-        PublishError::Exceeded(exceeded) => {
-            metrics::quota_refusals(match exceeded.what {
-                Measure::Publications => QuotaKind::Publications,
-                Measure::Bytes => QuotaKind::Bytes,
-            })
-            .increment(1);
-            Fault::new(Code::RateLimitExceeded, exceeded.to_string()).retry_after_ms(exceeded.retry_after_ms)
-        }
+        PublishError::Exceeded(exceeded) => quota::refusal(exceeded),
     }
 }

@@ -12,10 +12,11 @@ use crate::auth::{Grant, Principal};
 use crate::dialect::{Dialect, Follows};
 use crate::limit::bucket::Bucket;
 use crate::protocol::command::{Action as Asked, Address, Authenticate, CommandId, Publish, Subscribe, Unreadable};
+use crate::protocol::item::{ItemKey, NewWrite, collection_room};
 use crate::protocol::publication::{Content, data_of, headers, idempotency_key};
-use crate::protocol::push::{Answer, Authenticated, Reply};
+use crate::protocol::push::{Answer, Authenticated, FEATURES, Reply};
 use crate::protocol::{
-    Close, CloseCode, Code, Command, EventRules, Fault, NewPublication, Pattern, Position, RoomSyntax, Selector, SessionId,
+    Close, CloseCode, Code, Command, EventRules, Fault, NewPublication, Pattern, Position, RoomName, RoomSyntax, Selector, SessionId,
 };
 
 /// The grammar that this deployment speaks.
@@ -81,6 +82,17 @@ pub enum Action {
     Publish {
         id: Option<CommandId>,
         publication: Box<NewPublication>,
+    },
+    /// Read a page of a collection, then answer.
+    ReadItems {
+        id: Option<CommandId>,
+        room: RoomName,
+        after: Option<ItemKey>,
+    },
+    /// Write to a collection, then answer.
+    WriteItem {
+        id: Option<CommandId>,
+        write: Box<NewWrite>,
     },
     /// Ping the client, and tell it its position when it is quiet.
     Heartbeat,
@@ -247,6 +259,18 @@ impl Machine {
                 let publication = Box::new(publication(self.principal()?, *publish, rules)?);
                 Ok(Action::Publish { id, publication })
             }
+            Asked::SyncSubscribe(asked) => {
+                let principal = self.principal()?;
+                let room = collection_room(&asked.room, &rules.syntax, principal.org())?;
+                principal.may_read(&room)?;
+                Ok(Action::ReadItems { id, room, after: asked.after()? })
+            }
+            Asked::SyncWrite(asked) => {
+                let principal = self.principal()?;
+                let room = collection_room(&asked.room, &rules.syntax, principal.org())?;
+                principal.may_publish(&room)?;
+                Ok(Action::WriteItem { id, write: Box::new(asked.write(room)?) })
+            }
         }
     }
 
@@ -309,7 +333,7 @@ impl Machine {
             ping_interval_ms: settings.ping_interval_ms,
             rooms: asked.iter().map(|grant| grant.pattern().clone()).collect(),
             position: None,
-            features: &[],
+            features: FEATURES,
             permissions: None,
         }
     }

@@ -44,6 +44,7 @@ pub fn begin(of_orgs: &orgs::Config) {
     catch_up_reads(CatchUpSource::Tail).increment(0);
     dropped(DropReason::Overflow).increment(0);
     ingested(IngestOutcome::Logged).increment(0);
+    collection_writes(WriteOutcome::Written).increment(0);
     carried(Carried::Answered).increment(0);
     quota_refusals(QuotaKind::Sessions).increment(0);
     errors(Code::InternalError).increment(0);
@@ -128,6 +129,8 @@ plain! {
     interruptions: Counter = counter!(INTERRUPTIONS);
     redis_round_trip_seconds: Histogram = histogram!(REDIS_ROUND_TRIP_SECONDS);
     redis_reconnects: Counter = counter!(REDIS_RECONNECTS);
+    collection_reads: Counter = counter!(COLLECTION_READS);
+    items_malformed: Counter = counter!(ITEMS_MALFORMED);
     bus_unreadable: Counter = counter!(BUS_UNREADABLE);
     malformed: Counter = counter!(MALFORMED);
     overtook: Counter = counter!(OVERTOOK);
@@ -174,6 +177,29 @@ pub enum Carried {
 
 pub fn carried(outcome: Carried) -> &'static Counter {
     static FAMILY: Family<Counter, 4> = Family::new(|| counters(&table::CARRIED, ["answered", "unknown", "unanswered", "refused"]));
+    FAMILY.at(outcome as usize)
+}
+
+/// What became of a write to a collection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WriteOutcome {
+    Written,
+    /// There was nothing to delete.
+    Unchanged,
+    /// Its key had been used.
+    Duplicate,
+    Conflict,
+    /// A bound was reached.
+    Full,
+    /// The org's quota was used up.
+    Quota,
+    Refused,
+    Unavailable,
+}
+
+pub fn collection_writes(outcome: WriteOutcome) -> &'static Counter {
+    const OUTCOMES: [&str; 8] = ["written", "unchanged", "duplicate", "conflict", "full", "quota", "refused", "unavailable"];
+    static FAMILY: Family<Counter, 8> = Family::new(|| counters(&table::COLLECTION_WRITES, OUTCOMES));
     FAMILY.at(outcome as usize)
 }
 
@@ -287,6 +313,8 @@ mod tests {
             delivered_bytes(),
             interruptions(),
             redis_reconnects(),
+            collection_reads(),
+            items_malformed(),
             bus_unreadable(),
             malformed(),
             overtook(),
@@ -308,6 +336,7 @@ mod tests {
         catch_up_reads(CatchUpSource::Log).increment(1);
         dropped(DropReason::Conflated).increment(1);
         ingested(IngestOutcome::Dead).increment(1);
+        collection_writes(WriteOutcome::Conflict).increment(1);
         quota_refusals(QuotaKind::Sessions).increment(1);
         carried(Carried::Unknown).increment(1);
         errors(Code::InternalError).increment(1);

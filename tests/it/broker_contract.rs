@@ -1,5 +1,7 @@
 //! What every broker promises: the same suite on the embedded one and on a real Redis.
 
+mod collections;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +21,7 @@ const ENTRIES_MAX: usize = 500;
 const ALL: PageLimit = PageLimit { entries: 1_000, bytes: 1 << 20 };
 
 pub fn syntax() -> RoomSyntax {
-    RoomSyntax::new(4, ["kpi", "chat"])
+    RoomSyntax::new(4, ["kpi", "chat", "sync"])
 }
 
 pub fn org(name: &str) -> OrgId {
@@ -350,25 +352,28 @@ async fn all_promises(broker: Arc<dyn Broker>) {
     a_quota_bounds_the_log_of_one_org(broker).await;
     nodes_register_send_notes_and_resign(broker).await;
     known_orgs_are_listed_up_to_the_limit(broker).await;
+    collections::all_promises(broker).await;
     broker.ping().await.unwrap();
 }
 
 #[tokio::test]
 async fn the_embedded_broker_keeps_all_promises() {
-    let config = memory::Config { entries_max: ENTRIES_MAX, ..memory::Config::default() };
+    let config = memory::Config { entries_max: ENTRIES_MAX, collections: collections::bounds(), ..memory::Config::default() };
     all_promises(Arc::new(memory::MemoryBroker::new(config))).await;
 }
 
 #[tokio::test]
 async fn redis_without_functions_keeps_all_promises() {
     let server = Redis::start(&["--rename-command", "FUNCTION", "", "--rename-command", "FCALL", ""]).await;
-    let config = redis::Config { url: server.url(), entries_max: ENTRIES_MAX, ..redis::Config::default() };
+    let config =
+        redis::Config { url: server.url(), entries_max: ENTRIES_MAX, collections: collections::bounds(), ..redis::Config::default() };
     all_promises(redis::RedisBroker::start(config, syntax(), "n1").unwrap()).await;
 }
 
 #[tokio::test]
 async fn redis_keeps_all_promises() {
     let server = Redis::start(&[]).await;
-    let config = redis::Config { url: server.url(), entries_max: ENTRIES_MAX, ..redis::Config::default() };
+    let config =
+        redis::Config { url: server.url(), entries_max: ENTRIES_MAX, collections: collections::bounds(), ..redis::Config::default() };
     all_promises(redis::RedisBroker::start(config, syntax(), "n1").unwrap()).await;
 }

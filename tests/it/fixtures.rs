@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use roomcast::config::rooms;
 use roomcast::protocol::codec::{json, msgpack};
 use roomcast::protocol::command::{Action, Address};
+use roomcast::protocol::item::{Conflict, Item, ItemKey, ItemValue, Snapshot, collection_room};
 use roomcast::protocol::publication::Content;
 use roomcast::protocol::push::{Answer, Authenticated, Conflated, Gap, Manner, Reply};
 use roomcast::protocol::{
@@ -76,6 +77,13 @@ fn meaning(command: &Command) -> Value {
             }
             meaning
         }
+        Action::SyncSubscribe(asked) => {
+            json!({"command": "sync:subscribe", "id": id, "room": collection_room(&asked.room, &syntax(), &own()).unwrap(), "cursor": asked.cursor})
+        }
+        Action::SyncWrite(asked) => json!({
+            "command": "sync:write", "id": id, "room": collection_room(&asked.room, &syntax(), &own()).unwrap(), "op": asked.op,
+            "key": asked.key, "value": asked.value, "if_version": asked.if_version, "idempotency_key": asked.idempotency_key,
+        }),
         Action::Ping => json!({"command": "ping", "id": id}),
     }
 }
@@ -90,7 +98,7 @@ fn every_command_means_what_its_fixture_says() {
         seen.insert(meaning["command"].as_str().unwrap().to_owned());
     }
     // `meaning` names every action, so a new one must be added there and then here.
-    let every = ["authenticate", "ping", "publish", "subscribe", "unsubscribe"].map(String::from);
+    let every = ["authenticate", "ping", "publish", "subscribe", "sync:subscribe", "sync:write", "unsubscribe"].map(String::from);
     assert_eq!(seen, BTreeSet::from(every));
 }
 
@@ -120,7 +128,7 @@ fn every_command_means_the_same_in_messagepack() {
         }
         let (id, fault) = match msgpack::command(&packed(&message), MESSAGE_BYTES_MAX) {
             Err(unreadable) => (unreadable.id, unreadable.fault),
-            Ok(command) => (command.id.clone(), refusal(&command).unwrap_or_else(|| panic!("{name}: {command:?} is accepted"))),
+            Ok(command) => (command.id.clone(), refusal(command).unwrap_or_else(|| panic!("{name}: it is accepted"))),
         };
         assert_eq!((json!(fault.code), id_of(id.as_ref())), (fixture["code"].clone(), fixture["id"].clone()), "{name}");
     }
@@ -132,18 +140,20 @@ fn every_refused_message_is_refused_with_the_code_of_its_fixture() {
         let text = fixture["text"].as_str().unwrap();
         let (id, fault) = match Command::parse(text.as_bytes()) {
             Err(unreadable) => (unreadable.id, unreadable.fault),
-            Ok(command) => (command.id.clone(), refusal(&command).unwrap_or_else(|| panic!("{name}: {command:?} is accepted"))),
+            Ok(command) => (command.id.clone(), refusal(command).unwrap_or_else(|| panic!("{name}: it is accepted"))),
         };
         assert_eq!((json!(fault.code), id_of(id.as_ref())), (fixture["code"].clone(), fixture["id"].clone()), "{name}");
     }
 }
 
-/// What the grammar of rooms has against a command that could be read.
-fn refusal(command: &Command) -> Option<Fault> {
-    match &command.action {
+/// What the grammar of rooms, and that of items, has against a command that could be read.
+fn refusal(command: Command) -> Option<Fault> {
+    match command.action {
         Action::Subscribe(subscribe) => subscribe.selector.patterns(&syntax(), &own()).err(),
         Action::Unsubscribe(selector) => selector.patterns(&syntax(), &own()).err(),
         Action::Publish(publish) => Address { room: publish.room.as_deref(), ..Address::default() }.room(&syntax(), &own()).err(),
+        Action::SyncSubscribe(asked) => collection_room(&asked.room, &syntax(), &own()).and_then(|_| asked.after()).err(),
+        Action::SyncWrite(asked) => collection_room(&asked.room, &syntax(), &own()).and_then(|room| asked.write(room)).err(),
         Action::Authenticate(_) | Action::Ping => None,
     }
 }
@@ -151,6 +161,8 @@ fn refusal(command: &Command) -> Option<Fault> {
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
 const TIME_US: u64 = 1_763_715_600_123_456;
 const EPOCH: u64 = 1_763_712_000_000;
+/// The version of an item that was changed with entry 44: the time of its appending.
+const VERSION: u64 = 1_763_715_603_604_416;
 
 fn at(seq: u64, check: u64) -> Position {
     Position { epoch: EPOCH, seq, check }
@@ -182,6 +194,36 @@ fn authenticated(rooms: &[&str], position: Position) -> Reply {
     })
 }
 
+/// Where the log tells the last change of the task.
+fn changed() -> Position {
+    at(44, VERSION)
+}
+
+fn item_key(text: &str) -> ItemKey {
+    ItemKey::new(text).unwrap()
+}
+
+fn task() -> Item {
+    let value = ItemValue::read(br#"{"title":"Call back","done":true}"#.to_vec()).unwrap();
+    Item { key: item_key("task-17"), version: VERSION, value }
+}
+
+fn snapshot(items: Vec<Item>, cursor: Option<&str>) -> Snapshot {
+    let room = syntax().room("sync:acme:tasks").unwrap();
+    Snapshot { room, position: changed(), items, cursor: cursor.map(item_key) }
+}
+
+/// A write that came after the deletion of what it is about.
+fn deleted() -> Fault {
+    let update = json!({"event": "sync:write", "data": {
+        "room": "sync:acme:tasks", "op": "update", "key": "task-17", "value": 1, "if_version": TIME_US, "idempotency_key": "k",
+    }});
+    let command = Command::parse(update.to_string().as_bytes()).unwrap();
+    let Action::SyncWrite(asked) = command.action else { panic!("it is a write") };
+    let write = asked.write(syntax().room("sync:acme:tasks").unwrap()).unwrap();
+    Conflict { current: None, deleted_version: Some(VERSION) }.fault(&write)
+}
+
 /// What the server says for each file of `replies`.
 fn replies() -> Vec<(&'static str, Answer)> {
     let (earlier, next) = (at(41, TIME_US - 1_000_000), at(43, TIME_US + 2_000_000));
@@ -199,6 +241,11 @@ fn replies() -> Vec<(&'static str, Answer)> {
         ("published-duplicate", Answer::new(id("9"), Reply::Published { id: Some(next), duplicate: true })),
         ("published-ephemeral", Answer::new(None, Reply::Published { id: None, duplicate: false })),
         ("pong", Answer::new(id("10"), Reply::Pong { ts: TIME_US / 1_000, position: None })),
+        ("sync-snapshot", Answer::new(id("13"), Reply::SyncSnapshot(snapshot(vec![task()], Some("task-17")).into()))),
+        ("sync-snapshot-last", Answer::new(id("14"), Reply::SyncSnapshot(snapshot(Vec::new(), None).into()))),
+        ("sync-written", Answer::new(id("16"), Reply::SyncWritten { key: task().key, version: task().version, id: Some(changed()) })),
+        ("sync-written-nothing", Answer::new(id("17"), Reply::SyncWritten { key: item_key("task-19"), version: task().version, id: None })),
+        ("conflict-deleted", Answer::error(id("16"), deleted())),
         ("error", Answer::error(id("\"sub-3\""), invalid)),
     ]
 }
@@ -211,6 +258,8 @@ fn file_of_reply(reply: &Reply) -> &'static str {
         Reply::Unsubscribed { .. } => "unsubscribed",
         Reply::Published { .. } => "published",
         Reply::Pong { .. } => "pong",
+        Reply::SyncSnapshot(_) => "sync-snapshot",
+        Reply::SyncWritten { .. } => "sync-written",
         Reply::Error(_) => "error",
     }
 }
@@ -233,7 +282,7 @@ fn every_reply_is_written_as_its_fixture_says() {
         needed.insert(file_of_reply(&answer.reply));
     }
     assert!(files.is_empty(), "nothing is known of {:?}", files.keys());
-    assert_eq!(needed.len(), 6, "every kind of reply has a fixture");
+    assert_eq!(needed.len(), 8, "every kind of reply has a fixture");
 }
 
 fn publication() -> Publication {
@@ -321,6 +370,21 @@ fn every_push_is_written_as_its_fixture_says() {
     pushes.extend(gaps.iter().map(Push::Gap));
     let mut named: Vec<(&str, Push<'_>)> = pushes.into_iter().map(|push| (file_of_push(&push), push)).collect();
     named.push(("publication-options", Push::Publication { publication: &alert, manner: Manner::PLAIN }));
+    let change = Publication {
+        position: Some(changed()),
+        time_us: VERSION,
+        room: syntax().room("sync:acme:tasks").unwrap(),
+        event: EventName::parse("sync:update").unwrap(),
+        data: serde_json::to_vec(&task()).unwrap().into(),
+        ..publication.clone()
+    };
+    let deletion = Publication {
+        event: EventName::parse("sync:delete").unwrap(),
+        data: json!({ "key": "task-17", "version": VERSION }).to_string().into(),
+        ..change.clone()
+    };
+    named.push(("publication-sync-update", Push::Publication { publication: &change, manner: Manner::PLAIN }));
+    named.push(("publication-sync-delete", Push::Publication { publication: &deletion, manner: Manner::PLAIN }));
     named.push(("publication-cascade", Push::Publication { publication: &cascade, manner: Manner::PLAIN }));
     named.push(("publication-ephemeral", Push::Publication { publication: &ephemeral, manner: Manner::PLAIN }));
     let bytes = Publication { data: Bytes::from_static(b"\x00\x01\x02\xfd\xfe\xff"), content: Content::Bytes, ..publication.clone() };
@@ -350,6 +414,11 @@ fn every_error_code_has_a_fixture() {
         let data = &fixture["wire"]["data"];
         let mut fault = Fault::new(code, data["message"].as_str().unwrap().to_owned());
         fault.retry_after_ms = data["retry_after_ms"].as_u64();
+        fault.conflict = data.get("current").map(|current| {
+            let value = ItemValue::read(current["value"].to_string().into_bytes()).unwrap();
+            let item = Item { key: item_key(current["key"].as_str().unwrap()), version: current["version"].as_u64().unwrap(), value };
+            Box::new(Conflict { current: Some(item), deleted_version: None })
+        });
         assert_eq!(written(|out| json::answer(&Answer::error(id("2"), fault), out)), fixture["wire"], "{name}");
         assert_eq!(fixture["http_status"], code.http_status(), "{name}");
     }

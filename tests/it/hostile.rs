@@ -5,6 +5,7 @@
 
 mod careless_backend;
 pub mod client;
+mod collections;
 mod commands;
 mod compression;
 mod dialects;

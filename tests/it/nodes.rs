@@ -1,6 +1,7 @@
 //! The promises, shown by real gateway processes on a real Redis: nothing here looks into a node.
 
 mod authorisation;
+mod collections;
 mod doors;
 mod drain;
 mod failover;

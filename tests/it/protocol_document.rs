@@ -1,4 +1,4 @@
-//! The protocol's document shows the fixtures themselves and leaves no code out.
+//! The protocol's documents show the fixtures themselves, and the first leaves no code out.
 
 use std::path::PathBuf;
 
@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::fixtures::folder;
 
-fn text() -> String {
-    std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/protocol.md")).unwrap()
+fn text(page: &str) -> String {
+    std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs").join(page)).unwrap()
 }
 
 /// The fenced JSON blocks: the fixture that a block's first line names, and what the block holds.
@@ -23,9 +23,12 @@ fn blocks(text: &str) -> Vec<(String, Value)> {
 
 #[test]
 fn every_example_is_a_fixture() {
-    let blocks = blocks(&text());
-    assert!(blocks.len() > 20, "{} examples", blocks.len());
-    for (name, shown) in blocks {
+    let protocol = blocks(&text("protocol.md"));
+    assert!(protocol.len() > 20, "{} examples", protocol.len());
+    assert!(protocol.iter().all(|(name, _)| !name.is_empty()), "a block names no fixture");
+    // Beside its messages this page shows an item, and what databases say.
+    let collections = blocks(&text("collections.md")).into_iter().filter(|(name, _)| !name.is_empty());
+    for (name, shown) in protocol.into_iter().chain(collections) {
         let (kind, file) = name.split_once('/').unwrap_or_else(|| panic!("the block {shown} names no fixture"));
         let fixture = &folder(kind)[file];
         let expected = if kind == "closes" { &fixture["reason"] } else { &fixture["wire"] };
@@ -35,7 +38,7 @@ fn every_example_is_a_fixture() {
 
 #[test]
 fn every_code_is_explained() {
-    let text = text();
+    let text = text("protocol.md");
     for code in Code::ALL {
         assert!(text.contains(&format!("| `{}` |", code.as_str())), "{code:?} is missing");
     }

@@ -34,6 +34,11 @@ fn snippets() -> Vec<Snippet> {
     programs.zip(1..).map(|((language, code), number)| Snippet { language: language.into(), code: code.into(), number }).collect()
 }
 
+/// Those that publish, and those that write to collections.
+fn publishing_and_writing() -> (Vec<Snippet>, Vec<Snippet>) {
+    snippets().into_iter().partition(|snippet| !snippet.is_write())
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -47,6 +52,11 @@ impl Snippet {
     /// Whether it is for where functions are not to be had.
     fn is_script(&self) -> bool {
         self.code.contains("EVALSHA")
+    }
+
+    /// Whether it writes to a collection.
+    fn is_write(&self) -> bool {
+        self.code.contains("sync:acme:") || self.code.contains("\"table\"")
     }
 
     /// Runs it to its end as its reader would, with the packages that the page asks for, and returns what it printed.
@@ -105,18 +115,22 @@ fn numbers(alice: &Person) -> Vec<u64> {
 
 #[test]
 fn every_way_in_is_shown() {
-    let shown: Vec<_> = snippets().iter().map(|snippet| (snippet.language.clone(), snippet.is_ingest(), snippet.is_script())).collect();
+    let (publishing, writing) = publishing_and_writing();
+    let shown = |snippets: &[Snippet]| -> Vec<_> {
+        snippets.iter().map(|snippet| (snippet.language.clone(), snippet.is_ingest(), snippet.is_script())).collect()
+    };
     let one_call = ["sh", "python", "js"].map(|language| (language.to_owned(), false, false));
     let script = [("sh".to_owned(), false, true)];
     let ingest = ["sh", "python", "js"].map(|language| (language.to_owned(), true, false));
-    assert_eq!(shown, [&one_call[..], &script, &ingest].concat());
+    assert_eq!(shown(&publishing), [&one_call[..], &script, &ingest].concat());
+    assert_eq!(shown(&writing), [&one_call[..], &ingest].concat());
 }
 
 #[tokio::test]
 async fn what_every_snippet_publishes_arrives() {
     let world = World::of(1).await;
     let alice = world.member("acme", "alice", 0, &["kpi:acme"]).await;
-    for snippet in snippets().iter().filter(|snippet| !snippet.is_script()) {
+    for snippet in publishing_and_writing().0.iter().filter(|snippet| !snippet.is_script()) {
         publishes(snippet, &world.redis.url(), &alice).await;
     }
     assert_eq!(numbers(&alice), [1, 2, 3, 5, 6, 7], "each once, in the order of the page");
@@ -133,4 +147,33 @@ async fn what_the_script_publishes_arrives_where_functions_are_forbidden() {
         publishes(snippet, &world.redis.url(), &alice).await;
     }
     assert_eq!(numbers(&alice), [4]);
+}
+
+#[tokio::test]
+async fn what_every_snippet_writes_to_a_collection_is_mirrored_once() {
+    let world = World::of(1).await;
+    let alice = world.member("acme", "alice", 0, &["sync:acme"]).await;
+    let (_, writing) = publishing_and_writing();
+    for snippet in &writing {
+        let printed = snippet.run(&world.redis.url()).await;
+        let what = format!("{snippet:?}");
+        let change =
+            alice.until(&what, |events| messages(events).find(|message| message.data["value"]["v"] == snippet.number).cloned()).await;
+        let version = change.data["version"].to_string();
+        assert!(snippet.is_ingest() || printed.contains(&version), "{what} printed {printed:?}");
+    }
+    let events = alice.events();
+    let changes = messages(&events).filter(|message| message.event.starts_with("sync:")).map(|change| {
+        (change.event.clone(), change.room.clone().unwrap_or_default(), change.data["key"].as_str().unwrap_or_default().to_owned())
+    });
+    let expected = [
+        ("sync:insert", "sync:acme:tasks", "task-17"),
+        ("sync:update", "sync:acme:tasks", "task-17"),
+        ("sync:update", "sync:acme:tasks", "task-17"),
+        ("sync:insert", "sync:acme:tasks", "task-18"),
+        ("sync:insert", "sync:acme:orders", "A-1"),
+        ("sync:insert", "sync:acme:tasks", "18"),
+    ];
+    let expected = expected.map(|(event, room, key)| (event.to_owned(), room.to_owned(), key.to_owned()));
+    assert_eq!(changes.collect::<Vec<_>>(), expected);
 }

@@ -1,4 +1,4 @@
-// Collections as docs/presence-and-sync.md has the server do them.
+// Collections as docs/collections.md of the repository has the server do them.
 
 import { canonical } from '../../src/pattern.js';
 import type { Item } from '../../src/types.js';

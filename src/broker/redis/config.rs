@@ -5,6 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::broker::collections::Config as CollectionsConfig;
 use crate::limit::quota::{self, Quota};
 
 /// What kind of Redis installation `url` and `nodes` lead to.
@@ -71,6 +72,8 @@ pub struct Config {
     pub revocations_max: usize,
     /// How long revocations are kept; longer than tokens live.
     pub revocation_age_max_s: u64,
+    /// Bounds of collections.
+    pub collections: CollectionsConfig,
     /// The stream that backends write to.
     pub ingest: IngestConfig,
     /// What an org may use of which nothing else was said; the node sets it, and the next, from the section `quotas`.
@@ -140,6 +143,7 @@ impl Default for Config {
             lease_ms: 10_000,
             revocations_max: 100_000,
             revocation_age_max_s: 86_400,
+            collections: CollectionsConfig::default(),
             ingest: IngestConfig::default(),
             quota: Quota::default(),
             calls_per_org_max: quota::Config::default().broker_calls_per_org_max,

@@ -1,4 +1,4 @@
-//! The stream that backends write to, turned into publications.
+//! The stream that backends write to, turned into publications and writes to collections.
 //!
 //! One node at a time owns a shard and takes its entries in order: publish, then delete and acknowledge. Whatever dies in between
 //! leaves the entry pending; the next owner claims it and publishes it again under the same idempotency key, so that it is
@@ -19,8 +19,10 @@ use super::config::IngestConfig;
 use super::connection::{Connection, reason, within};
 use super::deferral::{Bounds, Deferral};
 use super::scripts::Function;
-use crate::broker::{AckLevel, Broker, PublishError, ingest_entry};
-use crate::protocol::{NewPublication, OrgId};
+use crate::broker::collections::{self, WriteError};
+use crate::broker::ingest_entry::{self, Wish};
+use crate::broker::{AckLevel, Broker};
+use crate::protocol::OrgId;
 use crate::telemetry::metrics::{self, IngestOutcome};
 
 /// The consumer group that all nodes are in.
@@ -194,11 +196,9 @@ impl Consumer {
                     self.bury(connection, entry, &why).await?;
                     false
                 }
-                Ok(publication) if deferral.holds(publication.room.org()) => {
-                    self.defer(connection, entry, publication.room.org(), Instant::now(), deferral).await?
-                }
-                Ok(publication) => match self.publish(connection, entry, &publication).await? {
-                    Some(due) => self.defer(connection, entry, publication.room.org(), due, deferral).await?,
+                Ok(wish) if deferral.holds(wish.org()) => self.defer(connection, entry, wish.org(), Instant::now(), deferral).await?,
+                Ok(wish) => match self.publish(connection, entry, &wish).await? {
+                    Some(due) => self.defer(connection, entry, wish.org(), due, deferral).await?,
                     None => false,
                 },
             };
@@ -227,8 +227,8 @@ impl Consumer {
                 let found: StreamRangeReply = connection.query(cmd("XRANGE").arg(&self.stream).arg(&id).arg(&id)).await?;
                 // What somebody removed is none of ours any more.
                 if let Some(entry) = found.ids.first()
-                    && let Ok(publication) = self.read_entry(entry)
-                    && let Some(due) = self.publish(connection, entry, &publication).await?
+                    && let Ok(wish) = self.read_entry(entry)
+                    && let Some(due) = self.publish(connection, entry, &wish).await?
                 {
                     deferral.put_off(&org, due);
                     break;
@@ -240,26 +240,32 @@ impl Consumer {
         Ok(())
     }
 
-    fn read_entry(&self, entry: &StreamId) -> Result<NewPublication, String> {
+    fn read_entry(&self, entry: &StreamId) -> Result<Wish, String> {
         let read = ingest_entry::read(&fields(entry), &self.broker.syntax, self.broker.config.data_bytes_max);
-        read.map(|mut publication| {
-            publication.idempotency_key.get_or_insert_with(|| format!("ingest:{}:{}", self.shard, entry.id).into());
-            publication
+        read.map(|mut wish| {
+            wish.default_key(|| format!("ingest:{}:{}", self.shard, entry.id).into());
+            wish
         })
     }
 
-    /// Publishes one entry, or buries what is unfit. With the org's quota used up it does neither, and the answer is when to try again.
-    async fn publish(&self, connection: &mut Connection, entry: &StreamId, publication: &NewPublication) -> RedisResult<Option<Instant>> {
-        match self.broker.publish(publication, AckLevel::Primary).await {
-            Ok(published) => {
-                let outcome = if published.duplicate { IngestOutcome::Duplicate } else { IngestOutcome::Logged };
-                metrics::ingested(outcome).increment(1);
-                Ok(None)
+    /// Carries one entry out, or buries what is unfit. With the org's quota used up it does neither, and the answer is when to try again.
+    async fn publish(&self, connection: &mut Connection, entry: &StreamId, wish: &Wish) -> RedisResult<Option<Instant>> {
+        let why = match self.carry_out(wish).await {
+            Ok(duplicate) => {
+                metrics::ingested(if duplicate { IngestOutcome::Duplicate } else { IngestOutcome::Logged }).increment(1);
+                return Ok(None);
             }
-            Err(PublishError::Exceeded(exceeded)) => Ok(Some(Instant::now() + Duration::from_millis(exceeded.retry_after_ms))),
-            Err(PublishError::Refused(why)) => self.bury(connection, entry, &why).await.map(|()| None),
-            Err(PublishError::Unavailable(why)) => Err(RedisError::from((ErrorKind::Server(ServerErrorKind::TryAgain), "publish", why))),
-        }
+            Err(WriteError::Exceeded(exceeded)) => return Ok(Some(Instant::now() + Duration::from_millis(exceeded.retry_after_ms))),
+            Err(WriteError::Unavailable(why)) => {
+                return Err(RedisError::from((ErrorKind::Server(ServerErrorKind::TryAgain), "publish", why)));
+            }
+            Err(WriteError::Refused(why) | WriteError::Full(why)) => why,
+            Err(WriteError::Conflict(conflict)) => match conflict.current {
+                Some(item) => format!("conflict: the item has version {}", item.version),
+                None => "conflict: there is no such item".to_owned(),
+            },
+        };
+        self.bury(connection, entry, &why).await.map(|()| None)
     }
 
     /// Lets an entry wait; one for which there is no room is buried. Whether it waits.
@@ -277,6 +283,14 @@ impl Consumer {
         }
         let why = "the organization publishes more than its quota, and too many of its entries wait already";
         self.bury(connection, entry, why).await.map(|()| false)
+    }
+
+    /// Whether its key had been used before.
+    async fn carry_out(&self, wish: &Wish) -> Result<bool, WriteError> {
+        match wish {
+            Wish::Publish(publication) => Ok(self.broker.publish(publication, AckLevel::Primary).await?.duplicate),
+            Wish::Write(write) => Ok(collections::write(&*self.broker, write, AckLevel::Primary).await?.duplicate),
+        }
     }
 
     /// Keeps a refused entry for people to look at: why, where it came from, and the beginnings of its first fields. Whatever made it

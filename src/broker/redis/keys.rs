@@ -15,7 +15,7 @@ impl Keys {
         Self { prefix: prefix.into() }
     }
 
-    /// What the functions get as their key; log, epoch, lineage and idempotency keys are derived from it.
+    /// What the functions get as their key; log, epoch, lineage, idempotency keys and collections are derived from it.
     pub(super) fn base(&self, org: &OrgId) -> String {
         format!("{}:{{{org}}}", self.prefix)
     }
@@ -61,6 +61,11 @@ impl Keys {
     /// Where the SHA-1 of the publish script stands for publishers that cannot call functions.
     pub(super) fn publish_sha(&self) -> String {
         format!("{}:publish:sha", self.prefix)
+    }
+
+    /// The same of the script that writes to collections.
+    pub(super) fn sync_sha(&self) -> String {
+        format!("{}:sync:sha", self.prefix)
     }
 
     /// The stream that backends write to; the first shard goes by the plain name.

@@ -21,7 +21,8 @@ use crate::telemetry::metrics;
 pub(super) struct Link {
     pub(super) endpoint: Endpoint,
     scripts: Scripts,
-    publish_sha_key: String,
+    /// The scripts that publishers call, and where their SHA-1 stands for them.
+    shas: [(Function, String); 2],
     timeout: Duration,
     interval: Duration,
     pause_max: Duration,
@@ -49,7 +50,7 @@ impl Link {
         Ok(Self {
             endpoint: Endpoint::new(config)?,
             scripts: Scripts::new(config),
-            publish_sha_key: keys.publish_sha(),
+            shas: [(Function::Publish, keys.publish_sha()), (Function::Sync, keys.sync_sha())],
             timeout: Duration::from_millis(config.command_timeout_ms),
             interval: Duration::from_millis(config.watchdog_interval_ms),
             pause_max: Duration::from_millis(config.reconnect_pause_max_ms),
@@ -119,9 +120,11 @@ impl Link {
                 Ok(())
             }
             Err(error) if no_functions(&error) => {
-                let publish = self.scripts.script(Function::Publish);
-                connection.query::<Value>(cmd("SCRIPT").arg("LOAD").arg(&publish.source)).await?;
-                connection.query::<Value>(cmd("SET").arg(&self.publish_sha_key).arg(&publish.sha)).await?;
+                for (function, sha_key) in &self.shas {
+                    let script = self.scripts.script(*function);
+                    connection.query::<Value>(cmd("SCRIPT").arg("LOAD").arg(&script.source)).await?;
+                    connection.query::<Value>(cmd("SET").arg(sha_key).arg(&script.sha)).await?;
+                }
                 self.by_script.store(true, Ordering::Release);
                 Ok(())
             }

@@ -6,9 +6,15 @@ use sha1::{Digest, Sha1};
 
 use super::config::{Config, Mode};
 use super::quota;
+use crate::protocol::item::VALUE_DEPTH_MAX;
 use crate::protocol::publication::DEPTH_MAX;
 
-const BODY: &str = concat!(include_str!("scripts/quota.lua"), include_str!("scripts/roomcast.lua"), include_str!("scripts/leases.lua"));
+const BODY: &str = concat!(
+    include_str!("scripts/quota.lua"),
+    include_str!("scripts/roomcast.lua"),
+    include_str!("scripts/sync.lua"),
+    include_str!("scripts/leases.lua")
+);
 
 /// A function of the library.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,6 +24,8 @@ pub(super) enum Function {
     Newest,
     Read,
     Trim,
+    Sync,
+    Items,
     Lease,
     Register,
     Nodes,
@@ -26,12 +34,14 @@ pub(super) enum Function {
 }
 
 impl Function {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Publish,
         Self::Open,
         Self::Newest,
         Self::Read,
         Self::Trim,
+        Self::Sync,
+        Self::Items,
         Self::Lease,
         Self::Register,
         Self::Nodes,
@@ -47,6 +57,8 @@ impl Function {
             Self::Newest => "newest",
             Self::Read => "read",
             Self::Trim => "trim",
+            Self::Sync => "sync",
+            Self::Items => "items",
             Self::Lease => "lease",
             Self::Register => "register",
             Self::Nodes => "nodes",
@@ -61,7 +73,7 @@ impl Function {
 
     /// Whether it works on an org's log, and so is called with the log as a second key.
     pub(super) fn is_on_a_log(self) -> bool {
-        matches!(self, Self::Publish | Self::Open | Self::Newest | Self::Read | Self::Trim)
+        matches!(self, Self::Publish | Self::Open | Self::Newest | Self::Read | Self::Trim | Self::Sync | Self::Items)
     }
 
     /// Its name for FCALL.
@@ -89,7 +101,15 @@ pub(super) struct Scripts {
 impl Scripts {
     pub(super) fn new(config: &Config) -> Self {
         let in_cluster = config.mode == Mode::Cluster;
+        let collections = &config.collections;
         let body = BODY
+            .replace("@ITEM_BYTES_MAX@", &collections.item_bytes_max.to_string())
+            .replace("@ITEM_DEPTH_MAX@", &VALUE_DEPTH_MAX.to_string())
+            .replace("@ITEMS_MAX@", &collections.items_max.to_string())
+            .replace("@COLLECTION_BYTES_MAX@", &collections.bytes_max.to_string())
+            .replace("@COLLECTIONS_MAX@", &collections.collections_max.to_string())
+            .replace("@TOMBSTONES_MAX@", &collections.tombstones_max.to_string())
+            .replace("@TOMBSTONE_MS@", &(collections.tombstone_age_max_s.max(1) * 1_000).to_string())
             .replace("@CLUSTER@", if in_cluster { "true" } else { "false" })
             .replace("@DATA_BYTES_MAX@", &config.data_bytes_max.to_string())
             .replace("@DEPTH_MAX@", &(DEPTH_MAX - 1).to_string())

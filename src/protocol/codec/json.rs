@@ -36,6 +36,8 @@ pub fn answer(answer: &Answer, out: &mut BytesMut) {
         Reply::Unsubscribed { .. } => "unsubscribed",
         Reply::Published { .. } => "published",
         Reply::Pong { .. } => "client:pong",
+        Reply::SyncSnapshot(_) => "sync:snapshot",
+        Reply::SyncWritten { .. } => "sync:written",
         Reply::Error(_) => "error",
     };
     message(event, id, &answer.reply, out);

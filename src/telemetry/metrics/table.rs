@@ -69,6 +69,9 @@ metrics! {
     INGESTED = Counter "ingested_total", "entries", ["outcome": "`logged`, `duplicate`, `dead`"], "Entries taken from the ingest stream.";
     REDIS_ROUND_TRIP_SECONDS = Histogram "redis_round_trip_seconds", "seconds", [], "Time of one command to Redis.";
     REDIS_RECONNECTS = Counter "redis_reconnects_total", "connections", [], "Connections to Redis made anew after one was lost.";
+    COLLECTION_WRITES = Counter "collection_writes_total", "writes", ["outcome": "`written`, `unchanged` (there was nothing to delete), `duplicate`, `conflict`, `full`, `quota`, `refused`, `unavailable`"], "Writes to collections that this node was asked for.";
+    COLLECTION_READS = Counter "collection_reads_total", "reads", [], "Pages of collections read for sessions and REST, each once for all sessions that asked at the same time.";
+    ITEMS_MALFORMED = Counter "items_malformed_total", "items", [], "Items of collections in Redis whose value is no JSON of ours and were skipped.";
     BUS_UNREADABLE = Counter "bus_unreadable_total", "messages", [], "Pub/sub messages that could not be read; the log was read instead.";
     MALFORMED = Counter "malformed_total", "entries", [], "Log entries that are no publications of ours and were skipped.";
     OVERTOOK = Counter "overtook_total", "publications", [], "Urgent publications that sessions got ahead of others that waited for them.";

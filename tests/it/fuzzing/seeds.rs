@@ -141,7 +141,14 @@ fn ingest() -> Vec<Vec<u8>> {
         let (room, event) = (push["room"].as_str()?, push["event"].as_str()?);
         Some(format!("room={room}\nevent={event}\ndata={}{options}", push["data"]).into_bytes())
     };
-    pushes().flat_map(|push| options.map(|options| entry(&push, options))).flatten().collect()
+    let of_collections = [
+        "room=sync:acme:tasks\nop=put\nkey=task-17\nvalue={\"done\":true}\nif_version=42\nidempotency_key=k",
+        "room=sync:acme:tasks\nop=delete\nkey=task-17",
+        "organization_id=acme\ntable=tasks\nevent=UPDATE\ndata={\"id\":17,\"done\":true}\nprimary_key=id,done",
+        "organization_id=acme\ntable=tasks\nevent=DELETE\nold={\"id\":\"17\"}",
+    ];
+    let publications = pushes().flat_map(|push| options.map(|options| entry(&push, options))).flatten();
+    publications.chain(of_collections.map(|entry| entry.as_bytes().to_vec())).collect()
 }
 
 /// Rooms and patterns of the documents, together, so that they are held against each other.

@@ -208,16 +208,18 @@ local CHECKS = {
   checked = flag('checked'),
   bytes = flag('bytes'),
 }
-local function read_options(args)
+
+-- The pairs behind the third argument, each held to its check; `names` is the list for people.
+local function read_options(args, checks, names)
   local options = {}
   if #args % 2 == 0 then
     return nil, 'options come in pairs of name and value'
   end
   for index = 4, #args, 2 do
     local name, value = args[index], args[index + 1]
-    local check = CHECKS[name]
+    local check = checks[name]
     if not check then
-      return nil, 'there is no such option; options are priority, idempotency_key, ttl_ms, cascade, requires_ack, log, headers, sessions, bytes, checked'
+      return nil, 'there is no such option; options are ' .. names
     end
     local wrong = check(value)
     if wrong then
@@ -268,6 +270,27 @@ local function fence(base, current, at_us)
   end
 end
 
+-- Puts a fence first where one is due, since nothing may come between the parting of two histories and the fence that admits it. Answers
+-- the time to go on with, or nil and the failure.
+local function past_fence(base, at_us)
+  local history = FUNCTIONS and recent_lineage(at_us)
+  if history and redis.call('GET', base .. ':lineage') ~= history and redis.call('EXISTS', base .. ':log') == 1 then
+    local failure = fence(base, history, at_us)
+    if failure then
+      return nil, failure
+    end
+    at_us = now_us()
+  end
+  return at_us
+end
+
+-- With base key and log both named, a Cluster answers TRYAGAIN while the slot moves, instead of beginning a second log on the other side.
+local function lacks_log(keys)
+  if CLUSTER and #keys < 2 then
+    return 'on a Cluster two keys are named: 2 ' .. keys[1] .. ' ' .. keys[1] .. ':log'
+  end
+end
+
 -- Whether lists and objects are nested deeper than `levels`.
 local function is_deeper(value, levels)
   if type(value) ~= 'table' then
@@ -300,6 +323,9 @@ local function check_publication(base, args)
   if #event == 0 or #event > 128 or string.find(event, '[^%w_.:-]') then
     return 'an event name is 1 to 128 characters of letters, digits and _ . : -'
   end
+  if string.sub(event, 1, 5) == 'sync:' then
+    return 'the events of collections are not published: write by roomcast_sync'
+  end
   if #data > DATA_BYTES_MAX then
     return 'data is one JSON value of at most ' .. DATA_BYTES_MAX .. ' bytes'
   end
@@ -309,15 +335,12 @@ end
 -- [position, duplicate]; an ephemeral publication has the position "".
 local function publish(keys, args)
   local base = keys[1]
-  if CLUSTER and #keys < 2 then
-    -- With both named, a Cluster answers TRYAGAIN while the slot moves, instead of beginning a second log on the other side.
-    return refuse('on a Cluster two keys are named: 2 ' .. base .. ' ' .. base .. ':log')
-  end
-  local wrong = check_publication(base, args)
+  local wrong = lacks_log(keys) or check_publication(base, args)
   if wrong then
     return refuse(wrong)
   end
-  local options, bad_option = read_options(args)
+  local options, bad_option = read_options(
+    args, CHECKS, 'priority, idempotency_key, ttl_ms, cascade, requires_ack, log, headers, sessions, bytes, checked')
   if not options then
     return refuse(bad_option)
   end
@@ -357,16 +380,12 @@ local function publish(keys, args)
   if used_up then
     return used_up
   end
-  local history = FUNCTIONS and recent_lineage(at_us)
-  if history and redis.call('GET', base .. ':lineage') ~= history and redis.call('EXISTS', base .. ':log') == 1 then
-    -- Nothing may come between the parting of two histories and the fence that admits it.
-    local failure = fence(base, history, at_us)
-    if failure then
-      return failure
-    end
-    at_us = now_us()
+  local failure, position
+  at_us, failure = past_fence(base, at_us)
+  if not at_us then
+    return failure
   end
-  local position, failure = append(base, rest, args[3], at_us)
+  position, failure = append(base, rest, args[3], at_us)
   if not position then
     return failure
   end

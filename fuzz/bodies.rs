@@ -19,11 +19,13 @@ use roomcast::dialect;
 use roomcast::protocol::codec::{json, msgpack};
 use roomcast::protocol::command::sync::SyncWrite;
 use roomcast::protocol::command::{Action, Address, Command, Publish};
+use roomcast::protocol::filter::FILTER_BYTES_MAX;
 use roomcast::protocol::item::{CHANNEL, Item, ItemKey, ItemValue, Op, Snapshot, collection_room};
 use roomcast::protocol::publication::{DEPTH_MAX, headers, is_deeper_than};
 use roomcast::protocol::push::{Answer, Manner};
 use roomcast::protocol::{
-    CloseCode, CommandId, EventName, NewPublication, OrgId, Pattern, Position, Publication, Push, Reply, RoomName, RoomSyntax, Selector,
+    CloseCode, CommandId, EventName, Filter, NewPublication, OrgId, Pattern, Position, Publication, Push, Reply, RoomName, RoomSyntax,
+    Selector,
 };
 use roomcast::transport::websocket::{Assembler, Incoming, Limits, deflate};
 use serde_json::value::RawValue;
@@ -235,7 +237,13 @@ fn is_told_in_every_dialect(publish: &Publish) {
 }
 
 fn are_canonical(selector: &Selector) {
-    selector.patterns(&SYNTAX, &ACME).iter().flatten().for_each(pattern_is_canonical);
+    for wanted in selector.wanted(&SYNTAX, &ACME).iter().flatten() {
+        pattern_is_canonical(&wanted.pattern);
+        if let Some(filter) = &wanted.filter {
+            // What is too long in its canonical form is not read again.
+            assert!(Filter::parse(filter.as_str()).is_ok_and(|read| read == *filter) || filter.as_str().len() > FILTER_BYTES_MAX);
+        }
+    }
 }
 
 /// A room and a pattern, one a line: their canonical texts mean the same as they do, and reach agrees with itself.

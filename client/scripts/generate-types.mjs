@@ -107,6 +107,7 @@ function type(where, schema) {
 
 function typed(where, name, schema) {
   if (name === 'array') return `${grouped(type(`${where}[]`, schema.items))}[]`;
+  if (name === 'object' && schema.properties) return members(where, schema, '');
   if (name === 'object') return `Record<string, ${type(`${where}{}`, schema.additionalProperties)}>`;
   if (name in primitives) return primitives[name];
   throw new Error(`${where}: no type is known for "${name}"`);

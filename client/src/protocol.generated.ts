@@ -28,15 +28,33 @@ export interface AuthenticateData {
   channels?: string[];
   /** One segment of the room. */
   department_id?: string | null;
+  /**
+   * Only what passes, for all rooms that have no filter of their own. At most 64 different ones fit into one command.
+   */
+  filter?: Filter | null;
   /** The session's own org without one. */
   organization_id?: string | null;
   /** Without a department it means the queue in every department. */
   queue_name?: string | null;
-  /** Rooms or patterns, in short or long form. At most 256 together with `channels`. */
-  rooms?: string[];
+  /**
+   * Rooms or patterns, in short or long form, each perhaps with a filter of its own. At most 256 together with
+   * `channels`.
+   */
+  rooms?: NamedRoom[];
   /** Replay what came after this position first. Without it delivery begins now. */
   since?: Position | null;
 }
+
+/** A filter over data and headers, such as `severity >= 3 and region in ('eu', 'us')`: docs/filters.md. */
+export type Filter = string;
+
+/** A room or pattern, alone or with a filter. */
+export type NamedRoom =
+  | string
+  | {
+  room: string;
+  filter?: Filter | null;
+};
 
 /** Names a place in an org's log. Opaque: keep it, hand it back, compare it for equality only. */
 export type Position = string;
@@ -57,12 +75,19 @@ export interface SubscribeData {
   channels?: string[];
   /** One segment of the room. */
   department_id?: string | null;
+  /**
+   * Only what passes, for all rooms that have no filter of their own. At most 64 different ones fit into one command.
+   */
+  filter?: Filter | null;
   /** The session's own org without one. */
   organization_id?: string | null;
   /** Without a department it means the queue in every department. */
   queue_name?: string | null;
-  /** Rooms or patterns, in short or long form. At most 256 together with `channels`. */
-  rooms?: string[];
+  /**
+   * Rooms or patterns, in short or long form, each perhaps with a filter of its own. At most 256 together with
+   * `channels`.
+   */
+  rooms?: NamedRoom[];
   /** Replay what came after this position first. Without it delivery begins now. */
   since?: Position | null;
 }
@@ -80,12 +105,19 @@ export interface Selector {
   channels?: string[];
   /** One segment of the room. */
   department_id?: string | null;
+  /**
+   * Only what passes, for all rooms that have no filter of their own. At most 64 different ones fit into one command.
+   */
+  filter?: Filter | null;
   /** The session's own org without one. */
   organization_id?: string | null;
   /** Without a department it means the queue in every department. */
   queue_name?: string | null;
-  /** Rooms or patterns, in short or long form. At most 256 together with `channels`. */
-  rooms?: string[];
+  /**
+   * Rooms or patterns, in short or long form, each perhaps with a filter of its own. At most 256 together with
+   * `channels`.
+   */
+  rooms?: NamedRoom[];
 }
 
 /** Publishes one message. */

@@ -65,7 +65,7 @@ impl ClaimRules {
         let invalid = |role: &str, why: String| ConfigFault::invalid(format!("auth.roles.{role}"), why);
         for (role, rights) in &self.roles {
             let sample = OrgId::parse("example").map_err(|fault| invalid(role, fault.to_string()))?;
-            let grants: Vec<String> = rights.grants.iter().map(|grant| for_org(grant, &sample)).collect();
+            let grants: Vec<String> = rights.grants.iter().map(|grant| for_holder(grant, &sample, "example")).collect();
             GrantList::read(None, &grants, &sample, &self.syntax).map_err(|error| invalid(role, error.to_string()))?;
         }
         Ok(())
@@ -76,15 +76,16 @@ impl ClaimRules {
         let times = self.check(claims, now_s)?;
         let org = self.org(claims)?.ok_or_else(|| AuthError::ClaimMissing(self.names.org.as_str().into()))?;
         let sub = required_text(claims, &self.names.user)?;
+        // First of all, because what a user is called may stand in the grants of roles.
+        let principal = Principal::new(sub, &org, times.expires_at_s).map_err(|fault| AuthError::User(fault.message.into_owned()))?;
         let mut scopes = self.scopes(claims)?;
         let mut added = Vec::new();
         for rights in self.role_rights(claims)? {
-            added.extend(rights.grants.iter().map(|grant| for_org(grant, &org)));
+            added.extend(rights.grants.iter().map(|grant| for_holder(grant, &org, principal.sub())));
             scopes = scopes.union(rights.scopes.iter().copied().collect());
         }
         let grants = GrantList::read(find(claims, &self.names.grants), &added, &org, &self.syntax)?;
         let token_id = optional_text(claims, "jti")?.map(Box::from);
-        let principal = Principal::new(sub, &org, times.expires_at_s).map_err(|fault| AuthError::User(fault.message.into_owned()))?;
         let quotas = self.quotas(claims)?;
         Ok(principal.with_grants(grants).with_scopes(scopes).with_token(times.issued_at_s, token_id).with_quotas(quotas))
     }
@@ -193,8 +194,9 @@ impl ClaimRules {
     }
 }
 
-fn for_org(grant: &str, org: &OrgId) -> String {
-    grant.replace("{org}", org.as_str())
+/// Names of orgs and users are segments of rooms, so they end no quotes in a filter.
+fn for_holder(grant: &str, org: &OrgId, user: &str) -> String {
+    grant.replace("{org}", org.as_str()).replace("{user}", user)
 }
 
 /// The claim of that very name (`https://example.org/tenant` holds dots too), or the one that the dots lead to.

@@ -158,7 +158,8 @@ impl Default for ClaimNames {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RoleRights {
-    /// Grants such as `publish:chat:{org}:**`; `{org}` stands for the token's org.
+    /// Grants such as `publish:chat:{org}:**`, perhaps with a filter, as in `subscribe:chat:{org}:** where agent = '{user}'`;
+    /// `{org}` and `{user}` stand for the token's.
     pub grants: Vec<String>,
     /// Scopes for REST.
     pub scopes: Vec<Scope>,

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::principal::Principal;
-use crate::protocol::{Code, Fault, OrgId, Pattern, RoomName, RoomSyntax};
+use crate::protocol::{Code, Fault, Filter, OrgId, Pattern, RoomName, RoomSyntax};
 
 /// Most grants that one token may carry, its roles' included.
 pub const GRANTS_MAX: usize = 256;
@@ -45,13 +45,29 @@ impl Right {
     }
 }
 
-/// A pattern that its principal may subscribe to. Cannot be made outside this file.
+/// The rights that a filter can bound: what is read passes it or does not.
+const FILTERED: u8 = 1 << Right::Subscribe as u8 | 1 << Right::History as u8;
+/// Between pattern and filter in the compact form of a grant; no pattern holds a space.
+const WHERE: &str = " where ";
+
+/// A pattern that its principal may subscribe to, perhaps only as far as a filter lets through. Cannot be made outside this file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Grant {
     pattern: Pattern,
+    /// What the token lets through; nobody but a new token can change it.
+    enforced: Option<Filter>,
+    /// What the client wants of it.
+    asked: Option<Filter>,
 }
 
-impl Grant {
+/// A pattern of whose past its principal may read what the filter lets through. Cannot be made outside this file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HistoryGrant {
+    pattern: Pattern,
+    enforced: Option<Filter>,
+}
+
+impl HistoryGrant {
     pub fn pattern(&self) -> &Pattern {
         &self.pattern
     }
@@ -60,8 +76,47 @@ impl Grant {
         self.pattern.org()
     }
 
+    /// What passes the client's own filter and the token's.
+    pub fn filter(&self, asked: Option<&Filter>) -> Option<Filter> {
+        both(self.enforced.as_ref(), asked)
+    }
+}
+
+impl Grant {
+    pub fn pattern(&self) -> &Pattern {
+        &self.pattern
+    }
+
+    /// Narrowed by what the client itself wants.
+    #[must_use]
+    pub fn filtered(mut self, asked: Option<Filter>) -> Self {
+        self.asked = asked;
+        self
+    }
+
+    /// The client's own filter, by which it names the subscription.
+    pub fn asked(&self) -> Option<&Filter> {
+        self.asked.as_ref()
+    }
+
+    /// What passes the client's own filter and the token's.
+    pub fn filter(&self) -> Option<Filter> {
+        both(self.enforced.as_ref(), self.asked.as_ref())
+    }
+
+    pub fn org(&self) -> &OrgId {
+        self.pattern.org()
+    }
+
     pub fn into_pattern(self) -> Pattern {
         self.pattern
+    }
+}
+
+fn both(one: Option<&Filter>, other: Option<&Filter>) -> Option<Filter> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.and(other)),
+        (one, other) => one.or(other).cloned(),
     }
 }
 
@@ -89,6 +144,15 @@ pub struct GrantList {
 struct Rule {
     pattern: Pattern,
     rights: u8,
+    filter: Option<Filter>,
+}
+
+/// How much of a pattern a principal has a right on.
+enum Held {
+    Nothing,
+    /// What one of these lets through.
+    Through(Filter),
+    All,
 }
 
 #[derive(Deserialize)]
@@ -96,14 +160,16 @@ struct Rule {
 struct Spelled {
     pattern: String,
     rights: Vec<Right>,
+    #[serde(default)]
+    filter: Option<String>,
 }
 
 impl GrantList {
     /// Subscribe to everything of one's own org: what a token without grants has.
     pub const OWN_ORG: Self = Self { rules: None };
 
-    /// Reads the grants claim, `[{"pattern":"kpi:acme:**","rights":["subscribe"]}]` or `["publish:chat:acme"]`, and adds
-    /// those that roles bring, in the compact form. Without a claim the default stands, and an empty list grants nothing.
+    /// Reads the grants claim, `[{"pattern":"kpi:acme:**","rights":["subscribe"],"filter":"a = 1"}]` or `["publish:chat:acme"]`,
+    /// and adds those that roles bring, in the compact form. Without a claim the default stands, and an empty list grants nothing.
     ///
     /// # Errors
     /// [`GrantError`] for the first one that is malformed or belongs to another org than `org`.
@@ -119,7 +185,7 @@ impl GrantList {
         }
         let mut rules = Vec::with_capacity(listed.len() + added.len() + 1);
         if claim.is_none() {
-            rules.push(Rule { pattern: Pattern::of_org(org), rights: Right::Subscribe.bit() });
+            rules.push(Rule { pattern: Pattern::of_org(org), rights: Right::Subscribe.bit(), filter: None });
         }
         for (index, entry) in listed.iter().enumerate() {
             rules.push(Rule::read(entry, index, org, syntax)?);
@@ -131,15 +197,26 @@ impl GrantList {
     }
 
     fn rules(&self, own: &OrgId) -> Vec<Rule> {
-        let default = || vec![Rule { pattern: Pattern::of_org(own), rights: Right::Subscribe.bit() }];
+        let default = || vec![Rule { pattern: Pattern::of_org(own), rights: Right::Subscribe.bit(), filter: None }];
         self.rules.as_ref().map_or_else(default, |rules| rules.to_vec())
     }
 
     fn any(&self, own: &OrgId, right: Right, suffices: impl Fn(&Pattern) -> bool) -> bool {
         match &self.rules {
             None => right == Right::Subscribe && suffices(&Pattern::of_org(own)),
-            Some(rules) => rules.iter().any(|rule| rule.rights & right.bit() != 0 && suffices(&rule.pattern)),
+            Some(rules) => rules.iter().any(|rule| rule.filter.is_none() && rule.gives(right) && suffices(&rule.pattern)),
         }
+    }
+
+    /// What several grants give of the same pattern adds up.
+    fn held(&self, own: &OrgId, right: Right, pattern: &Pattern) -> Held {
+        if self.any(own, right, |granted| granted.covers(pattern)) {
+            return Held::All;
+        }
+        let rules = self.rules.iter().flat_map(|rules| rules.iter());
+        let covering = rules.filter(|rule| rule.gives(right) && rule.pattern.covers(pattern));
+        let filters = covering.filter_map(|rule| rule.filter.clone());
+        filters.reduce(|one, other| one.or(&other)).map_or(Held::Nothing, Held::Through)
     }
 }
 
@@ -150,25 +227,36 @@ impl Rule {
         }
         let spelled = Spelled::deserialize(entry).map_err(|error| GrantError::Malformed { index, why: error.to_string() })?;
         let rights = spelled.rights.iter().fold(0, |bits, right| bits | right.bit());
-        Self::checked(&spelled.pattern, rights, index, org, syntax)
+        Self::checked(&spelled.pattern, rights, spelled.filter.as_deref(), index, org, syntax)
     }
 
-    /// `subscribe:kpi:acme:**`: the right, then the pattern.
+    fn gives(&self, right: Right) -> bool {
+        self.rights & right.bit() != 0
+    }
+
+    /// `subscribe:kpi:acme:**`: the right, then the pattern, and perhaps a filter, as in `subscribe:kpi:acme:** where a = 1`.
     fn compact(text: &str, index: usize, org: &OrgId, syntax: &RoomSyntax) -> Result<Self, GrantError> {
+        let (text, filter) = text.split_once(WHERE).map_or((text, None), |(text, filter)| (text, Some(filter)));
         let (right, pattern) = text.split_once(':').unwrap_or((text, ""));
         let Some(right) = Right::parse(right) else {
             let why = "it must begin with subscribe:, publish:, presence: or history:".to_owned();
             return Err(GrantError::Malformed { index, why });
         };
-        Self::checked(pattern, right.bit(), index, org, syntax)
+        Self::checked(pattern, right.bit(), filter, index, org, syntax)
     }
 
-    fn checked(text: &str, rights: u8, index: usize, org: &OrgId, syntax: &RoomSyntax) -> Result<Self, GrantError> {
-        let pattern = syntax.pattern_for(org, text).map_err(|fault| GrantError::Malformed { index, why: fault.message.into_owned() })?;
+    fn checked(text: &str, rights: u8, filter: Option<&str>, index: usize, org: &OrgId, syntax: &RoomSyntax) -> Result<Self, GrantError> {
+        let malformed = |why: String| GrantError::Malformed { index, why };
+        let pattern = syntax.pattern_for(org, text).map_err(|fault| malformed(fault.message.into_owned()))?;
         if pattern.org() != org {
             return Err(GrantError::ForeignOrg { index });
         }
-        Ok(Self { pattern, rights })
+        let filter = filter.map(Filter::parse).transpose().map_err(|error| malformed(error.to_string()))?;
+        if filter.is_some() && rights & !FILTERED != 0 {
+            // To pass over it would give more than was meant.
+            return Err(malformed("a filter bounds only the rights subscribe and history".to_owned()));
+        }
+        Ok(Self { pattern, rights, filter })
     }
 }
 
@@ -178,16 +266,39 @@ impl Principal {
     /// # Errors
     /// `UNAUTHORIZED`, naming the pattern.
     pub fn grant_subscribe(&self, pattern: Pattern) -> Result<Grant, Fault> {
-        if !self.owns(&pattern) {
-            self.may(Right::Subscribe, &pattern)?;
+        let enforced = if self.owns(&pattern) { None } else { self.enforced(Right::Subscribe, &pattern)? };
+        Ok(Grant { pattern, enforced, asked: None })
+    }
+
+    /// The same wish of the same client, by what is granted now.
+    ///
+    /// # Errors
+    /// As [`Principal::grant_subscribe`].
+    pub fn grant_again(&self, earlier: &Grant) -> Result<Grant, Fault> {
+        Ok(self.grant_subscribe(earlier.pattern.clone())?.filtered(earlier.asked.clone()))
+    }
+
+    /// # Errors
+    /// `UNAUTHORIZED`, naming the pattern; for one's own rooms too, unless their past is granted.
+    pub fn grant_history(&self, pattern: Pattern) -> Result<HistoryGrant, Fault> {
+        let enforced = self.enforced(Right::History, &pattern)?;
+        Ok(HistoryGrant { pattern, enforced })
+    }
+
+    fn enforced(&self, right: Right, pattern: &Pattern) -> Result<Option<Filter>, Fault> {
+        match self.grants().held(self.org(), right, pattern) {
+            _ if pattern.org() != self.org() => Err(refusal(right, pattern.as_str())),
+            Held::Nothing => Err(refusal(right, pattern.as_str())),
+            Held::Through(filter) => Ok(Some(filter)),
+            Held::All => Ok(None),
         }
-        Ok(Grant { pattern })
     }
 
     /// Everything that the grants allow to subscribe to, without what another of them covers.
     pub fn subscribable(&self) -> Vec<Grant> {
         let rules = self.grants().rules(self.org()).into_iter();
-        widest(rules.filter(|rule| rule.rights & Right::Subscribe.bit() != 0).map(|rule| rule.pattern).collect())
+        let patterns = rules.filter(|rule| rule.gives(Right::Subscribe)).map(|rule| rule.pattern);
+        widest(patterns.filter_map(|pattern| self.grant_subscribe(pattern).ok()))
     }
 
     /// What the grants allow to subscribe to in these channels; those that there are not are passed over.
@@ -198,7 +309,7 @@ impl Principal {
             let meant = channels.iter().filter(|channel| first == "*" || first == **channel);
             patterns.extend(meant.filter_map(|channel| syntax.pattern_for(self.org(), &format!("{channel}:{rest}")).ok()));
         }
-        widest(patterns)
+        widest(patterns.into_iter().filter_map(|pattern| self.grant_subscribe(pattern).ok()))
     }
 
     /// The grants as texts, such as `subscribe:kpi:acme`.
@@ -206,7 +317,8 @@ impl Principal {
         let rules = self.grants().rules(self.org());
         let spelled = rules.iter().flat_map(|rule| {
             let given = Right::ALL.into_iter().filter(|right| rule.rights & right.bit() != 0);
-            given.map(|right| format!("{}:{}", right.as_str(), rule.pattern))
+            let filter = rule.filter.as_ref().map_or(String::new(), |filter| format!("{WHERE}{}", filter.as_str()));
+            given.map(move |right| format!("{}:{}{filter}", right.as_str(), rule.pattern))
         });
         spelled.collect()
     }
@@ -214,10 +326,11 @@ impl Principal {
     /// The two rooms that every session is subscribed to by itself: its org's and its user's.
     pub fn own_rooms(&self) -> [Grant; 2] {
         let org_room = RoomName::of_org(self.org());
-        [Grant { pattern: Pattern::of_room(&org_room) }, Grant { pattern: Pattern::of_room(self.user_room()) }]
+        let own = |room| Grant { pattern: Pattern::of_room(room), enforced: None, asked: None };
+        [own(&org_room), own(self.user_room())]
     }
 
-    /// Whether one grant gives the right on every room of the pattern.
+    /// Whether one grant gives the right on every room of the pattern, without a filter.
     ///
     /// # Errors
     /// `UNAUTHORIZED`, naming the pattern; always for another org's.
@@ -269,15 +382,17 @@ impl Principal {
 }
 
 /// Grants on the patterns without those that others cover: what both reach needs one subscription.
-fn widest(patterns: Vec<Pattern>) -> Vec<Grant> {
-    let mut kept: Vec<Pattern> = Vec::new();
-    for pattern in patterns {
-        if !kept.iter().any(|other| other.covers(&pattern)) {
-            kept.retain(|other| !pattern.covers(other));
-            kept.push(pattern);
+fn widest(grants: impl Iterator<Item = Grant>) -> Vec<Grant> {
+    let gives_all_of =
+        |one: &Grant, other: &Grant| one.pattern.covers(&other.pattern) && (one.enforced.is_none() || one.enforced == other.enforced);
+    let mut kept: Vec<Grant> = Vec::new();
+    for grant in grants {
+        if !kept.iter().any(|other| gives_all_of(other, &grant)) {
+            kept.retain(|other| !gives_all_of(&grant, other));
+            kept.push(grant);
         }
     }
-    kept.into_iter().map(|pattern| Grant { pattern }).collect()
+    kept
 }
 
 fn refusal(right: Right, target: &str) -> Fault {

@@ -40,7 +40,8 @@ pub struct Mint {
     /// The org.
     #[arg(long, value_name = "ORG")]
     pub org: String,
-    /// A grant as PATTERN=RIGHT,RIGHT with the rights subscribe, publish, presence, history; may be repeated.
+    /// A grant as PATTERN=RIGHT,RIGHT with the rights subscribe, publish, presence, history; may be repeated. A filter may follow, as in
+    /// 'kpi:acme:**=subscribe,history where region = "eu"'.
     #[arg(long = "grant", value_name = "GRANT")]
     pub grants: Vec<String>,
     /// A scope for the REST interface: publish, read, connections, revoke or admin; may be repeated.
@@ -101,9 +102,10 @@ pub(super) fn mint(args: &Mint) -> anyhow::Result<String> {
     Ok(auth::mint(&request, &auth, &SigningKey::of_config(&auth)?)?)
 }
 
-/// `kpi:acme:**=subscribe,publish` → `subscribe:kpi:acme:**`, `publish:kpi:acme:**`.
+/// `kpi:acme:**=subscribe,publish` → `subscribe:kpi:acme:**`, `publish:kpi:acme:**`; a filter behind it goes to each.
 fn spelled_out(grant: &str) -> anyhow::Result<Vec<String>> {
-    let Some((pattern, rights)) = grant.split_once('=') else {
+    let (unfiltered, filter) = grant.split_once(" where ").map_or((grant, None), |(grant, filter)| (grant, Some(filter)));
+    let Some((pattern, rights)) = unfiltered.split_once('=') else {
         bail!("--grant {grant:?}: the form is PATTERN=RIGHT,RIGHT, as in 'kpi:acme:**=subscribe,publish'");
     };
     let known = Right::ALL.map(Right::as_str);
@@ -112,7 +114,7 @@ fn spelled_out(grant: &str) -> anyhow::Result<Vec<String>> {
         if !known.contains(&right) {
             bail!("--grant {grant:?}: there is no right {right:?}; the rights are {}", known.join(", "));
         }
-        compact.push(format!("{right}:{pattern}"));
+        compact.push(filter.map_or(format!("{right}:{pattern}"), |filter| format!("{right}:{pattern} where {filter}")));
     }
     Ok(compact)
 }

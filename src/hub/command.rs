@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::router::Slot;
 use super::send_queue::SendQueue;
 use crate::auth::{Grant, Principal};
+use crate::protocol::command::Wanted;
 use crate::protocol::push::Answer;
 use crate::protocol::{OrgId, Pattern, Position, SessionId, Wire};
 
@@ -52,7 +53,8 @@ pub struct Subscribe {
 
 pub struct Unsubscribe {
     pub slot: Slot,
-    pub patterns: Vec<Pattern>,
+    /// As the client named them.
+    pub wanted: Vec<Wanted>,
     pub answer: Option<Answer>,
     pub handled: Handled,
 }
@@ -80,9 +82,9 @@ impl OrgLink {
     }
 
     /// Ends subscriptions; `answer` is `None` when the server does so by itself.
-    pub async fn unsubscribe(&self, patterns: Vec<Pattern>, answer: Option<Answer>) -> Result<(), OrgGone> {
+    pub async fn unsubscribe(&self, wanted: Vec<Wanted>, answer: Option<Answer>) -> Result<(), OrgGone> {
         let slot = self.slot;
-        self.settle(|handled| OrgCommand::Unsubscribe(Unsubscribe { slot, patterns, answer, handled })).await
+        self.settle(|handled| OrgCommand::Unsubscribe(Unsubscribe { slot, wanted, answer, handled })).await
     }
 
     pub async fn narrow(&self, principal: Arc<Principal>) -> Result<(), OrgGone> {

@@ -27,6 +27,8 @@ pub struct Config {
     /// The longest pause between probes of an org in which nothing is published, in milliseconds: pauses double until then. So long at most, and
     /// two intervals more, the loss of a message goes unnoticed that nothing follows.
     pub probe_interval_max_ms: u64,
+    /// Different filters of one org's subscriptions on this node: each is asked once per publication that reaches it.
+    pub filters_max: usize,
     /// How long an org's topic is kept after its last session left, in milliseconds.
     pub linger_ms: u64,
     /// Urgent publications that one session may get ahead of others that wait for it; more come in their turn. 0: none ever overtakes.
@@ -57,6 +59,7 @@ impl Default for Config {
             reads_max: 8,
             probe_interval_ms: 1_000,
             probe_interval_max_ms: 8_000,
+            filters_max: 10_000,
             linger_ms: 10_000,
             overtaking_max: 64,
             conflate_low: true,

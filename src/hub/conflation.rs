@@ -4,6 +4,7 @@
 //! first how many and from where to where, and each publication that stayed says how many it stands for.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::broker::{Body, Entry};
 use crate::protocol::push::Conflated;
@@ -23,7 +24,11 @@ pub struct Conflation {
 
 impl Conflation {
     /// Looks at entries for as long as what remains of them comes to less than `room` bytes. `None` when nothing is to be left out.
-    pub fn of<'a>(entries: impl Iterator<Item = &'a Entry>, room: usize, wanted: impl Fn(&Publication, Position) -> bool) -> Option<Self> {
+    pub fn of<'a>(
+        entries: impl Iterator<Item = &'a Entry>,
+        room: usize,
+        wanted: impl Fn(&Arc<Publication>, Position) -> bool,
+    ) -> Option<Self> {
         let mut latest: HashMap<(&str, &str), (u64, usize)> = HashMap::new();
         let (mut left_out, mut stands_for, mut end, mut bytes) = (HashSet::new(), HashMap::new(), None, 0);
         for entry in entries {

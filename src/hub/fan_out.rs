@@ -126,6 +126,9 @@ impl Org {
             };
             if publication.sessions.is_empty() {
                 self.router.visit(&publication.room, publication.cascade, &mut reach);
+                if let Some(sieve) = &mut self.sieve {
+                    sieve.visit(publication, &mut reach);
+                }
             } else {
                 publication.sessions.iter().filter_map(|session| self.by_session.get(session)).for_each(|slot| reach(*slot));
             }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::fan_out::Mask;
+use super::verdicts::Verdicts;
 use crate::protocol::codec::WIRES_MAX;
 use crate::protocol::push::Manner;
 use crate::protocol::{Position, Publication, Push, Wire};
@@ -72,13 +73,14 @@ impl Batch {
     }
 }
 
-/// Encodings that sessions in catch-up share, over one round of serving them. Kept by whole positions: a number alone may stand
+/// Encodings that sessions in catch-up share, and verdicts of their filters, over one round of serving them. Kept by whole positions: a number alone may stand
 /// for another entry once the history was replaced.
 #[derive(Default)]
 pub struct Replays {
     frames: HashMap<(Position, usize, Manner), Bytes>,
     groups: HashMap<(usize, Vec<(Position, Manner)>), Bytes>,
     bytes: usize,
+    pub verdicts: Verdicts,
 }
 
 /// How many bytes of encodings are kept between sessions of one round.

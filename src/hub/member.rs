@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use super::command::Subscribe;
 use super::overtaking::Overtaken;
+use super::router::Slot;
+use super::routes::Routes;
 use super::send_queue::SendQueue;
-use crate::auth::Grant;
+use super::verdicts::Verdicts;
 use crate::protocol::push::Gap;
-use crate::protocol::{GapReason, Pattern, Position, Publication, SessionId, Wire};
+use crate::protocol::{Filter, GapReason, Pattern, Position, Publication, SessionId, Wire};
 use crate::telemetry::metrics::{self, ResumeOutcome};
 
 /// One session of the org on this node.
@@ -35,6 +37,39 @@ pub struct Subscription {
     pub from_seq: u64,
     /// Made with a position while older subscriptions were already served: its replay must not repeat what those got.
     pub fresh: bool,
+    /// Boxed, because most subscriptions have no filter.
+    pub filtered: Option<Box<Filtered>>,
+}
+
+/// The filter of a subscription.
+pub struct Filtered {
+    /// The client's own, by which it names the subscription.
+    pub asked: Option<Filter>,
+    /// What counts: the client's own together with what its grant enforces.
+    pub filter: Option<Filter>,
+    /// Entries up to this number were served by another one, which the client's token enforced then.
+    pub changed_seq: u64,
+}
+
+impl Subscription {
+    pub fn asked(&self) -> Option<&Filter> {
+        self.filtered.as_ref()?.asked.as_ref()
+    }
+
+    pub fn filter(&self) -> Option<&Filter> {
+        self.filtered.as_ref()?.filter.as_ref()
+    }
+
+    fn reaches(&self, publication: &Arc<Publication>, verdicts: &Verdicts) -> bool {
+        self.pattern.is_reached_by(&publication.room, publication.cascade)
+            && self.filter().is_none_or(|filter| verdicts.passes(filter, publication))
+    }
+
+    /// Whether an entry up to the seam that it wants now has been served by it already. After a change of its filter that is not
+    /// known, and rather twice than never.
+    fn has_served(&self, seq: u64) -> bool {
+        self.filtered.as_ref().is_none_or(|filtered| seq > filtered.changed_seq)
+    }
 }
 
 /// How a session gets what is new.
@@ -110,10 +145,32 @@ impl Member {
         next
     }
 
-    /// The patterns that it has or waits for.
+    /// The patterns that it has, each once whatever its filters.
     pub fn patterns(&self) -> impl Iterator<Item = &Pattern> {
-        let waiting = self.waiting.iter().flat_map(|waiting| waiting.iter()).flat_map(|command| command.grants.iter().map(Grant::pattern));
-        self.subscriptions.iter().map(|subscription| &subscription.pattern).chain(waiting)
+        let first = |index: usize, pattern: &Pattern| !self.subscriptions[..index].iter().any(|earlier| earlier.pattern == *pattern);
+        let patterns = self.subscriptions.iter().map(|subscription| &subscription.pattern).enumerate();
+        patterns.filter(move |(index, pattern)| first(*index, pattern)).map(|(_, pattern)| pattern)
+    }
+
+    /// Whether it has a subscription that is entered there.
+    pub fn has_route(&self, pattern: &Pattern, filter: Option<&Filter>) -> bool {
+        self.subscriptions.iter().any(|subscription| subscription.pattern == *pattern && subscription.filter() == filter)
+    }
+
+    /// Ends subscriptions, and hands them out.
+    pub fn end(&mut self, ends: impl Fn(&Subscription) -> bool, slot: Slot, routes: &mut Routes<'_>) -> Vec<Subscription> {
+        let ended: Vec<Subscription> = self.subscriptions.extract_if(.., |subscription| ends(subscription)).collect();
+        for Subscription { pattern, filtered, .. } in &ended {
+            let filter = filtered.as_ref().and_then(|filtered| filtered.filter.as_ref());
+            // Two that the client told apart may have come to the same by what its token enforces.
+            if !self.has_route(pattern, filter) {
+                routes.leave(pattern, filter, slot);
+            }
+        }
+        let Self { overtaken, subscriptions, .. } = self;
+        let verdicts = Verdicts::default();
+        overtaken.forget_unreached(|publication| subscriptions.iter().any(|left| left.reaches(publication, &verdicts)));
+        ended
     }
 
     pub fn catch_up(&mut self) -> Option<&mut CatchUp> {
@@ -179,17 +236,18 @@ impl Member {
     }
 
     /// Whether a logged publication, met in catch-up, is to be delivered.
-    pub fn wants(&self, publication: &Publication, seq: u64, seam_seq: u64) -> bool {
+    pub fn wants(&self, publication: &Arc<Publication>, seq: u64, seam_seq: u64, verdicts: &Verdicts) -> bool {
         if !publication.sessions.is_empty() {
             return publication.sessions.contains(&self.session) && seq > seam_seq;
         }
         let mut wanted = false;
         for subscription in self.subscriptions.iter().filter(|subscription| seq > subscription.from_seq) {
-            if subscription.pattern.is_reached_by(&publication.room, publication.cascade) {
-                if seq <= seam_seq && !subscription.fresh {
+            if subscription.reaches(publication, verdicts) {
+                if seq > seam_seq || subscription.fresh {
+                    wanted = true;
+                } else if subscription.has_served(seq) {
                     return false;
                 }
-                wanted = true;
             }
         }
         wanted
@@ -209,6 +267,9 @@ impl Member {
     pub fn rebase(&mut self, base_seq: u64) {
         for subscription in &mut self.subscriptions {
             subscription.from_seq = subscription.from_seq.min(base_seq);
+            if let Some(filtered) = &mut subscription.filtered {
+                filtered.changed_seq = filtered.changed_seq.min(base_seq);
+            }
         }
         self.told_seq = self.told_seq.min(base_seq);
         if let Some(catch_up) = self.catch_up() {

@@ -19,6 +19,7 @@ use super::frames::{Batch, Replays};
 use super::member::{Delivery, Member};
 use super::router::{Router, Slot};
 use super::shelf::Shelf;
+use super::sieve::Sieve;
 use super::tail::{Admission, Repair, Tail};
 use super::{Orgs, Shared};
 use crate::broker::feed::{Feed, FeedReceiver};
@@ -48,6 +49,8 @@ pub(super) struct Org {
     /// `None` until the log was opened.
     pub(super) tail: Option<Tail>,
     pub(super) router: Router,
+    /// Subscriptions with a filter; `None` while there are none.
+    pub(super) sieve: Option<Box<Sieve>>,
     pub(super) members: Shelf<Member>,
     pub(super) by_session: HashMap<SessionId, Slot>,
     /// Subscriptions that count for the org's quota: all but those to its own room and its users'.
@@ -114,6 +117,7 @@ impl Org {
             shared,
             tail: None,
             router: Router::default(),
+            sieve: None,
             members: Shelf::default(),
             by_session: HashMap::new(),
             counted: 0,
@@ -319,7 +323,7 @@ impl Org {
     }
 
     fn count_rooms(&mut self) {
-        let rooms = self.router.patterns();
+        let rooms = self.router.patterns() + self.sieve.as_ref().map_or(0, |sieve| sieve.patterns());
         metrics::rooms().increment(rooms as f64 - self.rooms_counted as f64);
         self.rooms_counted = rooms;
         self.meter.sessions(self.by_session.len());

@@ -10,7 +10,8 @@ use super::fan_out::Mask;
 use super::member::{Delivery, Member};
 use super::org::Org;
 use super::router::Slot;
-use crate::protocol::{Position, Publication, RoomName};
+use super::verdicts::Verdicts;
+use crate::protocol::{Position, Publication};
 use crate::telemetry::metrics;
 
 /// What a session got ahead of its turn. Nothing at all for most sessions, most of the time.
@@ -19,9 +20,7 @@ pub struct Overtaken(Option<Box<Vec<Ahead>>>);
 
 struct Ahead {
     position: Position,
-    /// `None` for what was sent to the session by its id, whatever it is subscribed to.
-    room: Option<RoomName>,
-    cascade: bool,
+    publication: Arc<Publication>,
 }
 
 impl Overtaken {
@@ -30,8 +29,9 @@ impl Overtaken {
     }
 
     /// Forgets what no subscription brings any more: whoever asks for the past anew gets it anew.
-    pub fn forget_unreached(&mut self, reached: impl Fn(&RoomName, bool) -> bool) {
-        self.retain(|ahead| ahead.room.as_ref().is_none_or(|room| reached(room, ahead.cascade)));
+    pub fn forget_unreached(&mut self, reached: impl Fn(&Arc<Publication>) -> bool) {
+        // What was sent to the session by its id comes whatever it is subscribed to.
+        self.retain(|ahead| !ahead.publication.sessions.is_empty() || reached(&ahead.publication));
     }
 
     fn len(&self) -> usize {
@@ -42,10 +42,9 @@ impl Overtaken {
         self.0.iter().flat_map(|all| all.iter())
     }
 
-    fn insert(&mut self, publication: &Publication) {
+    fn insert(&mut self, publication: &Arc<Publication>) {
         let Some(position) = publication.position else { return };
-        let room = publication.sessions.is_empty().then(|| publication.room.clone());
-        self.0.get_or_insert_default().push(Ahead { position, room, cascade: publication.cascade });
+        self.0.get_or_insert_default().push(Ahead { position, publication: Arc::clone(publication) });
     }
 
     fn retain(&mut self, keep: impl Fn(&Ahead) -> bool) {
@@ -76,12 +75,12 @@ impl Member {
 
     /// Whether a publication that concerns the session now may go ahead. One in catch-up may have had it: on an earlier connection, or from
     /// a page of the log that is newer than what this node had heard of.
-    fn lacks(&mut self, publication: &Publication) -> bool {
+    fn lacks(&mut self, publication: &Arc<Publication>, verdicts: &Verdicts) -> bool {
         match (publication.position, self.catch_up()) {
             (Some(position), Some(catch_up)) => {
                 let (cursor, seam_seq) = (catch_up.cursor, catch_up.seam_seq);
                 let had = cursor.epoch == position.epoch && cursor.seq >= position.seq;
-                !had && self.wants(publication, position.seq, seam_seq)
+                !had && self.wants(publication, position.seq, seam_seq, verdicts)
             }
             _ => true,
         }
@@ -118,7 +117,7 @@ impl Org {
             let index = urgent.trailing_zeros() as usize;
             urgent &= urgent - 1;
             let publication = &batch[index];
-            if !member.lacks(publication) {
+            if !member.lacks(publication, &self.replays.verdicts) {
                 continue;
             }
             let remembered = publication.position.is_none() || member.overtaken.len() < self.config.overtaking_max;

@@ -4,12 +4,14 @@
 //! the same round.
 
 use std::iter::Peekable;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::conflation::Conflation;
 use super::frames::{self, Replays};
 use super::member::Member;
+use super::verdicts::Verdicts;
 use crate::broker::{Body, Entry};
 use crate::clock::unix_us;
 use crate::protocol::push::{Gap, Manner};
@@ -43,7 +45,10 @@ impl Piece {
     {
         let now_us = unix_us();
         let (seam_seq, slow) = member.catch_up().map_or((0, false), |catch_up| (catch_up.seam_seq, catch_up.slow));
-        let wanted = |publication: &Publication, position: Position| wanted(member, publication, position, seam_seq, now_us);
+        // Set aside, because the frames are added to while they are asked.
+        let verdicts = std::mem::take(&mut replays.verdicts);
+        let wanted =
+            |publication: &Arc<Publication>, position: Position| wanted(member, publication, position, seam_seq, now_us, &verdicts);
         let run = entries.clone().take(ENTRIES_AT_ONCE);
         let conflation = if conflate && slow { Conflation::of(run, room, wanted) } else { None };
         let is_over = |seq: u64, bytes: usize| conflation.as_ref().map_or(bytes >= room, |conflation| seq >= conflation.end.seq);
@@ -78,6 +83,7 @@ impl Piece {
                 break;
             }
         }
+        replays.verdicts = verdicts;
         metrics::delivered().increment(frames.len() as u64);
         let piece = match conflation {
             Some(conflation) => {
@@ -101,8 +107,8 @@ fn manner(conflation: Option<&Conflation>, seq: u64) -> Manner {
     Manner { conflated: conflation.map_or(0, |conflation| conflation.stands_for(seq)), ..Manner::PLAIN }
 }
 
-fn wanted(member: &Member, publication: &Publication, position: Position, seam_seq: u64, now_us: u64) -> bool {
+fn wanted(member: &Member, publication: &Arc<Publication>, position: Position, seam_seq: u64, now_us: u64, verdicts: &Verdicts) -> bool {
     // Few are urgent, and fewer have gone ahead.
     let had = || publication.priority == Priority::Urgent && member.overtaken.contains(position);
-    member.wants(publication, position.seq, seam_seq) && !publication.expired_at(now_us) && !had()
+    member.wants(publication, position.seq, seam_seq, verdicts) && !publication.expired_at(now_us) && !had()
 }

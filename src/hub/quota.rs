@@ -2,8 +2,7 @@
 
 use super::command::Subscribe;
 use super::org::Org;
-use super::service::is_own;
-use crate::auth::Grant;
+use super::service::{has, is_own};
 use crate::protocol::{Code, Fault};
 use crate::telemetry::metrics::{self, QuotaKind};
 
@@ -15,8 +14,7 @@ impl Org {
             return None;
         }
         let member = self.members.get(command.slot)?;
-        let has = |grant: &Grant| member.subscriptions.iter().any(|subscription| subscription.pattern == *grant.pattern());
-        let fresh = command.grants.iter().filter(|grant| !is_own(grant.pattern()) && !has(grant)).count();
+        let fresh = command.grants.iter().filter(|grant| !is_own(grant.pattern()) && !has(member, grant)).count();
         if fresh == 0 || (self.counted + fresh) as u64 <= most {
             return None;
         }

@@ -10,13 +10,14 @@ use tokio::sync::oneshot;
 use super::command::{OrgCommand, Subscribe, Unsubscribe};
 use super::config::Limits;
 use super::frames;
-use super::member::{CatchUp, Member, Subscription};
+use super::member::{CatchUp, Filtered, Member, Subscription};
 use super::org::Org;
-use super::router::{Router, Slot};
-use crate::auth::{Grant, Principal};
+use super::router::Slot;
+use super::routes::Routes;
+use crate::auth::Grant;
 use crate::protocol::push::{Answer, Reply};
 use crate::protocol::room::SYSTEM_CHANNELS;
-use crate::protocol::{Close, CloseCode, Code, Fault, Pattern, Position, Push, SessionId};
+use crate::protocol::{Close, CloseCode, Code, Fault, Filter, Pattern, Position, Push, SessionId};
 
 impl Org {
     pub(super) fn handle(&mut self, command: OrgCommand) {
@@ -52,8 +53,9 @@ impl Org {
 
     fn detach(&mut self, slot: Slot) {
         let Some(member) = self.members.remove(slot) else { return };
+        let mut routes = Routes { router: &mut self.router, sieve: &mut self.sieve };
         for subscription in &member.subscriptions {
-            self.router.unsubscribe(&subscription.pattern, slot);
+            routes.leave(&subscription.pattern, subscription.filter(), slot);
             self.counted -= usize::from(!is_own(&subscription.pattern));
         }
         self.by_session.remove(&member.session);
@@ -90,7 +92,10 @@ impl Org {
         let Some(member) = self.members.get_mut(command.slot) else { return };
         let fault = match &self.tail {
             None => Some(Fault::new(Code::BrokerUnavailable, "the org's log cannot be read at the moment").retry_after_ms(1_000)),
-            Some(_) => refusal(member, &command, &self.router, self.limits).or(over_quota),
+            Some(_) => {
+                let routes = Routes { router: &mut self.router, sieve: &mut self.sieve };
+                refusal(member, &command, &routes, self.limits, self.config.filters_max).or(over_quota)
+            }
         };
         let (Some(tail), None) = (&self.tail, &fault) else {
             refuse(member, command.answer, fault);
@@ -102,11 +107,15 @@ impl Org {
         let since_seq = replay.map(|since| if since.epoch == last.epoch { since.seq } else { 0 });
         // Sessions keep their subscriptions for long and seldom add to them, so they get the room they need and no more.
         member.subscriptions.reserve_exact(command.grants.len());
-        for grant in command.grants {
-            if let Some(pattern) = self.router.subscribe(grant.pattern(), command.slot) {
-                self.counted += usize::from(!is_own(&pattern));
+        let mut routes = Routes { router: &mut self.router, sieve: &mut self.sieve };
+        for grant in &command.grants {
+            if !has(member, grant) {
+                self.counted += usize::from(!is_own(grant.pattern()));
+                let (pattern, filter) = routes.enter(grant.pattern(), grant.filter().as_ref(), command.slot);
+                let asked = grant.asked().cloned();
+                let filtered = filter.map(|filter| Box::new(Filtered { asked, filter: Some(filter), changed_seq: 0 }));
                 let from_seq = since_seq.unwrap_or(last.seq);
-                member.subscriptions.push(Subscription { pattern, from_seq, fresh: replay.is_some() });
+                member.subscriptions.push(Subscription { pattern, from_seq, fresh: replay.is_some(), filtered });
             }
         }
         // A position may only be told to a session that has everything up to it: what still waits in the queue could be dropped
@@ -121,43 +130,24 @@ impl Org {
 
     fn unsubscribe(&mut self, command: Unsubscribe) {
         let Some(member) = self.members.get_mut(command.slot) else { return };
-        let before = member.subscriptions.len();
-        member.subscriptions.retain(|subscription| {
-            let ends = command.patterns.contains(&subscription.pattern);
-            if ends {
-                self.router.unsubscribe(&subscription.pattern, command.slot);
-                self.counted -= usize::from(!is_own(&subscription.pattern));
-            }
-            !ends
-        });
-        let mut ended = member.subscriptions.len() != before;
-        let Member { overtaken, subscriptions, .. } = member;
-        overtaken
-            .forget_unreached(|room, cascade| subscriptions.iter().any(|subscription| subscription.pattern.is_reached_by(room, cascade)));
+        let meant = |pattern: &Pattern, asked: Option<&Filter>| {
+            command.wanted.iter().any(|wanted| wanted.pattern == *pattern && wanted.filter.as_ref() == asked)
+        };
+        let mut routes = Routes { router: &mut self.router, sieve: &mut self.sieve };
+        let ends = |subscription: &Subscription| meant(&subscription.pattern, subscription.asked());
+        let gone = member.end(ends, command.slot, &mut routes);
+        self.counted -= gone.iter().filter(|subscription| !is_own(&subscription.pattern)).count();
+        let mut ended = !gone.is_empty();
         for waiting in member.each_waiting() {
             let before = waiting.grants.len();
-            waiting.grants.retain(|grant| !command.patterns.contains(grant.pattern()));
+            waiting.grants.retain(|grant| !meant(grant.pattern(), grant.asked()));
             ended |= waiting.grants.len() != before;
         }
         match command.answer {
             Some(done) if ended => answer(member, &done),
-            Some(done) => answer(member, &Answer::error(done.id, Fault::new(Code::RoomNotFound, "there was no such subscription"))),
+            Some(done) => answer(member, &Answer::error(done.id, Fault::new(Code::RoomNotFound, NOT_SUBSCRIBED))),
             None => {}
         }
-    }
-
-    /// Ends the subscriptions that a renewed token no longer grants.
-    fn narrow(&mut self, slot: Slot, principal: &Principal) {
-        let Some(member) = self.members.get(slot) else { return };
-        let held = member.patterns();
-        let ended: Vec<Pattern> = held.filter(|pattern| principal.grant_subscribe((*pattern).clone()).is_err()).cloned().collect();
-        if ended.is_empty() {
-            return;
-        }
-        let fault = Fault::new(Code::Unauthorized, "the renewed token no longer grants this");
-        let bytes = frames::push(member.wire.as_ref(), &Push::Unsubscribed { rooms: &ended, fault: &fault });
-        member.queue.push_answer(bytes);
-        self.unsubscribe(Unsubscribe { slot, patterns: ended, answer: None, handled: None });
     }
 
     fn tell_position(&mut self, slot: Slot) {
@@ -174,31 +164,40 @@ impl Org {
 
     fn subscriptions(&self, sessions: &[SessionId]) -> Vec<(SessionId, Vec<Pattern>)> {
         let here = sessions.iter().filter_map(|session| self.by_session.get(session)).filter_map(|slot| self.members.get(*slot));
-        here.map(|member| (member.session, member.subscriptions.iter().map(|subscription| subscription.pattern.clone()).collect()))
-            .collect()
+        here.map(|member| (member.session, member.patterns().cloned().collect())).collect()
     }
 
     fn rooms(&self) -> Vec<(Pattern, usize)> {
         let mut rooms: HashMap<&Pattern, usize> = HashMap::new();
         for (_, member) in self.members.iter() {
-            for subscription in &member.subscriptions {
-                *rooms.entry(&subscription.pattern).or_default() += 1;
-            }
+            member.patterns().for_each(|pattern| *rooms.entry(pattern).or_default() += 1);
         }
         rooms.into_iter().map(|(pattern, count)| (pattern.clone(), count)).collect()
     }
 }
 
+const NOT_SUBSCRIBED: &str = "there was no such subscription; one with a filter is named with its filter";
+
+/// Whether the session has that very subscription, by what the client asked for.
+pub(super) fn has(member: &Member, grant: &Grant) -> bool {
+    member.subscriptions.iter().any(|subscription| subscription.pattern == *grant.pattern() && subscription.asked() == grant.asked())
+}
+
 /// Why the command cannot be carried out, if it cannot.
-fn refusal(member: &Member, command: &Subscribe, router: &Router, limits: Limits) -> Option<Fault> {
-    let has = |pattern: &Pattern| member.subscriptions.iter().any(|subscription| subscription.pattern == *pattern);
-    let mut fresh = command.grants.iter().map(Grant::pattern).filter(|pattern| !has(pattern));
+fn refusal(member: &Member, command: &Subscribe, routes: &Routes<'_>, limits: Limits, filters_max: usize) -> Option<Fault> {
+    let fresh = command.grants.iter().filter(|grant| !has(member, grant));
     if member.subscriptions.len() + fresh.clone().count() > limits.subscriptions_max {
         let text = format!("a session may have {} subscriptions; unsubscribe from others first", limits.subscriptions_max);
         return Some(Fault::new(Code::SubscriptionFailed, text));
     }
+    let filters: Vec<Filter> = fresh.clone().filter_map(Grant::filter).collect();
+    let known = routes.sieve.as_ref().map_or(0, |sieve| sieve.filters());
+    if !filters.is_empty() && known + routes.new_filters(filters.iter()) > filters_max {
+        let text = format!("the organization has its full number of {filters_max} different filters on this node");
+        return Some(Fault::new(Code::SubscriptionFailed, text));
+    }
     // Every session of the org is in the org's own room, which is no reason to refuse one.
-    let full = fresh.find(|pattern| !is_own(pattern) && router.members(pattern) >= limits.room_members_max)?;
+    let full = fresh.clone().map(Grant::pattern).find(|pattern| !is_own(pattern) && routes.members(pattern) >= limits.room_members_max)?;
     Some(Fault::new(Code::RoomFull, format!("{full} has its full number of sessions on this node")).retry_after_ms(5_000))
 }
 

@@ -3,6 +3,7 @@
 //! Parsing is strict where a mistake would pass unnoticed (types, unknown commands, sizes) and lenient where protocols grow
 //! (unknown fields of `data` are ignored).
 
+mod selector;
 pub mod sync;
 
 use std::borrow::Cow;
@@ -16,10 +17,11 @@ use serde_json::value::RawValue;
 
 use self::sync::{SyncSubscribe, SyncWrite};
 use super::code::{Code, Fault};
-use super::pattern::Pattern;
 use super::position::Position;
 use super::publication::{DEPTH_MAX, IDEMPOTENCY_KEY_BYTES_MAX, Priority, Spelling, is_deeper_than, is_paired};
 use super::room::{OrgId, RoomName, RoomSyntax};
+
+pub use selector::{FILTERS_MAX, Named, Selector, Wanted};
 
 /// Longest command id, in bytes of its JSON text.
 const ID_BYTES_MAX: usize = 128;
@@ -83,6 +85,7 @@ pub struct Command {
 pub enum Action {
     Authenticate(Authenticate),
     Subscribe(Subscribe),
+    /// The subscriptions to end, named as they were made.
     Unsubscribe(Selector),
     Publish(Box<Publish>),
     SyncSubscribe(SyncSubscribe),
@@ -122,7 +125,7 @@ pub struct Subscribe {
 struct Entering<Token> {
     token: Token,
     #[serde(default)]
-    rooms: Vec<String>,
+    rooms: Vec<Named>,
     #[serde(default)]
     channels: Vec<String>,
     #[serde(default)]
@@ -133,35 +136,12 @@ struct Entering<Token> {
     queue_name: Option<String>,
     #[serde(default)]
     since: Option<Position>,
-    /// Not part of this version: refused, because whoever sends one does not expect to get everything.
     #[serde(default)]
-    filter: Option<IgnoredAny>,
+    filter: Option<String>,
 }
 
 /// Any value, or none: a field that is passed over.
 type Ignored = Option<IgnoredAny>;
-
-/// Which rooms are meant: spelled out in `rooms`, or put together from channels, org, department and queue.
-#[derive(Debug, Default, Clone, PartialEq, Deserialize, JsonSchema)]
-pub struct Selector {
-    /// Rooms or patterns, in short or long form. At most 256 together with `channels`.
-    #[serde(default)]
-    #[schemars(length(max = SELECTORS_MAX))]
-    pub rooms: Vec<String>,
-    /// Channels of the rooms to put together; `all` means every channel.
-    #[serde(default)]
-    #[schemars(length(max = SELECTORS_MAX))]
-    pub channels: Vec<String>,
-    /// The session's own org without one.
-    #[serde(default)]
-    pub organization_id: Option<String>,
-    /// One segment of the room.
-    #[serde(default)]
-    pub department_id: Option<String>,
-    /// Without a department it means the queue in every department.
-    #[serde(default)]
-    pub queue_name: Option<String>,
-}
 
 /// A publication from a client; the room may be put together like a subscription's.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -285,11 +265,11 @@ impl Action {
     fn parse(event: &str, data: Option<&RawValue>) -> Result<Self, Fault> {
         match event {
             "authenticate" | "client:authenticate" => {
-                let (token, subscribe) = read::<Entering<String>>(event, data)?.split()?;
+                let (token, subscribe) = read::<Entering<String>>(event, data)?.split();
                 Ok(Self::Authenticate(Authenticate { token, subscribe }))
             }
             "subscribe" | "client:subscribe" => {
-                let (_, subscribe) = read::<Entering<Ignored>>(event, data)?.split()?;
+                let (_, subscribe) = read::<Entering<Ignored>>(event, data)?.split();
                 Ok(Self::Subscribe(subscribe))
             }
             "unsubscribe" | "client:unsubscribe" => read(event, data).map(Self::Unsubscribe),
@@ -343,43 +323,9 @@ fn malformed(what: &dyn fmt::Display, error: &serde_json::Error) -> Fault {
 }
 
 impl<Token> Entering<Token> {
-    fn split(self) -> Result<(Token, Subscribe), Fault> {
-        if self.filter.is_some() {
-            return Err(Fault::new(Code::InvalidMessage, "filters on subscriptions are not part of this version"));
-        }
-        let Self { token, rooms, channels, organization_id, department_id, queue_name, since, .. } = self;
-        Ok((token, Subscribe { selector: Selector { rooms, channels, organization_id, department_id, queue_name }, since }))
-    }
-}
-
-impl Selector {
-    pub fn is_empty(&self) -> bool {
-        self.rooms.is_empty() && self.channels.is_empty()
-    }
-
-    /// The patterns that are meant, without doubles; `own` stands in where no organization is named.
-    ///
-    /// # Errors
-    /// `INVALID_ROOM` for a malformed room, `INVALID_MESSAGE` when nothing or too much is named.
-    pub fn patterns(&self, syntax: &RoomSyntax, own: &OrgId) -> Result<Vec<Pattern>, Fault> {
-        if self.is_empty() {
-            return Err(Fault::new(Code::InvalidMessage, "name the rooms, or the channels, that you mean"));
-        }
-        if self.rooms.len() + self.channels.len() > SELECTORS_MAX {
-            return Err(Fault::new(Code::InvalidMessage, "at most 256 rooms and channels fit into one command"));
-        }
-        let mut patterns = Vec::with_capacity(self.rooms.len() + self.channels.len());
-        for room in &self.rooms {
-            patterns.push(syntax.pattern_for(own, room)?);
-        }
-        let org = self.organization_id.as_deref().unwrap_or(own.as_str());
-        for channel in &self.channels {
-            let address = address(channel, org, self.department_id.as_deref(), self.queue_name.as_deref(), "*")?;
-            patterns.push(syntax.pattern_for(own, &address)?);
-        }
-        let mut seen = std::collections::HashSet::new();
-        patterns.retain(|pattern| seen.insert(pattern.clone()));
-        Ok(patterns)
+    fn split(self) -> (Token, Subscribe) {
+        let Self { token, rooms, channels, organization_id, department_id, queue_name, since, filter } = self;
+        (token, Subscribe { selector: Selector { rooms, channels, organization_id, department_id, queue_name, filter }, since })
     }
 }
 
@@ -431,7 +377,7 @@ mod tests {
         let Action::Subscribe(subscribe) = command.action else { panic!("not a subscribe") };
         let syntax = RoomSyntax::new(4, ["kpi", "backlog"]);
         let own = OrgId::parse("acme").unwrap();
-        subscribe.selector.patterns(&syntax, &own).unwrap().iter().map(ToString::to_string).collect()
+        subscribe.selector.wanted(&syntax, &own).unwrap().iter().map(|wanted| wanted.pattern.to_string()).collect()
     }
 
     #[test]
@@ -449,6 +395,27 @@ mod tests {
         for token in ["7", "null", "\"text\"", "{\"a\":[]}"] {
             assert_eq!(patterns(&with(token)), ["kpi:acme"], "{token}");
         }
+    }
+
+    #[test]
+    fn a_filter_is_for_all_rooms_that_have_none_of_their_own() {
+        let json = r#"{"event":"subscribe","data":{"rooms":["kpi:acme",{"room":"kpi:acme","filter":"b = 1"},{"room":"kpi:acme:x"},
+            {"room":"kpi:acme","filter":"a=1"}],"channels":["backlog"],"filter":"a = 1"}}"#;
+        let Action::Subscribe(subscribe) = Command::parse(json.as_bytes()).unwrap().action else { panic!("not a subscribe") };
+        let wanted = subscribe.selector.wanted(&RoomSyntax::new(4, ["kpi", "backlog"]), &OrgId::parse("acme").unwrap()).unwrap();
+        let named: Vec<_> = wanted.iter().map(|wanted| (wanted.pattern.as_str(), wanted.filter.as_ref().unwrap().as_str())).collect();
+        assert_eq!(named, [("kpi:acme", "a = 1"), ("kpi:acme", "b = 1"), ("kpi:acme:x", "a = 1"), ("backlog:acme", "a = 1")]);
+    }
+
+    #[test]
+    fn filters_that_one_command_may_hold_are_counted() {
+        let with = |count: usize| {
+            let rooms = (0..count).map(|number| Named::Filtered { room: "kpi:acme".into(), filter: Some(format!("a = {number}")) });
+            let selector = Selector { rooms: rooms.collect(), ..Selector::default() };
+            selector.wanted(&RoomSyntax::new(4, ["kpi"]), &OrgId::parse("acme").unwrap())
+        };
+        assert_eq!(with(FILTERS_MAX).unwrap().len(), FILTERS_MAX);
+        assert_eq!(with(FILTERS_MAX + 1).unwrap_err().code, Code::InvalidMessage);
     }
 
     #[test]

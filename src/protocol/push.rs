@@ -143,6 +143,9 @@ pub enum Reply {
     Error(Fault),
 }
 
+/// What this server can do beyond the first version of the protocol.
+pub const FEATURES: &[&str] = &["filters"];
+
 /// What a client needs to know of its own session.
 #[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 #[schemars(rename = "AuthenticatedData")]

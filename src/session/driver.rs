@@ -287,8 +287,8 @@ impl Session {
                         if instead_of.is_empty() { Ok(()) } else { link.unsubscribe(instead_of, None).await }
                     });
                 }
-                Action::Unsubscribe { patterns, answer } => {
-                    self.settle(|link| async move { link.unsubscribe(patterns, Some(answer)).await });
+                Action::Unsubscribe { wanted, answer } => {
+                    self.settle(|link| async move { link.unsubscribe(wanted, Some(answer)).await });
                 }
                 Action::Publish { id, publication } => {
                     let broker = Arc::clone(&self.parts.broker);

@@ -3,6 +3,7 @@
 //! Pure (sans-IO): no clock, no socket, no runtime; [`super::driver`] runs it. It knows who the client is and what it may do;
 //! what it is subscribed to is the hub's to know.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use super::config::Settings;
 use crate::auth::{Grant, Principal};
 use crate::dialect::{Dialect, Follows};
 use crate::limit::bucket::Bucket;
-use crate::protocol::command::{Action as Asked, Address, Authenticate, CommandId, Publish, Subscribe, Unreadable};
+use crate::protocol::command::{Action as Asked, Address, Authenticate, CommandId, Publish, Subscribe, Unreadable, Wanted};
 use crate::protocol::item::{ItemKey, NewWrite, collection_room};
 use crate::protocol::publication::{Content, data_of, headers, idempotency_key};
 use crate::protocol::push::{Answer, Authenticated, FEATURES, Reply};
@@ -72,10 +73,10 @@ pub enum Action {
         since: Option<Position>,
         answer: Answer,
         /// Wider subscriptions that the session had by itself, and that these take the place of.
-        instead_of: Vec<Pattern>,
+        instead_of: Vec<Wanted>,
     },
     Unsubscribe {
-        patterns: Vec<Pattern>,
+        wanted: Vec<Wanted>,
         answer: Answer,
     },
     /// Publish, then answer.
@@ -244,16 +245,17 @@ impl Machine {
             Asked::Subscribe(subscribe) => {
                 let principal = self.principal()?;
                 let instead_of = followed(dialect, principal, rules).into_iter().map(Grant::into_pattern);
-                let instead_of = instead_of.filter(|pattern| is_narrowed(pattern, &subscribe.selector)).collect();
+                let instead_of = instead_of.filter(|pattern| is_narrowed(pattern, &subscribe.selector));
+                let instead_of = instead_of.map(|pattern| Wanted { pattern, filter: None }).collect();
                 let grants = grants(principal, &subscribe.selector, rules)?;
-                let rooms = grants.iter().map(|grant| grant.pattern().clone()).collect();
+                let rooms = patterns(grants.iter().map(Grant::pattern));
                 let answer = Answer::new(id, Reply::Subscribed { rooms, position: None });
                 Ok(Action::Subscribe { grants, since: subscribe.since, answer, instead_of })
             }
             Asked::Unsubscribe(selector) => {
-                let patterns = selector.patterns(&rules.syntax, self.principal()?.org())?;
-                let answer = Answer::new(id, Reply::Unsubscribed { rooms: patterns.clone() });
-                Ok(Action::Unsubscribe { patterns, answer })
+                let wanted = selector.wanted(&rules.syntax, self.principal()?.org())?;
+                let answer = Answer::new(id, Reply::Unsubscribed { rooms: patterns(wanted.iter().map(|wanted| &wanted.pattern)) });
+                Ok(Action::Unsubscribe { wanted, answer })
             }
             Asked::Publish(publish) => {
                 let publication = Box::new(publication(self.principal()?, *publish, rules)?);
@@ -331,7 +333,7 @@ impl Machine {
             organization_id: principal.org().clone(),
             expires_at: principal.expires_at_s(),
             ping_interval_ms: settings.ping_interval_ms,
-            rooms: asked.iter().map(|grant| grant.pattern().clone()).collect(),
+            rooms: patterns(asked.iter().map(Grant::pattern)),
             position: None,
             features: FEATURES,
             permissions: None,
@@ -367,8 +369,14 @@ fn close_for(fault: &Fault) -> Close {
 }
 
 fn grants(principal: &Principal, selector: &Selector, rules: &Rules) -> Result<Vec<Grant>, Fault> {
-    let patterns = selector.patterns(&rules.syntax, principal.org())?;
-    patterns.into_iter().map(|pattern| principal.grant_subscribe(pattern)).collect()
+    let wanted = selector.wanted(&rules.syntax, principal.org())?;
+    wanted.into_iter().map(|wanted| Ok(principal.grant_subscribe(wanted.pattern)?.filtered(wanted.filter))).collect()
+}
+
+/// Each once, in this order; one with several filters was named several times.
+fn patterns<'a>(named: impl Iterator<Item = &'a Pattern>) -> Vec<Pattern> {
+    let mut seen = HashSet::new();
+    named.filter(|pattern| seen.insert(*pattern)).cloned().collect()
 }
 
 /// What a session of the dialect is subscribed to by itself.

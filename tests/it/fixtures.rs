@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use bytes::{Bytes, BytesMut};
 use roomcast::config::rooms;
 use roomcast::protocol::codec::{json, msgpack};
-use roomcast::protocol::command::{Action, Address};
+use roomcast::protocol::command::{Action, Address, Wanted};
 use roomcast::protocol::item::{Conflict, Item, ItemKey, ItemValue, Snapshot, collection_room};
 use roomcast::protocol::publication::Content;
 use roomcast::protocol::push::{Answer, Authenticated, Conflated, Gap, Manner, Reply};
@@ -43,7 +43,14 @@ fn id_of(id: Option<&CommandId>) -> Value {
 }
 
 fn rooms_of(selector: &Selector) -> Value {
-    if selector.is_empty() { json!([]) } else { json!(selector.patterns(&syntax(), &own()).unwrap()) }
+    if selector.is_empty() {
+        return json!([]);
+    }
+    let spelled = |wanted: Wanted| match wanted.filter {
+        None => json!(wanted.pattern),
+        Some(filter) => json!({ "room": wanted.pattern, "filter": filter.as_str() }),
+    };
+    selector.wanted(&syntax(), &own()).unwrap().into_iter().map(spelled).collect()
 }
 
 /// What a command means to a session of the org `acme` under the default configuration.
@@ -149,8 +156,8 @@ fn every_refused_message_is_refused_with_the_code_of_its_fixture() {
 /// What the grammar of rooms, and that of items, has against a command that could be read.
 fn refusal(command: Command) -> Option<Fault> {
     match command.action {
-        Action::Subscribe(subscribe) => subscribe.selector.patterns(&syntax(), &own()).err(),
-        Action::Unsubscribe(selector) => selector.patterns(&syntax(), &own()).err(),
+        Action::Subscribe(subscribe) => subscribe.selector.wanted(&syntax(), &own()).err(),
+        Action::Unsubscribe(selector) => selector.wanted(&syntax(), &own()).err(),
         Action::Publish(publish) => Address { room: publish.room.as_deref(), ..Address::default() }.room(&syntax(), &own()).err(),
         Action::SyncSubscribe(asked) => collection_room(&asked.room, &syntax(), &own()).and_then(|_| asked.after()).err(),
         Action::SyncWrite(asked) => collection_room(&asked.room, &syntax(), &own()).and_then(|room| asked.write(room)).err(),

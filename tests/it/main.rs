@@ -9,6 +9,7 @@ mod cli;
 mod dialects;
 mod docs;
 mod faults;
+mod filter_fixtures;
 mod fixtures;
 mod fuzzing;
 mod hostile;

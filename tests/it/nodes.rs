@@ -5,6 +5,7 @@ mod collections;
 mod doors;
 mod drain;
 mod failover;
+mod filters;
 mod killed;
 mod metrics;
 mod once;

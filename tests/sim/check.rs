@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use roomcast::protocol::{NewPublication, Pattern, Position, Priority, RoomName, SessionId};
+use roomcast::protocol::{NewPublication, Position, Priority, SessionId};
 
 use super::client::{Client, Seen};
 use super::log::Log;
+use super::wanted::Wanted;
 
 /// A stretch of a log, by age: after the first and up to the second.
 #[derive(Clone, Copy, Debug)]
@@ -35,11 +36,11 @@ struct Check<'a> {
     /// The age of the youngest publication, or of the place from which an older stretch was asked for.
     youngest: usize,
     /// What may come on this connection.
-    reaching: BTreeSet<Pattern>,
+    reaching: BTreeSet<Wanted>,
     /// Since when the client holds which subscription.
-    held: BTreeMap<Pattern, usize>,
+    held: BTreeMap<Wanted, usize>,
     /// What was owed, for subscriptions that ended.
-    owed: Vec<(Pattern, Stretch)>,
+    owed: Vec<(Wanted, Stretch)>,
     admitted: Vec<Stretch>,
     /// Where publications of low priority were said to have given way to later ones.
     conflated: Vec<Stretch>,
@@ -111,7 +112,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn subscribed(&mut self, pattern: &Pattern, since: Option<Position>, known: usize) {
+    fn subscribed(&mut self, pattern: &Wanted, since: Option<Position>, known: usize) {
         let after = since.map_or(known, |since| self.log.age(since));
         self.held.entry(pattern.clone()).or_insert(after);
         self.reaching.insert(pattern.clone());
@@ -122,12 +123,12 @@ impl Check<'_> {
     }
 
     /// What a given-up subscription brought may come again when another asks for the past.
-    fn left(&mut self, pattern: &Pattern) {
+    fn left(&mut self, pattern: &Wanted) {
         self.reaching.remove(pattern);
         let log = self.log;
         let brought = |position: &Position| {
             let publication = log.record(*position).and_then(|record| record.publication.as_ref());
-            publication.is_some_and(|publication| reaches(pattern, publication))
+            publication.is_some_and(|publication| pattern.is_reached_by(publication))
         };
         self.on_connection.retain(|position| !brought(position));
     }
@@ -192,7 +193,7 @@ impl Check<'_> {
     fn is_asked_for(&self, publication: &NewPublication) -> Result<(), String> {
         let meant = match self.session {
             Some(session) if !publication.sessions.is_empty() => publication.sessions.contains(&session),
-            _ => self.reaching.iter().any(|pattern| reaches(pattern, publication)),
+            _ => self.reaching.iter().any(|pattern| pattern.is_reached_by(publication)),
         };
         if meant { Ok(()) } else { Err(format!("got what it had not asked for, in {}", publication.room)) }
     }
@@ -204,7 +205,7 @@ impl Check<'_> {
             let Some(publication) = &record.publication else { continue };
             let age = index + 1;
             let entitled = if publication.sessions.is_empty() {
-                self.owed.iter().any(|(pattern, stretch)| stretch.contains(age) && reaches(pattern, publication))
+                self.owed.iter().any(|(pattern, stretch)| stretch.contains(age) && pattern.is_reached_by(publication))
             } else {
                 let session = self.session.filter(|session| publication.sessions.contains(session));
                 session.and(self.session_since).is_some_and(|since| age > since)
@@ -219,14 +220,6 @@ impl Check<'_> {
         }
         Ok(())
     }
-}
-
-/// The rule of docs/protocol.md, word for word: the room itself, those above it, patterns; with cascade those below it too, and
-/// from the org's own room everyone.
-fn reaches(pattern: &Pattern, publication: &NewPublication) -> bool {
-    let room: &RoomName = &publication.room;
-    let below = publication.cascade && (room.channel() == "org" || pattern.matches_at_or_below(room));
-    pattern.matches(room) || below
 }
 
 /// Whether each publication with a key was logged once; only for stores whose history is never replaced.

@@ -8,10 +8,11 @@ use roomcast::hub::send_queue::Limits;
 use roomcast::hub::{Hub, NoSink, OrgLink, SendQueue};
 use roomcast::protocol::codec::Wire;
 use roomcast::protocol::push::{Answer, Reply};
-use roomcast::protocol::{CommandId, OrgId, Pattern, Position, SessionId};
+use roomcast::protocol::{CommandId, OrgId, Position, SessionId};
 use serde_json::Value;
 
 use super::lines::Lines;
+use super::wanted::Wanted;
 
 /// Publications that may wait for one client, in bytes: a handful.
 const QUEUE_BYTES_MAX: usize = 600;
@@ -54,26 +55,26 @@ pub enum Seen {
     /// A subscription was answered: whatever matches comes from `since` on, or, without it, from now on, when the log held
     /// `known` records.
     Subscribed {
-        pattern: Pattern,
+        pattern: Wanted,
         since: Option<Position>,
         known: usize,
     },
     /// A subscription was answered that the client has given up meanwhile.
-    Begins(Pattern),
+    Begins(Wanted),
     /// The client gives up a subscription. It has what came up to here.
     Leaves {
-        pattern: Pattern,
+        pattern: Wanted,
         at: Option<Position>,
     },
     /// From here on the subscription brings nothing more.
-    Left(Pattern),
+    Left(Wanted),
 }
 
 pub struct Client {
     pub name: String,
     pub org: OrgId,
     /// Those whose answers were read; with a new connection they are asked for anew.
-    pub patterns: Vec<Pattern>,
+    pub patterns: Vec<Wanted>,
     pub seen: Vec<Seen>,
     pub position: Option<Position>,
     pub node: usize,
@@ -95,12 +96,12 @@ struct Connection {
 
 #[derive(Clone)]
 enum Asked {
-    Subscribe(Vec<Pattern>, Option<Position>),
-    Unsubscribe(Pattern),
+    Subscribe(Vec<Wanted>, Option<Position>),
+    Unsubscribe(Wanted),
 }
 
 impl Client {
-    pub fn new(name: String, org: OrgId, patterns: Vec<Pattern>) -> Self {
+    pub fn new(name: String, org: OrgId, patterns: Vec<Wanted>) -> Self {
         Self { name, org, patterns, seen: Vec::new(), position: None, node: 0, fault: None, refused: false, connection: None }
     }
 
@@ -125,24 +126,26 @@ impl Client {
         self.subscribe(self.patterns.clone(), self.position).await;
     }
 
-    pub async fn subscribe(&mut self, patterns: Vec<Pattern>, since: Option<Position>) {
+    pub async fn subscribe(&mut self, wanted: Vec<Wanted>, since: Option<Position>) {
         let Some(connection) = &mut self.connection else { return };
         let principal = Principal::new("someone", &self.org, 1 << 40).unwrap();
-        let grants = patterns.iter().map(|pattern| principal.grant_subscribe(pattern.clone()).unwrap()).collect();
-        let id = connection.ask(Asked::Subscribe(patterns.clone(), since));
-        let answer = Answer::new(Some(id), Reply::Subscribed { rooms: patterns, position: None });
+        let grant = |wanted: &Wanted| principal.grant_subscribe(wanted.pattern.clone()).unwrap().filtered(wanted.filter());
+        let grants = wanted.iter().map(grant).collect();
+        let rooms = wanted.iter().map(|wanted| wanted.pattern.clone()).collect();
+        let id = connection.ask(Asked::Subscribe(wanted, since));
+        let answer = Answer::new(Some(id), Reply::Subscribed { rooms, position: None });
         if connection.link.subscribe(grants, since, answer).await.is_err() {
             self.connection = None;
         }
     }
 
-    pub async fn unsubscribe(&mut self, pattern: Pattern) {
+    pub async fn unsubscribe(&mut self, pattern: Wanted) {
         let Some(connection) = &mut self.connection else { return };
         self.patterns.retain(|held| *held != pattern);
         self.seen.push(Seen::Leaves { pattern: pattern.clone(), at: self.position });
         let id = connection.ask(Asked::Unsubscribe(pattern.clone()));
-        let answer = Answer::new(Some(id), Reply::Unsubscribed { rooms: vec![pattern.clone()] });
-        if connection.link.unsubscribe(vec![pattern], Some(answer)).await.is_err() {
+        let answer = Answer::new(Some(id), Reply::Unsubscribed { rooms: vec![pattern.pattern.clone()] });
+        if connection.link.unsubscribe(vec![pattern.named()], Some(answer)).await.is_err() {
             self.connection = None;
         }
     }
@@ -249,7 +252,7 @@ impl Client {
     }
 
     /// Whether the client gave up the pattern after the command with this id.
-    fn gave_up(&self, pattern: &Pattern, id: &Value) -> bool {
+    fn gave_up(&self, pattern: &Wanted, id: &Value) -> bool {
         let later = self.connection.iter().flat_map(|connection| &connection.asked).skip(id.as_u64().map_or(0, |id| id as usize + 1));
         later.into_iter().any(|asked| matches!(asked, Asked::Unsubscribe(left) if left == pattern))
     }

@@ -10,7 +10,8 @@ use roomcast::protocol::{NewPublication, OrgId, Position, Priority};
 
 use super::broker::SimBroker;
 use super::client::Seen;
-use super::world::{NODES, PATTERNS, World, pick};
+use super::wanted::{Wanted, headers};
+use super::world::{NODES, PATTERNS, World, pick, pick_filter};
 
 const ROOMS: [&str; 6] = ["kpi:ORG", "kpi:ORG:a", "kpi:ORG:a:q", "chat:ORG:b", "kpi:ORG:b:q", "org:ORG"];
 const PRIORITIES: [Priority; 6] = [Priority::Low, Priority::Low, Priority::Medium, Priority::Medium, Priority::High, Priority::Urgent];
@@ -57,6 +58,7 @@ impl World {
         let event = if self.rng.random_bool(0.8) { "kpi:update" } else { "kpi:computed" };
         let mut new = NewPublication::new(room, EventName::parse(event).unwrap(), self.published.to_string());
         new.priority = *pick(&mut self.rng, &PRIORITIES);
+        new.headers = headers(self.published);
         new.cascade = self.rng.random_bool(0.15);
         match self.rng.random_range(0..100) {
             0..40 => new.idempotency_key = Some(format!("key {}", self.published).into()),
@@ -130,6 +132,7 @@ impl World {
         let index = self.any_client();
         let text = pick(&mut self.rng, &PATTERNS).replace("ORG", self.clients[index].org.as_str());
         let pattern = self.syntax.pattern(&text).unwrap();
+        let pattern = Wanted { pattern, filter: pick_filter(&mut self.filters_rng, self.faults) };
         let client = &self.clients[index];
         if client.patterns.contains(&pattern) || !client.is_connected() {
             return;

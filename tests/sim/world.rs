@@ -16,6 +16,7 @@ use super::check::{check, logged_once};
 use super::client::Client;
 use super::sabotage::Sabotage;
 use super::store::Store;
+use super::wanted::{FILTERS, Wanted};
 
 /// What may go wrong besides a lossy carrier, lost calls, cut and killed nodes, and slow readers.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +25,8 @@ pub struct Faults {
     pub history: bool,
     /// Entries kept per org.
     pub retention: usize,
+    /// Some clients subscribe with filters.
+    pub filters: bool,
     pub sabotage: Option<Sabotage>,
 }
 
@@ -38,6 +41,8 @@ pub const PATTERNS: [&str; 7] = ["kpi:ORG", "kpi:ORG:a", "kpi:ORG:*:q", "*:ORG:*
 
 pub struct World {
     pub rng: SmallRng,
+    /// Of its own, so that a history without filters is the same as ever.
+    pub filters_rng: SmallRng,
     pub seed: u64,
     pub faults: Faults,
     pub syntax: RoomSyntax,
@@ -64,6 +69,7 @@ pub struct Node {
 impl World {
     pub fn new(seed: u64, faults: Faults) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed);
+        let mut filters_rng = SmallRng::seed_from_u64(seed ^ 0xf117);
         let syntax = RoomSyntax::new(4, ["kpi", "chat"]);
         let orgs: Vec<OrgId> = ["acme", "umbrella"].map(|org| OrgId::parse(org).unwrap()).to_vec();
         let clients = (0..rng.random_range(3..8)).map(|index| {
@@ -71,12 +77,14 @@ impl World {
             let patterns = (0..rng.random_range(1..3)).map(|_| pick(&mut rng, &PATTERNS).replace("ORG", org.as_str()));
             let mut patterns: Vec<_> = patterns.map(|text| syntax.pattern(&text).unwrap()).collect();
             patterns.dedup();
-            Client::new(format!("client {index}"), org, patterns)
+            let wanted = patterns.into_iter().map(|pattern| Wanted { pattern, filter: pick_filter(&mut filters_rng, faults) }).collect();
+            Client::new(format!("client {index}"), org, wanted)
         });
         let clients = clients.collect();
         let store = Store::new(seed ^ 0x5eed, NODES, faults.retention, faults.sabotage);
         Self {
             rng,
+            filters_rng,
             seed,
             faults,
             syntax,
@@ -187,6 +195,10 @@ impl World {
             check(client, log, &self.ephemeral, gaps_allowed)
         })
     }
+}
+
+pub fn pick_filter(rng: &mut SmallRng, faults: Faults) -> Option<&'static str> {
+    if faults.filters && rng.random_bool(0.6) { Some(*pick(rng, &FILTERS)) } else { None }
 }
 
 pub fn pick<'a, T>(rng: &mut SmallRng, from: &'a [T]) -> &'a T {

@@ -112,6 +112,72 @@ fn what_is_no_grant_is_refused_with_its_reason() {
     assert_eq!(read(Value::Array(vec![json!("subscribe:kpi:acme"); GRANTS_MAX + 1])), GrantError::TooMany);
 }
 
+fn history(principal: &Principal, pattern: &str) -> Option<Option<String>> {
+    let granted = principal.grant_history(syntax().pattern(pattern).unwrap()).ok()?;
+    Some(granted.filter(None).map(|filter| filter.as_str().to_owned()))
+}
+
+fn subscribed(principal: &Principal, pattern: &str) -> Option<String> {
+    let grant = principal.grant_subscribe(syntax().pattern(pattern).unwrap()).unwrap();
+    grant.filter().map(|filter| filter.as_str().to_owned())
+}
+
+#[test]
+fn a_grant_with_a_filter_lets_through_no_more() {
+    let alice = alice(Some(json!([
+        {"pattern": "kpi:acme", "rights": ["subscribe", "history"], "filter": "region = 'eu'"},
+        "subscribe:kpi:acme:sales where level >= 3",
+        "subscribe:kpi:acme:sales:support",
+    ])));
+    assert_eq!(subscribed(&alice, "kpi:acme").as_deref(), Some("region = 'eu'"));
+    assert_eq!(subscribed(&alice, "kpi:acme:sales").as_deref(), Some("level >= 3 or region = 'eu'"));
+    assert_eq!(subscribed(&alice, "kpi:acme:sales:support"), None);
+    assert_eq!(subscribed(&alice, "user:acme:alice"), None);
+    assert_eq!(history(&alice, "kpi:acme:x"), Some(Some("region = 'eu'".to_owned())));
+    assert_eq!(history(&alice, "chat:acme"), None);
+    assert_eq!(history(&alice, "user:acme:alice"), None, "the past of one's own rooms is granted separately too");
+    assert!(alice.may(Right::Subscribe, &syntax().pattern("kpi:acme").unwrap()).is_err(), "not without the filter");
+
+    let grant = alice.grant_subscribe(syntax().pattern("kpi:acme").unwrap()).unwrap();
+    let asked = grant.filtered(Some(Filter::parse("a = 1 or true_ = 1").unwrap()));
+    assert_eq!(asked.filter().unwrap().as_str(), "(a = 1 or true_ = 1) and region = 'eu'");
+    assert_eq!(alice.grant_again(&asked).unwrap(), asked);
+    let wider = alice.clone().with_grants(GrantList::OWN_ORG).grant_again(&asked).unwrap();
+    assert_eq!(wider.filter().as_ref(), asked.asked());
+}
+
+#[test]
+fn what_is_followed_by_itself_passes_the_filters_too() {
+    let alice = alice(Some(json!([
+        {"pattern": "kpi:acme", "rights": ["subscribe"], "filter": "region = 'eu'"},
+        "subscribe:kpi:acme:sales",
+        "subscribe:kpi:acme:x where region = 'eu'",
+    ])));
+    let followed: Vec<_> = alice.subscribable().iter().map(|grant| (grant.pattern().to_string(), grant.filter())).collect();
+    let eu = Filter::parse("region = 'eu'").ok();
+    assert_eq!(followed, [("kpi:acme".to_owned(), eu.clone()), ("kpi:acme:sales".to_owned(), None)]);
+    let in_kpi: Vec<_> = alice.subscribable_in(&["kpi", "chat"], &syntax()).iter().map(Grant::filter).collect();
+    assert_eq!(in_kpi, [eu, None]);
+    assert_eq!(alice.permissions()[0], "subscribe:kpi:acme where region = 'eu'");
+}
+
+#[test]
+fn a_filter_that_cannot_be_kept_to_is_refused() {
+    for wrong in [
+        json!(["subscribe:kpi:acme where "]),
+        json!(["subscribe:kpi:acme where a ="]),
+        json!(["subscribe:kpi:acme  where a = 1"]),
+        json!(["publish:kpi:acme where a = 1"]),
+        json!(["presence:kpi:acme where a = 1"]),
+        json!([{"pattern": "kpi:acme", "rights": ["subscribe", "publish"], "filter": "a = 1"}]),
+        json!([{"pattern": "kpi:acme", "rights": ["subscribe"], "filter": ""}]),
+        json!([{"pattern": "kpi:acme", "rights": ["subscribe"], "filter": 1}]),
+    ] {
+        let error = GrantList::read(Some(&wrong), &[], &acme(), &syntax()).unwrap_err();
+        assert!(matches!(error, GrantError::Malformed { index: 0, .. }), "{wrong}: {error}");
+    }
+}
+
 fn any_pattern_text() -> impl Strategy<Value = String> {
     let channel = prop_oneof![Just("kpi"), Just("chat"), Just("*"), Just("all"), Just("org"), Just("user")];
     let org = prop_oneof![Just("acme"), Just("other"), Just("acme2"), Just("org:other"), Just("*")];

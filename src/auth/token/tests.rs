@@ -274,6 +274,12 @@ async fn claims_may_lie_deep_and_roles_bring_rights() {
     assert!(alice.may_publish(&syntax().room("chat:acme:x").unwrap()).is_ok());
     assert!(alice.may(Right::Subscribe, &syntax().pattern("*:acme:**").unwrap()).is_ok());
     assert!(alice.scopes().allows(Scope::Read));
+    let own = RoleRights { grants: vec!["subscribe:chat:{org} where agent = '{user}'".into()], scopes: vec![] };
+    token["grants"] = json!([]);
+    let narrow = Config { roles: [("agent".to_owned(), own)].into(), ..config.clone() };
+    let alice = verifier(&narrow).verify(&hs256(&token), NOW_S).await.unwrap();
+    let filter = alice.grant_subscribe(syntax().pattern("chat:acme").unwrap()).unwrap().filter();
+    assert_eq!(filter.unwrap().as_str(), "agent = 'alice'");
     let wrong = RoleRights { grants: vec!["publish:nope:{org}".into()], scopes: vec![] };
     assert!(Verifier::new(&Config { roles: [("agent".to_owned(), wrong)].into(), ..config }, syntax()).is_err());
 }

@@ -61,7 +61,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
       if (ask === 'renewal') return {};
       resumed = rooms.resume(self.position, ask, keptRooms);
       if (ask === 'nothing') return {};
-      return { rooms: resumed[0] && resumed.map((room) => room.written), since: self.position ?? undefined };
+      return { rooms: resumed[0] && resumed.map((room) => room.asked), since: self.position ?? undefined };
     },
     entered,
     live() {
@@ -159,7 +159,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
 
   /** What may outlive the page, once it is known whose it is. */
   function state(): KeptState | null {
-    const held = rooms.all().filter((room) => room.held).map((room) => room.pattern);
+    const held = rooms.all().filter((room) => room.held).map((room) => room.name);
     return who ? { who, position: self.position, rooms: held, outbox: publishing.items.map((item) => item.text) } : null;
   }
 
@@ -224,7 +224,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
       };
     },
     connect() {
-      if (!transport.supported()) throw new RoomcastError('UNSUPPORTED', `no ${transport.name} here: give another transport`);
+      if (!transport.supported()) throw new RoomcastError('UNSUPPORTED', `no ${transport.name} here`);
       unwatch();
       unwatch = env.watch((sign) => (sign === 'leave' ? keep?.save(state) : connection.input(sign)));
       connection.input('connect');
@@ -234,7 +234,7 @@ export function createClientIn(env: Environment, options: ClientOptions): Client
       connection.input('disconnect');
       keep?.save(state);
       if (!leaving?.forget) return;
-      const fault = new RoomcastError('DISCONNECTED', 'all was forgotten');
+      const fault = new RoomcastError('DISCONNECTED', 'forgotten');
       subscribing.end(rooms.all(), 'ended', fault, true);
       publishing.fail(fault);
       forget();

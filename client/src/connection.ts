@@ -71,7 +71,7 @@ export function createConnection(options: ConnectionOptions, env: Environment, c
   let disarm: (() => void) | undefined;
 
   function call(event: string, data: string | undefined, answered: Answered, timeoutMs = commandTimeoutMs) {
-    if (waiting.size >= CALLS_MAX) return answered(new RoomcastError('QUEUE_FULL', 'too many commands'), data);
+    if (waiting.size >= CALLS_MAX) return answered(new RoomcastError('QUEUE_FULL', 'too many calls'), data);
     const id = ++last;
     const cancel = env.after(timeoutMs, () => finish(id, new RoomcastError('TIMEOUT', `${event}: no answer within ${timeoutMs} ms`)));
     waiting.set(id, (fault, answer) => {
@@ -126,7 +126,7 @@ export function createConnection(options: ConnectionOptions, env: Environment, c
     }
     if (mine !== fetches) return;
     if (!fresh || typeof fresh !== 'string') {
-      return step({ on: 'tokenFailed', fault: new RoomcastError('TOKEN_UNAVAILABLE', 'the token provider gave no token', { cause }) });
+      return step({ on: 'tokenFailed', fault: new RoomcastError('TOKEN_UNAVAILABLE', 'the provider gave no token', { cause }) });
     }
     events.token((token = fresh));
     step({ on: 'token' });
@@ -157,7 +157,7 @@ export function createConnection(options: ConnectionOptions, env: Environment, c
     socket = undefined;
     fetches++;
     gone?.close();
-    for (const id of [...waiting.keys()]) finish(id, new RoomcastError('DISCONNECTED', 'the connection ended before the answer'));
+    for (const id of [...waiting.keys()]) finish(id, new RoomcastError('DISCONNECTED', 'the connection ended'));
     events.lost(fault?.closeCode);
   }
 

@@ -49,7 +49,11 @@ export function createDelivery(
       if (id && (fresh || replayed)) seen.set(id, rooms.born);
       if (seen.size > seenMax) seen.delete(seen.keys().next().value!);
       // Whoever asked for the past after it came first has not had it yet.
-      for (const room of reached) if (fresh || (replayed && room.replays && room.born > before)) hand(publication, room.uses);
+      for (const room of reached) {
+        if (!fresh && !(replayed && room.replays && room.born > before)) continue;
+        // The server has judged; only where rooms overlap it is not known for which of them.
+        if (!reached[1] || room.filter?.passes(push) !== false) hand(publication, room.uses);
+      }
       if (fresh) {
         hand(publication, handlers);
         listeners.emit('publication', publication);

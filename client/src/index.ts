@@ -36,5 +36,6 @@ export type { HttpOptions } from './transport/http.js';
 export { msgpack } from './transport/msgpack.js';
 export { sse } from './transport/sse.js';
 export { webSocket } from './transport/web-socket.js';
+export { where } from './where.js';
 export type { WebSocketLike, WebSocketOptions } from './transport/web-socket.js';
 export type * from './types.js';

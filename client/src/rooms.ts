@@ -6,17 +6,21 @@ import { ASKED_TOO_MUCH } from './fault.js';
 import type { RoomcastError } from './fault.js';
 import type { Ask } from './machine.js';
 import { canonical, reaches } from './pattern.js';
-import type { Position } from './types.js';
+import type { NamedRoom } from './protocol.generated.js';
+import type { Filter, Position } from './types.js';
 
 /** Rooms that fit into one command. */
 const ROOMS_MAX = 256;
 
 /** One subscription on the server. `U` is what the uses of it are. */
 export interface Room<U> {
-  /** As it was first written, which is what the server is asked for. */
-  readonly written: string;
+  /** What the server is asked for: the room as it was first written, and its filter. */
+  readonly asked: NamedRoom;
   /** In canonical form, as the server spells it. */
   readonly pattern: string;
+  readonly filter: Filter | undefined;
+  /** Tells it from others: the pattern, and the filter. */
+  readonly name: string;
   readonly uses: Set<U>;
   /** To be replayed from, until the server has confirmed. */
   since: Position | undefined;
@@ -47,7 +51,7 @@ export interface RoomsCommand<U> {
 export interface Rooms<U> {
   /** How many there have been. */
   born: number;
-  add(written: string, use: U, since?: Position): Room<U>;
+  add(written: string, use: U, since?: Position, filter?: Filter): Room<U>;
   all(): Room<U>[];
   /** Rooms for `authenticate`, which go on from the client's position; all the others follow by `plan`. */
   resume(position: Position | null, ask: Ask, kept: readonly string[]): Room<U>[];
@@ -83,7 +87,7 @@ export function createRooms<U>(): Rooms<U> {
   let replaying: readonly Room<U>[] = [];
   /** What the server has differs from what is wanted. */
   const due = (now: number) => all().filter((room) => !room.busy && !room.live === !!room.uses.size && room.retryAt <= now && (room.live || !isHeldUp(room)));
-  const isHeldUp = (room: Room<U>) => all().some((other) => other.pattern === room.pattern && other !== room);
+  const isHeldUp = (room: Room<U>) => all().some((other) => other.name === room.name && other !== room);
 
   function mark(named: readonly Room<U>[], state: Partial<Room<U>>) {
     for (const room of named) Object.assign(room, state);
@@ -97,13 +101,15 @@ export function createRooms<U>(): Rooms<U> {
     born: 0,
     all,
     forget,
-    add(written, use, since) {
+    add(written, use, since, filter) {
       const pattern = canonical(written);
-      let room = all().find((other) => other.pattern === pattern && !other.replaced);
+      const name = pattern + (filter ? ' ' + filter.text : '');
+      let room = all().find((other) => other.name === name && !other.replaced);
       if (!room || (!room.uses.size && (since || (room.live && room.busy)))) {
         // It begins once the server has let the one before go.
         if (room) room.replaced = true;
-        room = { written, pattern, uses: new Set(), since, born: 0, replays: !!since, refusals: 0, retryAt: 0 };
+        const asked = filter ? { room: written, filter: filter.text } : written;
+        room = { asked, pattern, filter, name, uses: new Set(), since, born: 0, replays: !!since, refusals: 0, retryAt: 0 };
         rooms.add(room);
       }
       room.uses.add(use);
@@ -111,7 +117,7 @@ export function createRooms<U>(): Rooms<U> {
     },
     resume(position, ask, kept) {
       if (!position) return [];
-      const held = all().filter((room) => room.held || (!room.since && kept.includes(room.pattern)));
+      const held = all().filter((room) => room.held || (!room.since && kept.includes(room.name)));
       const resumed = held.slice(0, ask === 'rooms' ? ROOMS_MAX : 0);
       mark(resumed, { busy: true });
       mark(held.slice(resumed.length), { since: position, held: false });

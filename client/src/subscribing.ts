@@ -46,7 +46,7 @@ export function createSubscribing(
     const ready = new Promise<void>((done, failed) => Object.assign(use, { done, failed }));
     // Whoever does not wait for it is told by onError.
     ready.catch(() => {});
-    const room = rooms.add(written, use, options.since);
+    const room = rooms.add(written, use, options.since, options.filter);
     if (room.live) use.done();
     changed();
     return {
@@ -58,7 +58,7 @@ export function createSubscribing(
       unsubscribe() {
         if (!room.uses.delete(use)) return;
         use.over = 'ended';
-        use.failed(new RoomcastError('SUBSCRIPTION_FAILED', `${room.pattern}: unsubscribed before the answer`));
+        use.failed(new RoomcastError('SUBSCRIPTION_FAILED', `${room.pattern}: unsubscribed`));
         changed();
       },
     };
@@ -95,7 +95,7 @@ export function createSubscribing(
       }
       changed();
     };
-    connection.call(event, JSON.stringify({ rooms: named.map((room) => room.written), since }), answered, ANSWER_MS);
+    connection.call(event, JSON.stringify({ rooms: named.map((room) => room.asked), since }), answered, ANSWER_MS);
   }
 
   function refused(named: readonly Room<Use>[], fault: RoomcastError) {

@@ -45,7 +45,22 @@ export interface Gap {
 export type Unsubscribe = () => void;
 export type Handler<T = unknown> = (publication: Publication<T>) => void;
 
+/** What a filter looks at; `headers` are absent where the publication has none. */
+export interface Judged {
+  data: unknown;
+  headers?: Readonly<Record<string, string>> | undefined;
+}
+
+/** Made by `where`. */
+export interface Filter {
+  /** In canonical form: filters with the same text are the same. */
+  readonly text: string;
+  passes(publication: Judged): boolean;
+}
+
 export interface SubscribeOptions {
+  /** Only what passes: `where('severity >= 3')`. Uses of a room share their subscription if they have the same filter. */
+  filter?: Filter;
   /** Only publications whose event matches, such as `kpi:update`; a `*` at its end stands for any rest: `kpi:*`, `activity.*`. */
   event?: string;
   /**

@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import type { Client, ClientOptions, Collection, Gap, Item, Priority, Publication, RoomcastFault, Transport, TransportEvents } from '../src/types.js';
 import { canonical } from '../src/pattern.js';
 import { collection } from '../src/sync.js';
+import { where } from '../src/where.js';
 import { createWorld, settled } from './fake-server.js';
 
 const ROOT = new URL('../../fixtures/', import.meta.url);
@@ -131,6 +132,17 @@ describe('commands', () => {
       await world.settle();
       expect(said(sent, 'authenticate')).toEqual(wire('authenticate-resume'));
     },
+    async 'authenticate-filters'() {
+      const { client, sent, enter, answer, close, world } = scripted();
+      const { rooms, since } = meaning('authenticate-filters');
+      client.subscribe('kpi:acme:sales', () => {});
+      client.subscribe('alerts:acme', () => {}, { filter: where('severity>=3') });
+      await enter();
+      await answer('subscribe', { event: 'subscribed', data: { rooms, position: since } });
+      close(1006, '');
+      await world.settle();
+      expect(said(sent, 'authenticate')).toEqual(wire('authenticate-filters'));
+    },
     async ping() {
       const { sent, enter } = scripted();
       await enter();
@@ -144,6 +156,24 @@ describe('commands', () => {
     async 'publish-options'() {
       const { priority, log, cascade, headers, requires_ack: requiresAck, idempotency_key: idempotencyKey, ttl_ms: ttlMs } = meaning('publish-options');
       await publishes('publish-options', { priority, log, cascade, headers, requiresAck, idempotencyKey, ttlMs });
+    },
+    async 'subscribe-filter'() {
+      const { client, sent, enter } = scripted();
+      const { data } = wire('subscribe-filter') as unknown as { data: { rooms: string[]; filter: string } };
+      client.subscribe(data.rooms[0]!, () => {}, { filter: where(data.filter) });
+      await enter();
+      // A client names the filter with its room, so that it can ask for others in the same command; it means the same.
+      expect((said(sent, 'subscribe') as { data?: unknown }).data).toEqual({ rooms: meaning('subscribe-filter').rooms });
+    },
+    async 'unsubscribe-filter'() {
+      const { client, sent, enter, answer } = scripted();
+      const { data } = wire('unsubscribe-filter') as unknown as { data: { rooms: string[]; filter: string } };
+      const subscription = client.subscribe(data.rooms[0]!, () => {}, { filter: where(data.filter) });
+      await enter();
+      await answer('subscribe', { event: 'subscribed', data: { rooms: data.rooms, position: null } });
+      subscription.unsubscribe();
+      await settled();
+      expect((said(sent, 'unsubscribe') as { data?: unknown }).data).toEqual({ rooms: meaning('unsubscribe-filter').rooms });
     },
     'subscribe-rooms': () => subscribes('subscribe-rooms'),
     'subscribe-since': () => subscribes('subscribe-since'),
@@ -457,6 +487,6 @@ describe('closes', () => {
 
 test('every folder of fixtures is read', () => {
   const folders = readdirSync(ROOT, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
-  // What is refused is not for clients to send, and patterns have a test of their own.
-  expect(folders.sort()).toEqual(['closes', 'commands', 'errors', 'patterns', 'pushes', 'refused', 'replies']);
+  // What is refused is not for clients to send; filters and patterns have tests of their own.
+  expect(folders.sort()).toEqual(['closes', 'commands', 'errors', 'filters', 'patterns', 'pushes', 'refused', 'replies']);
 });

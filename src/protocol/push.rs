@@ -14,7 +14,7 @@ use super::publication::Publication;
 use super::room::{OrgId, SessionId};
 
 /// What a gateway can do beyond the base protocol, by the names that `authenticated` tells.
-pub const FEATURES: &[&str] = &["sync"];
+pub const FEATURES: &[&str] = &["filters", "sync"];
 
 /// Why something within a client's reach may be missing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, JsonSchema)]
@@ -142,9 +142,6 @@ pub enum Reply {
     },
     Error(Fault),
 }
-
-/// What this server can do beyond the first version of the protocol.
-pub const FEATURES: &[&str] = &["filters"];
 
 /// What a client needs to know of its own session.
 #[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]

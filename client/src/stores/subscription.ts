@@ -1,7 +1,7 @@
 // Subscriptions to one room or several: which rooms, how they stand, and what is kept of their publications.
 
 import { RoomcastError } from '../fault.js';
-import type { Client, Gap, Publication, RoomcastFault, Subscription, SubscriptionStatus } from '../types.js';
+import type { Client, Filter, Gap, Publication, RoomcastFault, Subscription, SubscriptionStatus } from '../types.js';
 import { createStore } from './store.js';
 import type { Batch, Source, Store } from './store.js';
 
@@ -24,6 +24,8 @@ export interface RoomOptions {
   event?: string;
   /** Replays what came after this position first. */
   since?: string;
+  /** Only what passes: `where('severity >= 3')`. */
+  filter?: Filter;
   /** Default `frame`. */
   batch?: Batch;
   /** Called for every publication, before listeners hear of it. */
@@ -125,9 +127,9 @@ function watch<V extends object>(
     changed();
     if (!target || (subscriptions[0] && !has('ended'))) return;
     leave();
-    const { event, since } = options;
+    const { event, since, filter } = options;
     const rooms = roomsOf(target, client.session?.organizationId);
-    subscriptions = rooms.map((room) => client.subscribe(room, take, { event, since, onGap, onError }));
+    subscriptions = rooms.map((room) => client.subscribe(room, take, { event, since, filter, onGap, onError }));
     subscriptions.forEach(({ ready }) => ready.then(changed, changed));
   };
   return {

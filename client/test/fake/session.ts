@@ -1,6 +1,8 @@
 // One connection as the fake server sees it: commands in, replies and pushes out, in the real protocol.
 
 import { canonical, reaches } from '../../src/pattern.js';
+import type { NamedRoom } from '../../src/protocol.generated.js';
+import { where } from '../../src/where.js';
 import type { FakeServer } from './server.js';
 import { readToken } from './token.js';
 import type { Claims } from './token.js';
@@ -70,7 +72,7 @@ export class FakeSession {
   deliver(push: Push): void {
     // Whoever is catching up will find it in the log.
     if (this.catchingUp) return;
-    if ([...this.patterns.keys()].some((pattern) => reaches(pattern, push.room, push.cascade === true))) this.write(push);
+    if ([...this.patterns.keys()].some((name) => isFor(name, push))) this.write(push);
   }
 
   close(code: number, reason: Record<string, unknown> | null = null): void {
@@ -132,7 +134,7 @@ export class FakeSession {
       organization_id: claims.org,
       expires_at: claims.exp,
       ping_interval_ms: 25_000,
-      rooms,
+      rooms: patternsOf(rooms),
       ...(this.server.features.length ? { features: this.server.features } : {}),
     };
     this.open([...own, ...rooms], since, (position) => this.send('authenticated', { ...reply, position }, id));
@@ -156,16 +158,16 @@ export class FakeSession {
   }
 
   private narrow(claims: Claims): void {
-    const ended = [...this.patterns.keys()].filter((pattern) => !granted(claims, pattern));
+    const ended = [...this.patterns.keys()].filter((name) => !granted(claims, patternsOf([name])[0]!));
     for (const pattern of ended) this.patterns.delete(pattern);
     const reason = { code: 'UNAUTHORIZED', message: 'the renewed token no longer grants this' };
-    if (ended.length) this.send('unsubscribed', { rooms: ended, ...reason });
+    if (ended.length) this.send('unsubscribed', { rooms: patternsOf(ended), ...reason });
   }
 
   private named(rooms: unknown, claims: Claims): string[] {
-    const named = [...new Set(((rooms ?? []) as string[]).map(canonical))];
+    const named = [...new Set(((rooms ?? []) as NamedRoom[]).map(nameOf))];
     if (named.length > 256) throw new Refusal('INVALID_MESSAGE', 'at most 256 rooms and channels fit into one command');
-    for (const pattern of named) {
+    for (const pattern of patternsOf(named)) {
       if (!/^[^:]+:[\w.@-]+(:[^:]+)*$/.test(pattern)) throw new Refusal('INVALID_ROOM', `"${pattern}": that is no room`);
       if (!granted(claims, pattern)) throw new Refusal('UNAUTHORIZED', `the token does not grant ${pattern}`);
       if (this.server.fullRooms.has(pattern)) throw new Refusal('ROOM_FULL', `${pattern} is full`, { retry_after_ms: 5_000 });
@@ -184,7 +186,7 @@ export class FakeSession {
     const since = this.position(data.since);
     const rooms = this.named(data.rooms, this.claims!);
     if (!rooms.length) throw new Refusal('INVALID_MESSAGE', 'name the rooms, or the channels, that you mean');
-    const run = () => this.open(rooms, since, (position) => this.send(event, { rooms, position }, id));
+    const run = () => this.open(rooms, since, (position) => this.send(event, { rooms: patternsOf(rooms), position }, id));
     if (this.catchingUp && since !== undefined) this.held.push(() => this.again(run));
     else run();
   }
@@ -218,7 +220,7 @@ export class FakeSession {
     if (gap) this.send('gap', gap);
     for (const { index, push } of entries) {
       const reached = (mine: boolean) =>
-        [...this.patterns].some(([pattern, from]) => fresh.includes(pattern) === mine && from <= index && reaches(pattern, push.room, push.cascade === true));
+        [...this.patterns].some(([pattern, from]) => fresh.includes(pattern) === mine && from <= index && isFor(pattern, push));
       // What came before this replay was asked for has been served to the others.
       if (index < seam ? reached(true) && !reached(false) : reached(true) || reached(false)) this.write(index < seam ? { ...push, replayed: true } : push);
     }
@@ -229,10 +231,10 @@ export class FakeSession {
   }
 
   private unsubscribe(data: Record<string, unknown>, id: Command['id']): void {
-    const rooms = ((data.rooms ?? []) as string[]).map(canonical);
+    const rooms = ((data.rooms ?? []) as NamedRoom[]).map(nameOf);
     const ended = rooms.filter((room) => this.patterns.delete(room));
     if (!ended.length) throw new Refusal('ROOM_NOT_FOUND', 'there was no such subscription');
-    this.send('unsubscribed', { rooms }, id);
+    this.send('unsubscribed', { rooms: patternsOf(rooms) }, id);
   }
 
   private publish(data: Record<string, unknown>, id: Command['id']): void {
@@ -244,6 +246,20 @@ export class FakeSession {
     const { id: position, duplicate } = this.server.publish({ ...data, room } as never);
     this.send('published', { id: position, duplicate }, id);
   }
+}
+
+/** A subscription by one text: its pattern, and behind a space its filter. */
+function nameOf(named: NamedRoom): string {
+  if (typeof named === 'string') return canonical(named);
+  return canonical(named.room) + (named.filter ? ` ${where(named.filter).text}` : '');
+}
+
+const patternsOf = (names: readonly string[]) => [...new Set(names.map((name) => name.split(' ')[0]!))];
+
+function isFor(name: string, push: Push): boolean {
+  const [pattern, filter] = name.split(/ (.*)/s);
+  if (!reaches(pattern!, push.room, push.cascade === true)) return false;
+  return !filter || where(filter).passes({ data: push.data, headers: push.headers as Record<string, string> });
 }
 
 export function granted(claims: Claims, pattern: string): boolean {

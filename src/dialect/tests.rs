@@ -73,7 +73,7 @@ fn publishes(name: &str, message: &Value) -> (String, Publish) {
 }
 
 fn rooms(selector: &Selector) -> Vec<String> {
-    selector.patterns(&syntax(), &acme()).unwrap().iter().map(ToString::to_string).collect()
+    selector.wanted(&syntax(), &acme()).unwrap().iter().map(|wanted| wanted.pattern.to_string()).collect()
 }
 
 fn subscribes(name: &str, message: &Value) -> Vec<String> {

@@ -23,7 +23,7 @@ pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Keys of a query that hold one text each.
-const TEXTS: [&str; 4] = ["organization_id", "department_id", "queue_name", "since"];
+const TEXTS: [&str; 5] = ["organization_id", "department_id", "queue_name", "since", "filter"];
 
 /// Why a request is not served: the status, and a sentence for whoever wrote the client.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -95,7 +95,7 @@ pub fn token(head: &mut Parts, config: &websocket::Config) -> Result<Option<Stri
 }
 
 /// What a query wishes to be subscribed to, from where on: `rooms` and `channels` (repeated, or with commas), `organization_id`,
-/// `department_id`, `queue_name`, `since`; `Last-Event-ID` knows better than `since`.
+/// `department_id`, `queue_name`, `since`, `filter`; `Last-Event-ID` knows better than `since`.
 ///
 /// # Errors
 /// What the command `subscribe` is refused for.
@@ -109,8 +109,6 @@ pub fn wishes(head: &Parts) -> Result<Subscribe, Bad> {
                 list.as_array_mut().into_iter().for_each(|list| list.extend(names.clone()));
             }
             key if TEXTS.contains(&key) => drop(data.insert(key.to_owned(), value.into())),
-            // Refused like the command's own: whoever sends one does not expect to get everything.
-            "filter" => drop(data.insert("filter".to_owned(), value.into())),
             _ => {}
         }
     }
@@ -139,6 +137,7 @@ mod tests {
     use http::Request;
 
     use super::*;
+    use crate::protocol::command::Named;
 
     fn head(uri: &str, headers: &[(&str, &str)]) -> Parts {
         let mut request = Request::get(uri);
@@ -163,11 +162,15 @@ mod tests {
 
     #[test]
     fn wishes_are_those_of_the_command() {
-        let wishes =
-            wishes(&head("/sse?rooms=kpi:acme,chat%3Aacme&rooms=*:acme:**&channels=kpi&department_id=d&x=1&token=t", &[])).unwrap();
-        assert_eq!(wishes.selector.rooms, ["kpi:acme", "chat:acme", "*:acme:**"]);
+        let wishes = wishes(&head(
+            "/sse?rooms=kpi:acme,chat%3Aacme&rooms=*:acme:**&channels=kpi&department_id=d&filter=a%20in%20(1,2)&x=1&token=t",
+            &[],
+        ))
+        .unwrap();
+        assert_eq!(wishes.selector.rooms, ["kpi:acme", "chat:acme", "*:acme:**"].map(|room| Named::Plain(room.to_owned())));
         assert_eq!(wishes.selector.channels, ["kpi"]);
         assert_eq!(wishes.selector.department_id.as_deref(), Some("d"));
+        assert_eq!(wishes.selector.filter.as_deref(), Some("a in (1,2)"));
         assert_eq!(wishes.since, None);
         assert!(super::wishes(&head("/sse", &[])).unwrap().selector.is_empty());
         assert_eq!(super::wishes(&head("/sse?since=nowhere", &[])).unwrap_err().status, StatusCode::BAD_REQUEST);

@@ -10,7 +10,7 @@ use crate::protocol::publication::Publication;
 /// One publication, as filters see it. Parsing costs something, so it is kept for as long as filters are asked about it.
 pub struct Document {
     publication: Arc<Publication>,
-    /// `None` inside where the bytes are no JSON: then no field is there.
+    /// `None` inside where the data is no JSON: then no field is there.
     data: OnceCell<Option<Value>>,
     headers: OnceCell<Option<Value>>,
 }
@@ -21,7 +21,8 @@ impl Document {
     }
 
     pub(super) fn data(&self) -> Option<&Value> {
-        self.data.get_or_init(|| serde_json::from_slice(&self.publication.data).ok()).as_ref()
+        let data = || serde_json::from_slice(self.publication.json()?).ok();
+        self.data.get_or_init(data).as_ref()
     }
 
     pub(super) fn headers(&self) -> Option<&Value> {

@@ -43,7 +43,7 @@ refuses() {
 
 # loads NAME: the binary takes the rendered configuration, with the variables that the pod would have.
 loads() {
-  awk '/^  roomcast\.toml: \|/ { inside = 1; next } inside && !/^    / { exit } inside { print substr($0, 5) }' "$work/$1.yaml" >"$work/roomcast.toml"
+  toml_of "$1"
   printf %s "a-secret-for-this-check-of-32-bytes-or-more" >"$work/secret"
   printf %s "redis://127.0.0.1:6379" >"$work/url"
   local variables=(ROOMCAST_NODE__ID="$1-6d5f7c8b9-x2x4z" ROOMCAST_SERVER__ADDRESS=0.0.0.0:8080 ROOMCAST_INTERNAL__LISTEN=0.0.0.0:9090)
@@ -177,6 +177,25 @@ check_texts() {
   has readme "kind: NetworkPolicy"
 }
 
+# toml_of NAME: the configuration that NAME rendered, as $work/roomcast.toml.
+toml_of() {
+  awk '/^  roomcast\.toml: \|/ { inside = 1; next } inside && !/^    / { exit } inside { print substr($0, 5) }' "$work/$1.yaml" >"$work/roomcast.toml"
+}
+
+# While a secret is rotated, tokens of both are good.
+check_rotation() {
+  render rotation --set secrets.auth.previousKey=previous
+  toml_of rotation
+  printf %s "another-secret-for-this-check-of-32-bytes" >"$work/previous"
+  sed -i "s#/etc/roomcast/secrets/auth/previous#$work/previous#" "$work/roomcast.toml"
+  local key token
+  for key in secret previous; do
+    token="$(env -i "$ROOMCAST_BIN" token mint --sub alice --org acme --key-file "$work/$key")"
+    env -i ROOMCAST_AUTH__SECRET_FILE="$work/secret" ROOMCAST_TOKEN="$token" "$ROOMCAST_BIN" token inspect --config "$work/roomcast.toml" >"$work/inspected" ||
+      failed "a token of the key '$key' is not accepted while the secret is rotated"
+  done
+}
+
 check_with_binary() {
   local path name
   for path in "$chart"/ci/*-values.yaml; do
@@ -195,6 +214,7 @@ check_with_binary() {
   holds_default "stop_timeout_ms = 10000"
   holds_default "connections_per_node_max = 1000"
   holds_default "connections_max = 16384"
+  check_rotation
   # The notes' token is one that the nodes take.
   [ -n "$notes_command" ] || return 0
   local token

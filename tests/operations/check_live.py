@@ -1,5 +1,5 @@
 """Has a real Prometheus scrape a real node on a real Redis while the node is used: every query of the dashboard must then find something, and
-no alert may fire.
+no alert may fire. Then Redis loses what it had, and the alert for that must fire, though it is the first gap in the node's life.
 
 usage: check_live.py ROOMCAST PROMETHEUS WORK; all listens on free ports of loopback and ends with this.
 """
@@ -102,6 +102,18 @@ def check(processes, roomcast, prometheus_binary, work):
     assert recorded and all(rule["health"] == "ok" for rule in rules(prometheus)), "a rule cannot be evaluated"
     firing = prometheus.query('ALERTS{alertstate="firing"}')
     assert firing == [], f"an alert fires on a node in order: {firing}"
+    lose_data(processes, roomcast, env, url, redis)
+    until("an alert about lost data", time.monotonic() + 60, lambda: prometheus.query('ALERTS{alertstate="firing",alertname="RoomcastDataLost"}') or None)
+
+
+def lose_data(processes, roomcast, env, url, redis):
+    """Empties Redis while a client is connected who has seen a publication."""
+    mint = [roomcast, "token", "mint", "--sub", "reader", "--org", "selftest"]
+    token = subprocess.run(mint, env=env, capture_output=True, text=True, check=True).stdout.strip()
+    tail = subprocess.Popen([roomcast, "tail", "system:selftest", "--url", url, "--json"], env={**env, "ROOMCAST_TOKEN": token}, stdout=subprocess.PIPE)
+    processes.append(tail)
+    assert b"authenticated" in tail.stdout.readline()
+    subprocess.run(["redis-cli", "-p", str(redis), "flushall"], check=True, stdout=subprocess.DEVNULL)
 
 
 def rules(prometheus):
@@ -123,7 +135,7 @@ def main():
         for process in processes:
             process.kill()
             process.wait()
-    print(f"a real Prometheus finds something for each of {len(list(queries()))} queries, and no alert fires on a node in order")
+    print(f"a real Prometheus finds something for each of {len(list(queries()))} queries; no alert fires on a node in order, and one when Redis loses data")
 
 
 if __name__ == "__main__":

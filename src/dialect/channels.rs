@@ -30,7 +30,7 @@ pub const DIALECT: Dialect = Dialect {
 /// Where channels without a colon live.
 const CHANNEL: &str = "chat";
 /// What the server says by itself: no client may speak in its name.
-const RESERVED: [&str; 4] = ["pong", "error", "gap", "conflated"];
+const RESERVED: [&str; 5] = ["pong", "error", "gap", "conflated", "receipt"];
 
 #[derive(Deserialize)]
 struct Incoming<'a> {
@@ -78,7 +78,7 @@ fn read(text: &[u8]) -> Result<Command, Unreadable> {
         "channel_message" => {
             let Sent { channel, event, payload } = object(&what, payload)?;
             if RESERVED.contains(&&*event) {
-                return Err(unknown("the events pong, error, gap and conflated are the server's"));
+                return Err(unknown("the events pong, error, gap, conflated and receipt are the server's"));
             }
             let Selector { mut channels, department_id, queue_name, .. } = selector(&channel);
             let data = payload.unwrap_or(RawValue::NULL).to_owned();

@@ -69,7 +69,11 @@ fn read(text: &[u8]) -> Result<Command, Unreadable> {
     let (mut id, payload) = (None, incoming.payload.unwrap_or(RawValue::NULL));
     let action = match &*incoming.r#type {
         "auth" => {
-            let token = incoming.token.map_or_else(|| inner(payload).map(|inner| inner.token), |token| Ok(Some(token)))?;
+            let token = match (incoming.token, writing::text(payload)) {
+                (Some(token), _) => Some(token),
+                (None, Some(token)) => Some(token.into_owned()),
+                (None, None) => inner(payload)?.token,
+            };
             let token = token.ok_or_else(|| unknown("auth needs a token"))?;
             Action::Authenticate(Authenticate { token, subscribe: Subscribe::default() })
         }

@@ -232,7 +232,9 @@ fn api_v2_sends_alerts_and_telemetry_and_nothing_of_a_type_that_its_client_does_
 #[test]
 fn chat_authenticates_by_a_message_and_says_who_is_there() {
     let name = "chat";
-    for message in [json!({"type": "auth", "token": "t"}), json!({"type": "auth", "payload": {"token": "t"}})] {
+    for message in
+        [json!({"type": "auth", "token": "t"}), json!({"type": "auth", "payload": {"token": "t"}}), json!({"type": "auth", "payload": "t"})]
+    {
         let Action::Authenticate(authenticate) = read(name, &message).action else { panic!("{message}") };
         assert_eq!(authenticate.token, "t");
     }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Nature, client::Client, world};
+use crate::hostile::client::{Client as Compressing, DEFLATE};
 use crate::support::gateway::Token;
 use crate::support::world::World;
 
@@ -63,4 +64,20 @@ async fn channels_are_taken_up_again_after_a_crash_of_the_node() {
     alice.hears_after(before, "a pong behind the subscription", |message| message["type"] == "pong").await;
     bob.says(said("lobby", "message", &json!("again")));
     alice.hears("a message on the other node", |message| message["payload"] == "again").await;
+}
+
+#[tokio::test]
+async fn long_messages_of_a_dialect_are_compressed_where_that_was_agreed_to() {
+    let world = world(1).await;
+    let token = Token::of("acme", "alice").mint();
+    let mut raw = Compressing::open_at(world.nodes[0].address, &format!("{}?token={token}", CHANNELS.path), DEFLATE).await;
+    assert!(raw.deflated);
+    raw.command(&json!({"type": "subscribe", "payload": {"channel": "lobby"}})).await;
+    let bob = member(&world, 0, "bob", "lobby");
+    bob.hears_type("pong").await;
+    let payload = json!("x".repeat(5_000));
+    bob.says(said("lobby", "message", &payload));
+    let received = raw.message().await;
+    assert_eq!((&received["type"], &received["payload"]), (&json!("message"), &payload));
+    assert_eq!(bob.hears_type("message").await["payload"], payload);
 }

@@ -102,18 +102,25 @@ def check(processes, roomcast, prometheus_binary, work):
     assert recorded and all(rule["health"] == "ok" for rule in rules(prometheus)), "a rule cannot be evaluated"
     firing = prometheus.query('ALERTS{alertstate="firing"}')
     assert firing == [], f"an alert fires on a node in order: {firing}"
-    lose_data(processes, roomcast, env, url, redis)
-    until("an alert about lost data", time.monotonic() + 60, lambda: prometheus.query('ALERTS{alertstate="firing",alertname="RoomcastDataLost"}') or None)
+    tail = lose_data(roomcast, env, url, redis)
+    processes.append(tail)
+
+    def told():
+        # What is published next begins a new log, by which the node sees that the old one is gone.
+        subprocess.run([roomcast, "selftest", "--url", url], env=env, **quiet)
+        return prometheus.query('ALERTS{alertstate="firing",alertname="RoomcastDataLost"}') or None
+
+    until("an alert about lost data", time.monotonic() + 60, told)
 
 
-def lose_data(processes, roomcast, env, url, redis):
+def lose_data(roomcast, env, url, redis):
     """Empties Redis while a client is connected who has seen a publication."""
     mint = [roomcast, "token", "mint", "--sub", "reader", "--org", "selftest"]
     token = subprocess.run(mint, env=env, capture_output=True, text=True, check=True).stdout.strip()
-    tail = subprocess.Popen([roomcast, "tail", "system:selftest", "--url", url, "--json"], env={**env, "ROOMCAST_TOKEN": token}, stdout=subprocess.PIPE)
-    processes.append(tail)
+    tail = subprocess.Popen([roomcast, "tail", "system:selftest", "--url", url, "--json"], env={**env, "ROOMCAST_TOKEN": token}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert b"authenticated" in tail.stdout.readline()
     subprocess.run(["redis-cli", "-p", str(redis), "flushall"], check=True, stdout=subprocess.DEVNULL)
+    return tail
 
 
 def rules(prometheus):

@@ -65,6 +65,8 @@ install_missing() {
   command -v cc >/dev/null || packages+=(gcc libc6-dev)
   command -v make >/dev/null || packages+=(make)
   command -v cmake >/dev/null || packages+=(cmake)
+  # The examples of docs/http.md are run.
+  command -v curl >/dev/null || packages+=(curl)
   [ "$(redis_major || true)" ] || packages+=(redis-server)
   node_since 18.0 || packages+=(nodejs)
   # Debian has npm apart from Node; other packages of Node bring it.

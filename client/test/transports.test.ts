@@ -90,6 +90,90 @@ describe('plain HTTP', () => {
     }
   });
 
+  test('keeps the name of the session out of addresses', async () => {
+    const world = createWorld();
+    for (const make of [sse, longPoll]) {
+      const { fetch, requests } = fakeHttp(world.server);
+      const client = world.client({ transport: make({ fetch }), url: 'ws://fake/ws' });
+      client.publish({ room: 'kpi:acme', event: 'kpi:update', data: 1 });
+      await world.settle(200);
+      client.disconnect();
+      expect(requests.length).toBeGreaterThan(1);
+      expect(new Set(requests.map(({ url }) => url.replace(/sse|poll/, '')))).toEqual(new Set(['http://fake/']));
+    }
+  });
+
+  test.each([
+    ['sse', sse],
+    ['longpoll', longPoll],
+  ] as const)('%s: a network that loses every other request or answer costs nothing', async (_name, make) => {
+    const world = createWorld();
+    const http = fakeHttp(world.server);
+    const turns: Record<string, number> = { GET: 0, POST: 0 };
+    http.fate = ({ method }) => (['lost', 'pass', 'unanswered', 'pass', 'unknown', 'pass', 'lost', 'unanswered', 'pass'] as const)[turns[method]!++ % 9];
+    const client = world.client({ transport: make({ fetch: http.fetch }), url: 'ws://fake/ws' });
+    const got: unknown[] = [];
+    client.subscribe('kpi:acme', ({ data }) => got.push(data));
+    await world.clock.until(() => client.state === 'connected', 5_000);
+    for (let data = 0; data < 200; data++) {
+      client.publish({ room: 'kpi:acme', event: 'kpi:update', data });
+      if (data % 7 === 0) await world.settle(10);
+    }
+    await world.settle(500);
+    expect(got).toEqual(Array.from({ length: 200 }, (_, data) => data));
+    expect(client.health.statistics.reconnects).toBe(0);
+  });
+
+  test('commands that wait for a request go together in the next one, as many as may', async () => {
+    const world = createWorld();
+    const http = fakeHttp(world.server);
+    const client = world.client({ transport: sse({ fetch: http.fetch }), url: 'ws://fake/ws', publishWindow: 500 });
+    await world.clock.until(() => client.state === 'connected', 5_000);
+    await world.settle();
+    http.requests.length = 0;
+    for (let data = 0; data < 150; data++) client.publish({ room: 'kpi:acme', event: 'kpi:update', data });
+    client.publish({ room: 'kpi:acme', event: 'kpi:update', data: 'x'.repeat(99_950) });
+    client.publish({ room: 'kpi:acme', event: 'kpi:update', data: 'y' });
+    await world.settle(500);
+    const sent = http.requests.map(({ body }) => [JSON.parse(body!)].flat().length);
+    expect(sent).toEqual([1, 64, 64, 21, 1, 1]);
+    expect(client.health.statistics.queued).toBe(0);
+  });
+
+  test.each([
+    ['sse', sse],
+    ['longpoll', longPoll],
+  ] as const)('%s: what is too long for a request ends the connection as it would a WebSocket', async (_name, make) => {
+    const world = createWorld();
+    const http = fakeHttp(world.server);
+    const client = world.client({ transport: make({ fetch: http.fetch }), url: 'ws://fake/ws' });
+    await world.clock.until(() => client.state === 'connected', 5_000);
+    http.fate = ({ body }) => (body?.includes('far too long') ? 'too long' : 'pass');
+    const refused = client.publish({ room: 'kpi:acme', event: 'kpi:update', data: 'far too long' }).catch((fault: { code: string }) => fault.code);
+    await world.settle(60_000);
+    expect(await refused).toBe('MESSAGE_TOO_LARGE');
+  });
+
+  test('a session that is gone is begun anew, from where it stood', async () => {
+    const world = createWorld();
+    const http = fakeHttp(world.server);
+    const client = world.client({ transport: longPoll({ fetch: http.fetch }), url: 'ws://fake/ws' });
+    const got: unknown[] = [];
+    client.subscribe('kpi:acme', ({ data }) => got.push(data));
+    await world.clock.until(() => client.state === 'connected', 5_000);
+    await world.settle();
+    world.server.publish({ room: 'kpi:acme', data: 1 });
+    await world.settle();
+    http.fate = () => 'lost';
+    world.server.publish({ room: 'kpi:acme', data: 2 });
+    await world.settle();
+    world.server.publish({ room: 'kpi:acme', data: 3 });
+    http.fate = () => 'pass';
+    await world.clock.until(() => got.length === 3, 60_000);
+    expect(got).toEqual([1, 2, 3]);
+    expect(client.health.statistics.reconnects).toBeGreaterThan(0);
+  });
+
   test.each([
     ['wss://rt.example.com/ws', 'https://rt.example.com/sse'],
     ['ws://127.0.0.1:8080/some/ws', 'http://127.0.0.1:8080/some/sse'],

@@ -14,6 +14,7 @@ mod floods;
 mod frames;
 mod gateway;
 mod handshake;
+mod http;
 mod limits;
 mod logs;
 mod msgpack;

@@ -13,6 +13,7 @@ mod filter_fixtures;
 mod fixtures;
 mod fuzzing;
 mod hostile;
+mod http_document;
 mod jwks;
 mod loads;
 mod nodes;

@@ -88,15 +88,4 @@ export const CHAPTERS = [
     }`;
     assert.equal(await alice.ask(faults, scene.org), 'UNSUPPORTED');
   }],
-  ['a fallback to what the gateway does not serve comes back to the WebSocket', async (scene) => {
-    scene.front.target = null;
-    const options = { backoff: { baseMs: 10, capMs: 50, attemptsMax: 1_000 } };
-    const alice = await Visitor.glance(await scene.context(), scene.address({ fallback: true, options }));
-    await until('another transport', () => alice.posts.length, (posts) => posts > 0);
-    scene.front.target = scene.nodes[0];
-    await alice.state('connected');
-    await alice.subscribed();
-    await alice.whole(await scene.publish(10));
-    assert.equal(await alice.ask('({ client }) => client.health.transport'), 'websocket');
-  }],
 ];

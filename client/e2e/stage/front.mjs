@@ -1,9 +1,11 @@
 // The one address that a page knows: serves it, and carries its WebSockets to whichever node it is pointed at. Connections can be cut,
-// frozen as by a dead network, and looked into.
+// frozen as by a dead network, and looked into. Plain requests for sessions go to one node after the other, as from a balancer that
+// knows nothing of sessions; upgrades can be stripped and streams held back, as by proxies that know nothing of either.
 
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, request as ask } from 'node:http';
 import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { judged } from './frames.mjs';
 
 export class Front {
@@ -16,6 +18,13 @@ export class Front {
   judge = null;
   /** Connections that were asked for, the refused ones included. */
   arrivals = 0;
+  /** Where plain requests for sessions go, in turn. */
+  nodes = [];
+  /** Requests for a WebSocket arrive at the node as plain ones. */
+  strips = false;
+  /** Streams are collected to their end before anything of them is handed on. */
+  holds = false;
+  #turn = 0;
 
   /** `pages` answers with `[type, body]` for the paths that it knows. */
   constructor(pages) {
@@ -60,15 +69,43 @@ export class Front {
   }
 
   async #serve(request, response) {
+    if (/^\/(sse|poll)\b/.test(request.url)) return this.#hand(request, response);
     const page = await this.pages(new URL(request.url, this.origin));
     if (!page) return response.writeHead(404).end();
     const [type, body] = page;
     return response.writeHead(200, { 'Content-Type': type, 'Cache-Control': 'no-store' }).end(body);
   }
 
+  /** Passes a plain request on, to another node each time. */
+  #hand(request, response) {
+    const { method, url, headers } = request;
+    const node = this.nodes[this.#turn++ % this.nodes.length];
+    const away = () => (response.headersSent ? response.destroy() : response.writeHead(502).end());
+    const onward = ask({ host: '127.0.0.1', port: node.port, method, path: url, headers }, (answer) => {
+      const head = () => response.writeHead(answer.statusCode, answer.headers);
+      answer.on('error', away);
+      if (this.holds && /event-stream/.test(answer.headers['content-type'])) text(answer).then((held) => head().end(held), away);
+      else answer.pipe(head());
+    });
+    onward.on('error', away);
+    response.on('close', () => onward.destroy());
+    request.pipe(onward);
+  }
+
+  /** What a proxy makes of an upgrade that it does not know: a request like any other. */
+  #strip({ method, url, headers: { upgrade, connection, ...headers } }, client) {
+    const onward = ask({ host: '127.0.0.1', port: this.target.port, method, path: url, headers }, (answer) => {
+      client.end(`HTTP/1.1 ${answer.statusCode} ${answer.statusMessage}\r\nConnection: close\r\n\r\n`);
+      answer.resume();
+    });
+    onward.on('error', () => client.destroy()).end();
+    client.on('error', () => {});
+  }
+
   #carry(request, client, head) {
     this.arrivals += 1;
     if (!this.target) return client.destroy();
+    if (this.strips) return this.#strip(request, client);
     const node = connect(this.target.port, '127.0.0.1');
     const end = () => {
       client.destroy();

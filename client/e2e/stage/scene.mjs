@@ -28,6 +28,7 @@ export class Scene {
   async open() {
     await this.front.open();
     this.front.target = this.nodes[0];
+    this.front.nodes = this.nodes;
     return this;
   }
 

@@ -20,7 +20,7 @@ export class Visitor {
       const text = message.text();
       // Browsers ask for an icon by themselves.
       const icon = message.location().url.endsWith('/favicon.ico');
-      if (message.type() === 'error' && !icon && !/WebSocket|net::ERR/.test(text)) this.troubles.push(text);
+      if (message.type() === 'error' && !icon && !/WebSocket|net::ERR|status of 50[234]/.test(text)) this.troubles.push(text);
     });
   }
 

@@ -1,26 +1,33 @@
-// Messages from the server as answers that wait until there is something to say. The gateway does not serve this yet.
+// Messages from the server as answers that wait until there is something to say.
 //
-//   POST /poll            body: the `authenticate` command     answer: 200, {"session": "…", "cursor": "…", "messages": [<message>, …]}
-//   GET  /poll/<session>?cursor=<cursor>                       answer: 200, {"cursor": "…", "messages": […]} once there are any, or none
-//                                                              after some 25 s; a cursor takes what came before it for received
-//   POST /poll/<session>  body: a further command              answer: 202; what it brings comes by a GET
+//   POST /poll   body: the `authenticate` command     answer: 200, X-Roomcast-Session: <session>, {"cursor": "…", "messages": [<message>, …]}
+//   GET  /poll   X-Roomcast-Session: <session>        answer: 200, {"cursor": "…", "messages": […]} once there are any, or none
+//                X-Roomcast-Cursor: <cursor>          after some 25 s; a cursor takes what came before it for received, and
+//                                                     brings the same answer again until then
+//   POST /poll   X-Roomcast-Session: <session>        answer: 202; what it brings comes by a GET
+//                X-Roomcast-Number: 1, 2, …           counts these requests, so that one that is sent again is carried out once
+//                body: a further command, or an array of some
 //
 // The last answer has `"close": {"code": 4000, "reason": "…"}` as in a close frame. Another status than these means a broken
-// connection, with `Retry-After` in seconds where the server gives it.
+// connection, with `Retry-After` in seconds where the server gives it. Every request may come to another node.
 
 import type { Transport } from '../types.js';
-import { closeFor, endpoint, inTurn, Unexpected } from './http.js';
+import { again, closeFor, commands, endpoint, SESSION, Unexpected } from './http.js';
 import type { HttpOptions } from './http.js';
 import { onceClosed } from './sse.js';
 
+const CURSOR = 'X-Roomcast-Cursor';
+
 interface Batch {
-  session?: string;
   cursor: string;
   messages: unknown[];
   close?: { code: number; reason: string };
 }
 
-/** For where not even streams pass. The gateway does not serve this yet. */
+/** An answer that breaks off is as good as none. */
+const whole = async (answer: Response) => new Response(await answer.arrayBuffer(), answer);
+
+/** For where not even streams pass. */
 export function longPoll(options: HttpOptions = {}): Transport {
   const ask = options.fetch ?? globalThis.fetch?.bind(globalThis);
   return {
@@ -32,8 +39,6 @@ export function longPoll(options: HttpOptions = {}): Transport {
       const { signal } = ending;
       const events = onceClosed(told, ending);
       const failed = (error: unknown) => closeFor(error, events);
-      const turn = inTurn(failed);
-      let session: string | undefined;
 
       async function batch(answer: Response): Promise<Batch> {
         if (answer.status !== 200) throw new Unexpected(answer);
@@ -46,28 +51,27 @@ export function longPoll(options: HttpOptions = {}): Transport {
       }
 
       async function begin(command: string) {
-        const first = await batch(await ask(address, { method: 'POST', body: command, signal }));
-        session = first.session;
+        const answer = await ask(address, { method: 'POST', body: command, signal });
+        const session = answer.headers.get(SESSION);
+        const first = await batch(answer);
+        if (!session) throw new Unexpected(answer);
         take(first);
-        poll(first.cursor).catch(failed);
+        poll(session, first.cursor).catch(failed);
+        return session;
       }
 
-      async function poll(cursor: string) {
+      async function poll(session: string, cursor: string) {
         while (!signal.aborted) {
-          const next = await batch(await ask(`${address}/${session}?cursor=${encodeURIComponent(cursor)}`, { cache: 'no-store', signal }));
+          const request: RequestInit = { headers: { [SESSION]: session, [CURSOR]: cursor }, cache: 'no-store', signal };
+          const next = await batch(await again(async () => whole(await ask(address, request)), signal));
           take(next);
           ({ cursor } = next);
         }
       }
 
-      async function go(command: string) {
-        const answer = await ask(`${address}/${session}`, { method: 'POST', body: command, signal });
-        if (answer.status !== 202) throw new Unexpected(answer);
-      }
-
       queueMicrotask(() => events.onOpen());
       return {
-        send: (text) => turn(() => (session ? go(text) : begin(text))),
+        send: commands(ask, address, signal, begin, failed),
         close: (code = 1000) => events.onClose(code, ''),
       };
     },

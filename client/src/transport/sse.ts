@@ -1,14 +1,17 @@
-// Messages from the server as a stream of server-sent events, messages to it as posts. The gateway does not serve this yet.
+// Messages from the server as a stream of server-sent events, messages to it as posts.
 //
-//   POST /sse            body: the `authenticate` command      answer: 200, text/event-stream, X-Roomcast-Session: <session>
-//                        data: <message>                       one event for each message; id: its position, where it has one
-//                        event: close                          the last event; data: {"code": 4000, "reason": "…"} as in a close frame
-//   POST /sse/<session>  body: a further command               answer: 202; what it brings comes by the stream
+//   POST /sse   body: the `authenticate` command      answer: 200, text/event-stream, X-Roomcast-Session: <session>
+//               data: <message>                       one event for each message; id: its position, where it has one
+//               event: close                          the last event; data: {"code": 4000, "reason": "…"} as in a close frame
+//   POST /sse   X-Roomcast-Session: <session>         answer: 202; what it brings comes by the stream
+//               X-Roomcast-Number: 1, 2, …            counts these requests, so that one that is sent again is carried out once
+//               body: a further command, or an array of some
 //
-// Another status than these means a broken connection, with `Retry-After` in seconds where the server gives it.
+// Another status than these means a broken connection, with `Retry-After` in seconds where the server gives it. Requests may come to
+// another node than the stream's.
 
 import type { Transport, TransportEvents } from '../types.js';
-import { closeFor, endpoint, inTurn, SESSION, Unexpected } from './http.js';
+import { closeFor, commands, endpoint, SESSION, Unexpected } from './http.js';
 import type { HttpOptions } from './http.js';
 
 /** One event of the stream. */
@@ -17,7 +20,7 @@ interface ServerEvent {
   data: string;
 }
 
-/** For where WebSockets do not pass. The gateway does not serve this yet. */
+/** For where WebSockets do not pass. */
 export function sse(options: HttpOptions = {}): Transport {
   const post = options.fetch ?? globalThis.fetch?.bind(globalThis);
   return {
@@ -27,25 +30,21 @@ export function sse(options: HttpOptions = {}): Transport {
       const address = options.url ?? endpoint(url, 'sse');
       const ending = new AbortController();
       const events = onceClosed(told, ending);
-      let session: string | undefined;
-      const turn = inTurn((error) => closeFor(error, events));
+      const { signal } = ending;
+      const failed = (error: unknown) => closeFor(error, events);
 
       async function begin(command: string) {
-        const answer = await post(address, { method: 'POST', body: command, signal: ending.signal });
-        session = answer.headers.get(SESSION) ?? undefined;
+        const answer = await post(address, { method: 'POST', body: command, signal });
+        const session = answer.headers.get(SESSION);
         if (answer.status !== 200 || !answer.body || !session) throw new Unexpected(answer);
-        read(answer.body, events).catch((error) => closeFor(error, events));
-      }
-
-      async function go(command: string) {
-        const answer = await post(`${address}/${session}`, { method: 'POST', body: command, signal: ending.signal });
-        if (answer.status !== 202) throw new Unexpected(answer);
+        read(answer.body, events).catch(failed);
+        return session;
       }
 
       // There is nothing to open before there is something to say.
       queueMicrotask(() => events.onOpen());
       return {
-        send: (text) => turn(() => (session ? go(text) : begin(text))),
+        send: commands(post, address, signal, begin, failed),
         close: (code = 1000) => events.onClose(code, ''),
       };
     },

@@ -44,7 +44,7 @@ use crate::transport::{poll, sse, websocket};
 const FULL_RETRY_S: u64 = 5;
 const CARRY_RETRY_S: u64 = 1;
 /// How long a poll waits on another node before its own node looks whether that one is still there.
-const CARRIED_WAIT_MS: u64 = 5_000;
+const CARRIED_WAIT_MS: u64 = 2_500;
 const EVENT_STREAM: &str = "text/event-stream";
 
 /// What the routes share.

@@ -120,10 +120,39 @@ fn ways_in(token: &str) -> Vec<Vec<u8>> {
         session("/ws", &format!("Authorization: Bearer {token} {token}\r\n"), &[]),
         session("/ws", &format!("Origin: https://evil.example\r\n{}", bearer(token)), &[]),
         session(&format!("/nowhere?token={token}"), &bearer(token), &[]),
+        // Streams and polls that end by themselves, because what they wish for is not granted.
+        request("GET", "/sse?rooms=kpi:other", &bearer(token), "").into_bytes(),
+        request("GET", &format!("/sse?rooms=kpi:other&token={token}"), "", "").into_bytes(),
+        request("GET", &format!("/sse?rooms={token}&since={token}"), &bearer(token), "").into_bytes(),
+        request("POST", "/poll", "", &authenticate(token).to_string()).into_bytes(),
+        request("POST", "/poll", "", &format!("[{token}]")).into_bytes(),
+        request("GET", "/poll", &format!("Cookie: session={token}\r\nOrigin: https://app.example.com\r\n"), "").into_bytes(),
+        request("POST", "/sse", &format!("X-Roomcast-Session: {token}\r\n"), "{}").into_bytes(),
         request("GET", "/api/ws/stats", &bearer(token), "").into_bytes(),
         request("GET", &format!("/api/ws/stats?token={token}"), "", "").into_bytes(),
         request("POST", "/api/ws/broadcast", &format!("{}Content-Type: application/json\r\n", bearer(token)), "{").into_bytes(),
     ]
+}
+
+/// A session over HTTP that is used in every way: its name is a secret too.
+async fn over_http(address: &str, token: &str, secrets: &mut Secrets) {
+    let begun = talk(address, request("POST", "/poll", "", &authenticate(token).to_string()).as_bytes()).await;
+    let name = begun.lines().find_map(|line| line.strip_prefix("x-roomcast-session: ")).unwrap().to_owned();
+    let named = format!("X-Roomcast-Session: {name}\r\n");
+    secrets.0.push(("the name of a session over HTTP".to_owned(), name[16..].to_owned()));
+    for (method, lines, body) in [
+        ("POST", format!("{named}X-Roomcast-Number: 1\r\n"), r#"{"event":"client:ping"}"#.to_owned()),
+        ("POST", format!("{named}X-Roomcast-Number: 9\r\n"), "{}".to_owned()),
+        ("POST", named.clone(), name.clone()),
+        ("POST", named.clone(), "[7]".to_owned()),
+        ("GET", format!("{named}X-Roomcast-Cursor: 1\r\n"), String::new()),
+        ("GET", format!("{named}X-Roomcast-Cursor: {name}\r\n"), String::new()),
+        ("GET", format!("{named}{named}"), String::new()),
+        ("PUT", named.clone(), String::new()),
+    ] {
+        let answer = talk(address, request(method, "/poll", &lines, &body).as_bytes()).await;
+        secrets.assert_absent(&answer, &format!("the answer to {method} with {lines:?}"));
+    }
 }
 
 #[tokio::test]
@@ -166,6 +195,7 @@ async fn no_secret_and_no_token_comes_out_of_a_node_that_logs_everything() {
         secrets
             .assert_absent(&talk(&address, request("POST", "/api/ws/broadcast", &lines, body).as_bytes()).await, "an answer to an API key");
     }
+    over_http(&address, &good, &mut secrets).await;
     let internal = gateway.internal_address();
     for path in ["/metrics", "/readyz", "/livez", "/nothing"] {
         let answer = talk(&internal, request("GET", path, "", "").as_bytes()).await;

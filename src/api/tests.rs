@@ -1,6 +1,7 @@
 //! The routes as callers meet them, on the embedded broker, with real sessions.
 
 mod cluster;
+mod collections;
 mod guards;
 mod publishing;
 mod reading;
@@ -106,7 +107,7 @@ impl Node {
 
     fn with(config: Config) -> Self {
         let auth = auth::Config::development().unwrap();
-        let syntax = RoomSyntax::new(4, ["kpi", "backlog", "attendance", "alerts", "system", "chat"]);
+        let syntax = RoomSyntax::new(4, ["kpi", "backlog", "attendance", "alerts", "system", "chat", "sync"]);
         let verifier = Arc::new(Verifier::new(&auth, syntax.clone()).unwrap());
         let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::new(memory::Config { entries_max: 20, ..memory::Config::default() }));
         let counters = Arc::<Counters>::default();

@@ -6,7 +6,7 @@ import { until } from '../stage/until.mjs';
 const roomOf = ({ org }) => `sync:${org}:tasks`;
 
 /** A page that mirrors the tasks, with all of them there. */
-async function mirror(scene, options) {
+async function mirror(scene, options = {}) {
   const visitor = await scene.visitor({ rooms: [] });
   await visitor.ask('(visit, [room, options]) => void (visit.tasks = visit.collection(visit.client, room, options))', [roomOf(scene), options]);
   await synced(visitor);
@@ -114,10 +114,11 @@ export const CHAPTERS = [
     try {
       const alice = await mirror(scene);
       const before = await acts(alice, "(tasks) => tasks.insert('a', 1)");
+      await acts(alice, "(tasks) => tasks.insert('b', 1)");
       await redis.call('FLUSHDB');
-      await until('the gap', () => alice.ask('(visit) => visit.gaps.length'), (gaps) => gaps === 1);
-      await until('an empty mirror', () => shown(alice), (items) => Object.keys(items).length === 0);
+      // Nobody tells a node that its Redis was emptied; the next log does.
       await writes(scene, 'insert', 'a', 2);
+      await until('the gap', () => alice.ask('(visit) => visit.gaps.length'), (gaps) => gaps === 1);
       await agrees(alice, scene);
       const old = await acts(alice, "(tasks, ifVersion) => tasks.update('a', 3, { ifVersion })", before.version);
       assert.equal(old.code, 'CONFLICT');

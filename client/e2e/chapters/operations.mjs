@@ -82,10 +82,7 @@ export const CHAPTERS = [
   }],
   ['what the gateway cannot do yet is refused by its name, at once', async (scene) => {
     const alice = await scene.visitor();
-    const faults = `async ({ client, presence }, org) => {
-      const members = presence(client, 'chat:' + org + ':lobby', { enter: {} });
-      return members.fault?.code;
-    }`;
-    assert.equal(await alice.ask(faults, scene.org), 'UNSUPPORTED');
+    await alice.ask("(visit, org) => void (visit.members = visit.presence(visit.client, 'chat:' + org + ':lobby', { enter: {} }))", scene.org);
+    await until('the refusal', () => alice.ask('({ members }) => members.fault?.code'), (code) => code === 'UNSUPPORTED');
   }],
 ];

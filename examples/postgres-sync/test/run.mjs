@@ -67,7 +67,7 @@ class Example {
   }
 
   async rows() {
-    const { rows } = await this.postgres.query('SELECT id, title, done FROM tasks WHERE organization_id = $1 ORDER BY id', [this.scene.org]);
+    const { rows } = await this.postgres.query('SELECT id::int, title, done FROM tasks WHERE organization_id = $1 ORDER BY id', [this.scene.org]);
     return rows;
   }
 
@@ -153,7 +153,6 @@ const CHAPTERS = [
   ['after Redis lost its data the table is put in again by one statement', async (example) => {
     const { scene, postgres } = example;
     await scene.redis.call('FLUSHALL');
-    await until('an empty page', () => example.shown(), (shown) => shown.length === 0);
     await postgres.query("SELECT roomcast_fill('tasks', 'organization_id', 'id')");
     await example.agrees();
     assert.ok((await example.shown()).length > 100);

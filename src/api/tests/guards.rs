@@ -17,6 +17,14 @@ fn routes() -> Vec<(Method, &'static str, Value, &'static str)> {
         (Method::POST, "/broadcast/alert", json!({"organization_id": "acme"}), "publish"),
         (Method::POST, "/publish/batch", json!({"publications": [publication]}), "publish"),
         (Method::GET, "/log?organization_id=acme", Value::Null, "read"),
+        (Method::POST, "/sync/write", json!({"room": "sync:acme:tasks", "op": "put", "key": "a", "value": 1}), "publish"),
+        (
+            Method::POST,
+            "/sync/change",
+            json!({"organization_id": "acme", "table": "tasks", "event": "INSERT", "data": {"id": 1}}),
+            "publish",
+        ),
+        (Method::GET, "/sync/items?room=sync:acme:tasks", Value::Null, "read"),
         (Method::POST, "/revoke", json!({"organization_id": "acme"}), "revoke"),
     ]
 }

@@ -10,6 +10,7 @@
 mod codec;
 mod fanout;
 mod frames;
+mod presence;
 mod resume;
 mod router;
 mod support;
@@ -20,7 +21,7 @@ use support::case::{self, Case};
 use support::{callgrind, clock, record};
 
 fn cases() -> Vec<Case> {
-    [router::CASES, codec::CASES, frames::CASES, fanout::CASES, resume::CASES].concat()
+    [router::CASES, codec::CASES, frames::CASES, fanout::CASES, resume::CASES, presence::CASES].concat()
 }
 
 fn main() -> ExitCode {

@@ -13,6 +13,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use roomcast::auth::{self, AuthError, Secret, Verifier};
 use roomcast::broker::ingest_entry::{self, Wish};
+use roomcast::broker::presence::News;
 use roomcast::broker::{Body, OrgEvent, envelope};
 use roomcast::config::rooms;
 use roomcast::dialect;
@@ -21,6 +22,7 @@ use roomcast::protocol::command::sync::SyncWrite;
 use roomcast::protocol::command::{Action, Address, Command, Publish};
 use roomcast::protocol::filter::FILTER_BYTES_MAX;
 use roomcast::protocol::item::{CHANNEL, Item, ItemKey, ItemValue, Op, Snapshot, collection_room};
+use roomcast::protocol::presence::Diff;
 use roomcast::protocol::publication::{DEPTH_MAX, headers, is_deeper_than};
 use roomcast::protocol::push::{Answer, Manner};
 use roomcast::protocol::{
@@ -171,6 +173,12 @@ fn carries_out(action: &Action) {
             }
         }
         Action::SyncWrite(asked) => is_an_item(asked),
+        Action::Presence(presence) => {
+            if let Ok(room) = presence.room(&SYNTAX, &ACME) {
+                assert_eq!(room.org(), &*ACME);
+                room_is_canonical(&room);
+            }
+        }
         Action::Ping => {}
     }
 }
@@ -293,8 +301,21 @@ pub fn envelope(data: &[u8]) {
                 fits_a_frame(publication);
             }
         }
+        Ok(OrgEvent::Presence(news)) => presence(&news),
         Ok(OrgEvent::Interrupted) | Err(_) => {}
     }
+}
+
+fn presence(news: &News) {
+    assert_eq!(news.room.org(), &*ACME);
+    let Some(changes) = news.read() else { return };
+    assert_eq!(changes.len() as u64, news.count());
+    let joined = changes.into_iter().filter_map(|(_, stay)| Some(stay?.member)).collect();
+    let mut frame = BytesMut::new();
+    let diff = Diff { joined, ..Diff::default() };
+    json::push(&Push::PresenceDiff { room: &news.room, version: 1, diff: &diff }, &mut frame);
+    object(&frame);
+    assert!(!is_deeper_than(DEPTH_MAX, &frame));
 }
 
 fn fits_a_frame(publication: &Publication) {

@@ -15,6 +15,7 @@ mod layers;
 mod log;
 mod openapi;
 mod page;
+mod presence;
 mod problem;
 mod publish;
 mod rate;
@@ -136,6 +137,7 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(connections::list))
         .routes(routes!(connections::show, connections::disconnect))
         .routes(routes!(rooms::list))
+        .routes(routes!(presence::list))
         .routes(routes!(broadcast::broadcast))
         .routes(routes!(shortcut::kpi))
         .routes(routes!(shortcut::backlog))

@@ -24,7 +24,7 @@ mod test_keys;
 pub use api_key::{Authenticator, Caller};
 pub use config::{Config, ConfigFault};
 pub use error::AuthError;
-pub use grant::{Grant, GrantError, GrantList, HistoryGrant, Right};
+pub use grant::{Grant, GrantError, GrantList, HistoryGrant, PresenceGrant, Right};
 pub use mint::{Inspection, MintRequest, SigningKey, inspect, mint};
 pub use principal::Principal;
 pub use scope::{Scope, Scopes};

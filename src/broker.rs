@@ -10,6 +10,7 @@ pub mod feed;
 pub mod ingest_entry;
 mod ingest_write;
 pub mod memory;
+pub mod presence;
 pub mod quota;
 pub mod redis;
 
@@ -28,6 +29,7 @@ use crate::telemetry::{metrics, trace};
 
 pub use collections::Collections;
 pub use feed::Feed;
+pub use presence::PresenceStore;
 
 /// One entry of an org's log.
 #[derive(Clone, PartialEq, Debug)]
@@ -62,6 +64,8 @@ pub enum OrgEvent {
     Entry(Entry),
     /// A publication beside the log.
     Ephemeral(Arc<Publication>),
+    /// Somebody came to a room, told something else or went; order and holes are the receiver's to check.
+    Presence(presence::News),
     /// Entries may have been missed: read the log from the last known one.
     Interrupted,
 }
@@ -208,7 +212,7 @@ pub enum LeaseOutcome {
 
 /// Where logs live. Every call is bounded in time by the implementation; none panics on what it reads.
 #[async_trait]
-pub trait Broker: Collections + quota::QuotaStore + Send + Sync + 'static {
+pub trait Broker: Collections + PresenceStore + quota::QuotaStore + Send + Sync + 'static {
     /// Appends to the org's log and fans out, as one atomic step; an ephemeral publication is only fanned out.
     async fn publish(&self, publication: &NewPublication, ack: AckLevel) -> Result<Published, PublishError>;
 

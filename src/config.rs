@@ -52,6 +52,8 @@ pub struct Config {
     pub quotas: crate::limit::quota::Config,
     /// Fan-out, recent logs in memory, send queues.
     pub hub: crate::hub::Config,
+    /// Who is in a room.
+    pub presence: crate::hub::presence::Config,
     /// Times and bounds of sessions.
     pub session: crate::session::Config,
     /// Where the logs live and how nodes hear of each other.

@@ -15,6 +15,7 @@ mod narrowing;
 mod org;
 mod overtaking;
 mod piece;
+pub mod presence;
 mod probing;
 mod quota;
 pub mod router;
@@ -70,6 +71,7 @@ struct Shared {
     quotas: Arc<Quotas>,
     /// Reads of logs that may be under way. An org asks for one at a time and waits in order, so that each has its turn.
     reads: Arc<Semaphore>,
+    presence: Arc<presence::Config>,
 }
 
 /// In the order of their names, so that whoever goes through them does so alike each time.
@@ -80,7 +82,7 @@ impl Hub {
     pub fn new(config: Config, limits: Limits, broker: Arc<dyn Broker>, counters: Arc<Counters>, seed: u64) -> Self {
         let seeds = Mutex::new(SmallRng::seed_from_u64(seed));
         let snapshots = Snapshots::new(Arc::clone(&broker));
-        let shared = Shared { quotas: Arc::default(), reads: Arc::new(Semaphore::new(config.reads_max)) };
+        let shared = Shared { quotas: Arc::default(), reads: Arc::new(Semaphore::new(config.reads_max)), presence: Arc::default() };
         Self { config: Arc::new(config), limits, broker, counters, orgs: Arc::default(), shared, seeds, snapshots }
     }
 
@@ -88,6 +90,13 @@ impl Hub {
     #[must_use]
     pub fn with_quotas(mut self, quotas: Arc<Quotas>) -> Self {
         self.shared.quotas = quotas;
+        self
+    }
+
+    /// With other bounds and times of presence than the default ones.
+    #[must_use]
+    pub fn with_presence(mut self, config: presence::Config) -> Self {
+        self.shared.presence = Arc::new(config);
         self
     }
 

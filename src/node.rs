@@ -97,7 +97,7 @@ impl Node {
         };
         let hub = Hub::new(config.hub.clone(), limits, Arc::clone(&broker), Arc::clone(&counters), rand::random());
         let quotas = Arc::new(Quotas::new(config.quotas.clone()));
-        let hub = Arc::new(hub.with_quotas(Arc::clone(&quotas)));
+        let hub = Arc::new(hub.with_quotas(Arc::clone(&quotas)).with_presence(config.presence.clone()));
         let registry = Arc::<Registry>::default();
         let verifier = Arc::new(Verifier::new(&config.auth, config.rooms.syntax())?);
         let events = config.rooms.event_rules(config.dialects.events());

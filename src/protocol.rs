@@ -12,6 +12,7 @@ pub mod filter;
 pub mod item;
 pub mod pattern;
 pub mod position;
+pub mod presence;
 pub mod publication;
 pub mod push;
 pub mod room;

@@ -7,17 +7,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use roomcast::auth::{Grant, Principal};
+use roomcast::auth::{Grant, GrantList, PresenceGrant, Principal};
 use roomcast::broker::memory::{self, MemoryBroker};
+use roomcast::broker::presence::{Change, Keeping, Owner, PresenceStore};
 use roomcast::broker::{AckLevel, Broker, Published};
+use roomcast::hub::presence::{self, Ask};
 use roomcast::hub::{Config, Hub, Limits, OrgLink, SendQueue, Sink, send_queue};
+use roomcast::protocol::presence::{Member, State, Status, UserId};
 use roomcast::protocol::push::{Answer, Reply};
-use roomcast::protocol::{NewPublication, Position, SessionId, Wire};
+use roomcast::protocol::{NewPublication, Position, RoomName, SessionId, Wire};
 use roomcast::telemetry::counters::Counters;
 use roomcast::transport::websocket::wire;
 use tokio::runtime::{Builder, Runtime};
 
-use super::material::{org, pattern};
+use super::material::{org, pattern, room, syntax};
+
+/// Larger than any benchmark's room.
+const PRESENT_MAX: usize = 20_000;
 
 /// A socket that takes everything, or nothing.
 struct MemorySink {
@@ -57,6 +63,7 @@ impl Node {
         let broker = Arc::new(MemoryBroker::new(memory::Config::default()));
         let limits = Limits { subscriptions_max: 128, room_members_max: 1_000_000 };
         let hub = Hub::new(config, limits, Arc::clone(&broker) as Arc<dyn Broker>, Arc::default() as Arc<Counters>, 1);
+        let hub = hub.with_presence(presence::Config { members_max: PRESENT_MAX, ..presence::Config::default() });
         let principal = Principal::new("alice", &org(), u64::MAX).expect("a legal user");
         Self { runtime, broker, hub, wire: wire::json(), principal, written: Arc::default(), sessions: 0 }
     }
@@ -98,6 +105,37 @@ impl Node {
         });
     }
 
+    /// Members of another node in a room.
+    pub fn people(&self, room: &RoomName, count: usize) {
+        let member = |number: usize| {
+            let user_id = UserId::parse(&format!("member{number}")).expect("a legal user");
+            let to = Some(Arc::new(Member { user_id, status: Status::Online, state: State::default() }));
+            Change { room: room.clone(), session: SessionId(uuid::Uuid::from_u128(u128::MAX - number as u128)), to, is_admitted: false }
+        };
+        let changes: Vec<_> = (0..count).map(member).collect();
+        let keeping = Keeping { owner: Owner(1), is_known: false, lease_ms: u64::MAX, stays_max: PRESENT_MAX };
+        let org = org();
+        self.runtime.block_on(self.broker.change_presence(&org, &changes, keeping)).expect("the embedded broker takes them");
+    }
+
+    /// Whoever `user` is, who may be present everywhere.
+    pub fn presence(&self, user: &str, into: &str) -> PresenceGrant {
+        let grants = GrantList::read(None, &["presence:*:acme:**".to_owned()], &org(), &syntax()).expect("legal grants");
+        let principal = Principal::new(user, &org(), u64::MAX).expect("a legal user").with_grants(grants);
+        principal.grant_presence(room(into)).expect("it is granted")
+    }
+
+    /// Has the sessions ask at one stroke, and waits until watchers have been told what came of it.
+    pub fn ask<'a>(&self, asks: impl IntoIterator<Item = (&'a Session, Ask)>) {
+        let asking = asks.into_iter().map(|(session, ask)| session.link.presence(None, ask));
+        self.runtime.block_on(async {
+            for asked in futures_util::future::join_all(asking).await {
+                asked.expect("the org's task lives");
+            }
+            tokio::time::sleep(TOLD_WITHIN).await;
+        });
+    }
+
     /// Publishes all before the org's task gets its turn, so that they are one batch, and waits until they are delivered.
     pub fn publish(&self, publications: &[NewPublication]) -> Option<Published> {
         self.runtime.block_on(async {
@@ -110,6 +148,9 @@ impl Node {
         })
     }
 }
+
+/// Watchers are told of changes in batches.
+const TOLD_WITHIN: Duration = Duration::from_secs(1);
 
 /// A paused clock moves on only when nobody has anything left to do.
 async fn settle() {

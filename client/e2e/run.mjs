@@ -16,6 +16,7 @@ import { CHAPTERS as limits } from './chapters/limits.mjs';
 import { CHAPTERS as operations } from './chapters/operations.mjs';
 import { CHAPTERS as outboxes } from './chapters/outboxes.mjs';
 import { CHAPTERS as places } from './chapters/places.mjs';
+import { CHAPTERS as presence } from './chapters/presence.mjs';
 import { CHAPTERS as readme } from './chapters/readme.mjs';
 import { CHAPTERS as sabotage } from './chapters/sabotage.mjs';
 import { CHAPTERS as tabs } from './chapters/tabs.mjs';
@@ -26,7 +27,7 @@ import { Stage } from './stage/stage.mjs';
 const DEADLINE_MS = 300_000;
 
 const wanted = process.argv.slice(2).join(' ');
-const all = [connections, fallbacks, outboxes, tokens, tabs, gaps, operations, limits, disasters, places, binary, readme, collections, sabotage].flat();
+const all = [connections, fallbacks, outboxes, tokens, tabs, gaps, operations, limits, disasters, places, binary, presence, readme, collections, sabotage].flat();
 const chapters = all.filter(([sentence]) => sentence.includes(wanted));
 
 /** Each chapter has an org and a front of its own, so one that fails leaves the others as they are. */

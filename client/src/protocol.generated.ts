@@ -7,6 +7,11 @@ export type ClientMessage =
   | SubscribeCommand
   | UnsubscribeCommand
   | PublishCommand
+  | PresenceEnterCommand
+  | PresenceUpdateCommand
+  | PresenceLeaveCommand
+  | PresenceWatchCommand
+  | PresenceUnwatchCommand
   | SyncSubscribeCommand
   | SyncWriteCommand
   | PingCommand;
@@ -167,6 +172,69 @@ export type Spelling = 'base64';
 /** Carried from the publisher to the receivers. */
 export type Priority = 'low' | 'medium' | 'high' | 'urgent';
 
+/** Enters a room, or tells anew how one is there. */
+export interface PresenceEnterCommand {
+  event: 'presence:enter' | 'client:presence:enter';
+  data: PresenceEnterData;
+  id?: CommandId | null;
+}
+
+/** Enters a room, or tells anew how one is there. */
+export interface PresenceEnterData {
+  /** One room of one's own org, no pattern, in short or long form. */
+  room: string;
+  /** Any JSON value, at most 1,024 bytes as JSON text; `null` for none. */
+  state?: unknown;
+  /** Default `online`. */
+  status?: PresenceStatus;
+}
+
+/** How a member wants to be taken. */
+export type PresenceStatus = 'online' | 'away' | 'busy';
+
+/** Tells anew how one is in a room. */
+export interface PresenceUpdateCommand {
+  event: 'presence:update' | 'client:presence:update';
+  data: PresenceUpdateData;
+  id?: CommandId | null;
+}
+
+/** Tells anew how one is in a room. What is left out stays. */
+export interface PresenceUpdateData {
+  /** One room of one's own org, no pattern, in short or long form. */
+  room: string;
+  /** Any JSON value, at most 1,024 bytes as JSON text; `null` for none. */
+  state?: unknown;
+  status?: PresenceStatus | null;
+}
+
+/** Leaves a room. */
+export interface PresenceLeaveCommand {
+  event: 'presence:leave' | 'client:presence:leave';
+  data: PresenceRoomData;
+  id?: CommandId | null;
+}
+
+/** The room that is meant. */
+export interface PresenceRoomData {
+  /** One room of one's own org, no pattern, in short or long form. */
+  room: string;
+}
+
+/** Asks who is in a room, and to be told of changes. */
+export interface PresenceWatchCommand {
+  event: 'presence:watch' | 'client:presence:watch';
+  data: PresenceRoomData;
+  id?: CommandId | null;
+}
+
+/** Asks to be told no more. */
+export interface PresenceUnwatchCommand {
+  event: 'presence:unwatch' | 'client:presence:unwatch';
+  data: PresenceRoomData;
+  id?: CommandId | null;
+}
+
 /** Reads one page of a collection. */
 export interface SyncSubscribeCommand {
   event: 'sync:subscribe';
@@ -264,6 +332,11 @@ export type Reply =
   | PongReply
   | SyncSnapshotReply
   | SyncWrittenReply
+  | PresenceEnteredReply
+  | PresenceUpdatedReply
+  | PresenceLeftReply
+  | PresenceSnapshotReply
+  | PresenceUnwatchedReply
   | ErrorReply;
 
 /** Answers `authenticate`; comes without an `id` where the credentials came with the handshake. */
@@ -394,6 +467,76 @@ export interface SyncWrittenData {
   id: Position | null;
 }
 
+/** Answers `presence:enter`. */
+export interface PresenceEnteredReply {
+  event: 'presence:entered';
+  data: PresenceEnteredData;
+  id?: CommandId;
+}
+
+export interface PresenceEnteredData {
+  room: Room;
+}
+
+/** Answers `presence:update`. */
+export interface PresenceUpdatedReply {
+  event: 'presence:updated';
+  data: PresenceUpdatedData;
+  id?: CommandId;
+}
+
+export interface PresenceUpdatedData {
+  room: Room;
+}
+
+/** Answers `presence:leave`. */
+export interface PresenceLeftReply {
+  event: 'presence:left';
+  data: PresenceLeftData;
+  id?: CommandId;
+}
+
+export interface PresenceLeftData {
+  room: Room;
+}
+
+/** Answers `presence:watch`: who is in the room. In a large room the next diffs bring the rest. */
+export interface PresenceSnapshotReply {
+  event: 'presence:snapshot';
+  data: PresenceSnapshotData;
+  id?: CommandId;
+}
+
+/** Who is in a room, from which diffs go on. */
+export interface PresenceSnapshotData {
+  room: Room;
+  /** The next diff of the room on this connection has this number plus 1. */
+  version: number;
+  members: Member[];
+}
+
+/** A user in a room. */
+export interface Member {
+  user_id: UserId;
+  status: PresenceStatus;
+  /** Any JSON value, at most 1,024 bytes as JSON text; `null` for none. */
+  state: unknown;
+}
+
+/** A user, as in `authenticated`. */
+export type UserId = string;
+
+/** Answers `presence:unwatch`. */
+export interface PresenceUnwatchedReply {
+  event: 'presence:unwatched';
+  data: PresenceUnwatchedData;
+  id?: CommandId;
+}
+
+export interface PresenceUnwatchedData {
+  room: Room;
+}
+
 /** Answers a command that was refused. It does not end the session, unless it answers the first credentials. */
 export interface ErrorReply {
   event: 'error';
@@ -430,11 +573,11 @@ export type ErrorCode =
   | 'RATE_LIMIT_EXCEEDED'
   /** The session has its full number of subscriptions. */
   | 'SUBSCRIPTION_FAILED'
-  /** Unsubscribed from what was no subscription. */
+  /** Unsubscribed from what was no subscription, or not present in the room. */
   | 'ROOM_NOT_FOUND'
   /**
-   * The room has its full number of sessions on this node, or the collection of items; wait `retry_after_ms` where it
-   * is there.
+   * The room has its full number of sessions on this node, or of members, or the collection of items; wait
+   * `retry_after_ms` where it is there. Without one the session is present in its full number of rooms, or watches it.
    */
   | 'ROOM_FULL'
   /** The item of a collection is not as the write demands; `current` tells how it is. */
@@ -454,7 +597,9 @@ export type Push =
   | ConflatedPush
   | PositionPush
   | TokenExpiringPush
-  | UnsubscribedPush;
+  | UnsubscribedPush
+  | PresenceDiffPush
+  | PresenceEndedPush;
 
 /** Something within reach may be missing: fetch the present state anew. */
 export interface GapPush {
@@ -534,6 +679,38 @@ export interface UnsubscribedPush {
 export interface SubscriptionsEndedData {
   /** In canonical form. */
   rooms: Pattern[];
+  code: ErrorCode;
+  /** For people; it may change. */
+  message: string;
+}
+
+/** Who came to a watched room, told something else or went. */
+export interface PresenceDiffPush {
+  event: 'presence:diff';
+  data: PresenceDiffData;
+}
+
+/** What changed in a room, by users. */
+export interface PresenceDiffData {
+  room: Room;
+  /**
+   * One more than that of the room's last diff or snapshot on this connection. When a number is missing, watch again.
+   */
+  version: number;
+  joined: Member[];
+  updated: Member[];
+  left: UserId[];
+}
+
+/** A renewed token no longer grants presence in the room: the session is in it no more and watches it no more. */
+export interface PresenceEndedPush {
+  event: 'presence:ended';
+  data: PresenceEndedData;
+}
+
+/** A room in which a renewed token no longer grants presence, and why. */
+export interface PresenceEndedData {
+  room: Room;
   code: ErrorCode;
   /** For people; it may change. */
   message: string;

@@ -5,6 +5,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { Client, ClientOptions, Collection, Gap, Item, Priority, Publication, RoomcastFault, Transport, TransportEvents } from '../src/types.js';
 import { canonical } from '../src/pattern.js';
+import { presence } from '../src/presence.js';
+import type { WireMember } from '../src/presence/roster.js';
 import { collection } from '../src/sync.js';
 import { where } from '../src/where.js';
 import { createWorld, settled } from './fake-server.js';
@@ -25,6 +27,10 @@ interface Data {
   user_id: string;
   organization_id: string;
   expires_at: number;
+  room: string;
+  members: WireMember[];
+  joined: WireMember[];
+  updated: WireMember[];
 }
 
 interface Wire {
@@ -89,6 +95,19 @@ function scripted(options: Partial<ClientOptions> = {}) {
     await answer('authenticate', { event: 'authenticated', data: { ...authenticated.wire.data, rooms: [], ...data } });
   };
   return { world, client, sent, say, answer, enter, close: (code: number, reason: string) => events.onClose(code, reason) };
+}
+
+const LOBBY = 'chat:acme:lobby';
+
+/** A client that is present in a room, and what a test says of it. */
+async function present(self: { status?: 'online' | 'away' | 'busy'; state?: unknown } = {}) {
+  const script = scripted();
+  await script.enter({ features: ['presence'] });
+  const handle = presence(script.client, LOBBY, { enter: self });
+  await settled();
+  const entered = () => script.answer('presence:enter', replies['presence-entered']!.wire);
+  const watched = () => script.answer('presence:watch', replies['presence-snapshot']!.wire);
+  return { ...script, handle, entered, watched };
 }
 
 /** What a command says, its id aside, which is the client's own. */
@@ -208,6 +227,36 @@ describe('commands', () => {
       await settled();
       expect(said(sent, 'unsubscribe')).toEqual(wire('unsubscribe'));
     },
+    async 'presence-enter'() {
+      const { sent } = await present({ status: 'away', state: { typing: true } });
+      expect(said(sent, 'presence:enter')).toEqual(wire('presence-enter'));
+    },
+    // The client spells out what a server would put in.
+    async 'presence-enter-defaults'() {
+      const { sent } = await present();
+      const { room, status, state } = meaning('presence-enter-defaults') as unknown as Record<string, unknown>;
+      expect(said(sent, 'presence:enter')).toMatchObject({ data: { room, status, state } });
+      expect(canonical(wire('presence-enter-defaults').data.room)).toBe(room);
+    },
+    'presence-update': () => updates('presence-update', { status: 'busy' }),
+    'presence-update-state': () => updates('presence-update-state', { state: null }),
+    async 'presence-leave'() {
+      const { sent, handle, entered } = await present();
+      await entered();
+      handle.leave();
+      await settled();
+      expect(said(sent, 'presence:leave')).toEqual(wire('presence-leave'));
+    },
+    async 'presence-watch'() {
+      const { sent } = await present();
+      expect(said(sent, 'presence:watch')).toEqual(wire('presence-watch'));
+    },
+    async 'presence-unwatch'() {
+      const { sent, handle } = await present();
+      handle.leave();
+      await settled();
+      expect(said(sent, 'presence:unwatch')).toEqual(wire('presence-unwatch'));
+    },
   };
 
   /** What a collection sends for a change, whose key for retries is its own. */
@@ -217,6 +266,15 @@ describe('commands', () => {
     await settled();
     const plain = wire(name).data as unknown as Record<string, unknown>;
     expect(said(sent, 'sync:write')).toEqual({ event: 'sync:write', id: undefined, data: { ...plain, idempotency_key: expect.any(String) } });
+  }
+
+  /** The client tells all of itself each time. */
+  async function updates(name: string, self: { status?: 'busy'; state?: unknown }) {
+    const { sent, handle, entered } = await present({ state: { typing: true } });
+    await entered();
+    handle.update(self).catch(() => {});
+    await settled();
+    expect(said(sent, 'presence:update')).toMatchObject(wire(name));
   }
 
   /** The command as written; an option with its default may be left out or spelled out, and a key is always there. */
@@ -351,7 +409,38 @@ describe('replies', () => {
     async error(wire) {
       await refused(wire);
     },
+    async 'presence-entered'(wire) {
+      const { handle, answer } = await present();
+      const told = handle.update({});
+      await answer('presence:enter', wire);
+      await expect(told).resolves.toBeUndefined();
+    },
+    async 'presence-updated'(wire) {
+      const { handle, entered, answer } = await present();
+      await entered();
+      const told = handle.update({ status: 'busy' });
+      await settled();
+      await answer('presence:update', wire);
+      await expect(told).resolves.toBeUndefined();
+    },
+    'presence-left': (wire) => parted('presence:leave', wire),
+    'presence-unwatched': (wire) => parted('presence:unwatch', wire),
+    async 'presence-snapshot'(wire) {
+      const { handle, answer } = await present();
+      await answer('presence:watch', wire);
+      expect(handle.members).toEqual(wire.data.members.map(({ user_id: userId, status, state }) => ({ userId, status, state })));
+      expect(handle.synced).toBe(true);
+    },
   };
+
+  async function parted(command: string, wire: Wire) {
+    const { client, handle, entered, answer } = await present();
+    await entered();
+    handle.leave();
+    await settled();
+    await answer(command, wire);
+    expect(client.state).toBe('connected');
+  }
 
   test.each(Object.keys(replies))('%s', async (name) => {
     expect(Object.keys(tests)).toContain(name);
@@ -444,6 +533,23 @@ describe('pushes', () => {
       await say(wire);
       expect(subscription.status).toBe('ended');
       expect(faults).toMatchObject([{ code, message }]);
+    },
+    async 'presence-diff'(wire) {
+      const { handle, watched, say } = await present();
+      await watched();
+      await say(wire);
+      const { joined, updated } = wire.data;
+      expect(handle.members).toEqual([...updated, ...joined].map(({ user_id: userId, status, state }) => ({ userId, status, state })));
+    },
+    async 'presence-ended'(wire) {
+      const { handle, sent, entered, watched, say } = await present();
+      await entered();
+      await watched();
+      const before = sent.length;
+      await say(wire);
+      const { code, message } = wire.data;
+      expect([handle.fault, handle.members, handle.synced]).toMatchObject([{ code, message }, [], false]);
+      expect(sent.length, 'nothing is tried again').toBe(before);
     },
   };
 

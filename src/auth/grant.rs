@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::principal::Principal;
+use crate::protocol::presence::UserId;
 use crate::protocol::{Code, Fault, Filter, OrgId, Pattern, RoomName, RoomSyntax};
 
 /// Most grants that one token may carry, its roles' included.
@@ -117,6 +118,24 @@ fn both(one: Option<&Filter>, other: Option<&Filter>) -> Option<Filter> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.and(other)),
         (one, other) => one.or(other).cloned(),
+    }
+}
+
+/// A room in which its principal may be present, and watch who is. Cannot be made outside this file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PresenceGrant {
+    room: RoomName,
+    user: UserId,
+}
+
+impl PresenceGrant {
+    pub fn room(&self) -> &RoomName {
+        &self.room
+    }
+
+    /// As whom: nobody is present as somebody else.
+    pub fn user(&self) -> &UserId {
+        &self.user
     }
 }
 
@@ -323,6 +342,17 @@ impl Principal {
         spelled.collect()
     }
 
+    /// Turns a wish into a grant of presence, which no token has by default: not even that one is there goes without saying.
+    ///
+    /// # Errors
+    /// `UNAUTHORIZED`, naming the room; always for another org's.
+    pub fn grant_presence(&self, room: RoomName) -> Result<PresenceGrant, Fault> {
+        if self.is_granted(Right::Presence, &room) {
+            return Ok(PresenceGrant { user: UserId::parse(self.sub())?, room });
+        }
+        Err(refusal(Right::Presence, room.as_str()))
+    }
+
     /// The two rooms that every session is subscribed to by itself: its org's and its user's.
     pub fn own_rooms(&self) -> [Grant; 2] {
         let org_room = RoomName::of_org(self.org());
@@ -347,11 +377,12 @@ impl Principal {
     /// # Errors
     /// `UNAUTHORIZED`, naming the room; always for another org's.
     pub fn may_publish(&self, room: &RoomName) -> Result<(), Fault> {
-        let own = room.org() == self.org();
-        if own && self.grants().any(self.org(), Right::Publish, |granted| granted.matches(room)) {
-            return Ok(());
-        }
-        Err(refusal(Right::Publish, room.as_str()))
+        if self.is_granted(Right::Publish, room) { Ok(()) } else { Err(refusal(Right::Publish, room.as_str())) }
+    }
+
+    /// Whether a grant gives the right on the room of one's own org.
+    fn is_granted(&self, right: Right, room: &RoomName) -> bool {
+        room.org() == self.org() && self.grants().any(self.org(), right, |granted| granted.matches(room))
     }
 
     /// Whether what stands in this very room may be read.

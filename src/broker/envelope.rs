@@ -10,6 +10,7 @@
 //! fence       = check " ! fork"
 //! log entry   = fields "h" (header) and "d" (data)
 //! bus message = ( epoch "-" seq / "-" ) " " header LF data            ; "-": ephemeral. check, epoch, seq: lower-case hex
+//!             / "~ " room " " number LF news                          ; presence: the number before the news, in decimal digits
 //! ```
 
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 
+use super::presence::News;
 use super::{Body, Entry, OrgEvent};
 use crate::protocol::publication::{Content, DEPTH_MAX, is_deeper_than, is_paired};
 use crate::protocol::{EventName, GapReason, OrgId, Position, Priority, Publication, RoomSyntax, SessionId};
@@ -41,6 +43,9 @@ pub fn bus_message(payload: &Bytes, org: &OrgId, syntax: &RoomSyntax) -> Result<
     let line = std::str::from_utf8(&payload[..end]).map_err(|_| Unreadable)?;
     let (place, header) = line.split_once(' ').ok_or(Unreadable)?;
     let data = payload.slice(end + 1..);
+    if place == "~" {
+        return presence_news(header, data, org, syntax).map(OrgEvent::Presence).ok_or(Unreadable);
+    }
     if place == "-" {
         let time_us = check_of(header).ok_or(Unreadable)?;
         let publication = publication(header, data, None, time_us, org, syntax).ok_or(Unreadable)?;
@@ -49,6 +54,13 @@ pub fn bus_message(payload: &Bytes, org: &OrgId, syntax: &RoomSyntax) -> Result<
     let (epoch, seq) = place.split_once('-').ok_or(Unreadable)?;
     let (epoch, seq) = (hex(epoch).ok_or(Unreadable)?, hex(seq).ok_or(Unreadable)?);
     Ok(OrgEvent::Entry(log_entry(epoch, seq, header.as_bytes(), data, org, syntax)))
+}
+
+fn presence_news(header: &str, lines: Bytes, org: &OrgId, syntax: &RoomSyntax) -> Option<News> {
+    let (room, before) = header.split_once(' ')?;
+    let room = syntax.room(room).ok()?;
+    // Isolation: a room of another org on this org's bus is nobody's.
+    (room.org() == org).then_some(News { room, before: before.parse().ok()?, lines })
 }
 
 /// The message without its data where those are longer than allowed: what is left is a malformed entry, which keeps its number.
@@ -275,6 +287,19 @@ mod tests {
     #[test]
     fn a_fence_is_read_as_such() {
         assert_eq!(judge("5 ! fork", b""), Body::Fence(GapReason::Fork));
+    }
+
+    #[test]
+    fn news_of_presence_are_read_where_they_are_of_the_org() {
+        let message = |text: &'static str| bus_message(&Bytes::from_static(text.as_bytes()), &acme(), &syntax());
+        let room = syntax().room("chat:acme:lobby").unwrap();
+        assert_eq!(
+            message("~ chat:acme:lobby 41\nabc\n"),
+            Ok(OrgEvent::Presence(News { room, before: 41, lines: Bytes::from_static(b"abc\n") }))
+        );
+        for bad in ["~ chat:other:lobby 41\n", "~ chat:acme:*  41\n", "~ chat:acme\n", "~ chat:acme -1\n", "~ chat:acme 41", "~\n"] {
+            assert_eq!(message(bad), Err(Unreadable), "{bad:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The embedded broker: one node, logs in memory, the same behaviour as Redis.
 
 mod collections;
+mod presence;
 mod quota;
 mod recall;
 
@@ -91,6 +92,7 @@ struct State {
     revocations_dropped: usize,
     /// Of orgs that have published or were given a quota.
     accounts: HashMap<OrgId, Account>,
+    presence: presence::Rooms,
 }
 
 struct Log {

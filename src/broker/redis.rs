@@ -13,6 +13,7 @@ mod keys;
 mod link;
 mod log;
 mod members;
+mod presence;
 mod pubsub;
 mod quota;
 mod registry;

@@ -31,6 +31,9 @@ pub(super) fn faults(config: &Config, origins: &BTreeMap<String, Origin>) -> Fau
     for (key, message) in config.hub.faults() {
         judge.demand(false, &format!("hub.{key}"), message);
     }
+    for (key, message) in config.presence.faults() {
+        judge.demand(false, &format!("presence.{key}"), message);
+    }
     for (key, message) in config.api.faults() {
         judge.demand(false, &format!("api.{key}"), message);
     }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::presence::{Ask, Request};
 use super::router::Slot;
 use super::send_queue::SendQueue;
 use crate::auth::{Grant, Principal};
 use crate::protocol::command::Wanted;
 use crate::protocol::push::Answer;
-use crate::protocol::{OrgId, Pattern, Position, SessionId, Wire};
+use crate::protocol::{CommandId, OrgId, Pattern, Position, SessionId, Wire};
 
 /// A message to the task of one org.
 pub enum OrgCommand {
@@ -21,6 +22,7 @@ pub enum OrgCommand {
     },
     Subscribe(Subscribe),
     Unsubscribe(Unsubscribe),
+    Presence(Request),
     /// The session's token was renewed: what it no longer grants ends.
     Narrow {
         slot: Slot,
@@ -30,7 +32,11 @@ pub enum OrgCommand {
     Drained(Slot),
     /// Time to tell a quiet session its position.
     Heartbeat(Slot),
-    Detach(Slot),
+    /// `lingers`: it may only be on its way to another node, so it stays a member of its rooms for a while.
+    Detach {
+        slot: Slot,
+        lingers: bool,
+    },
     /// What a probe of the log found.
     Probed(Position),
     Rooms(oneshot::Sender<Vec<(Pattern, usize)>>),
@@ -87,6 +93,12 @@ impl OrgLink {
         self.settle(|handled| OrgCommand::Unsubscribe(Unsubscribe { slot, wanted, answer, handled })).await
     }
 
+    /// Asks something of a room's presence. The answer comes when the store has it.
+    pub async fn presence(&self, id: Option<CommandId>, ask: Ask) -> Result<(), OrgGone> {
+        let slot = self.slot;
+        self.settle(|handled| OrgCommand::Presence(Request { slot, id, ask, handled })).await
+    }
+
     pub async fn narrow(&self, principal: Arc<Principal>) -> Result<(), OrgGone> {
         self.send(OrgCommand::Narrow { slot: self.slot, principal }).await
     }
@@ -105,9 +117,15 @@ impl OrgLink {
         let _ = self.commands.try_send(OrgCommand::Heartbeat(self.slot));
     }
 
-    /// Ends all of the session's subscriptions. An org whose task is gone has forgotten the session already.
+    /// Ends all of the session's subscriptions, and after a while its presence. An org whose task is gone has forgotten the session
+    /// already.
     pub async fn detach(self) {
-        let _ = self.send(OrgCommand::Detach(self.slot)).await;
+        let _ = self.send(OrgCommand::Detach { slot: self.slot, lingers: true }).await;
+    }
+
+    /// The same, and its presence at once.
+    pub async fn cast_out(self) {
+        let _ = self.send(OrgCommand::Detach { slot: self.slot, lingers: false }).await;
     }
 
     async fn settle(&self, command: impl FnOnce(Handled) -> OrgCommand) -> Result<(), OrgGone> {

@@ -17,6 +17,7 @@ use super::config::{Config, Limits};
 use super::fan_out::{BATCH_MAX, Mask, seconds_since};
 use super::frames::{Batch, Replays};
 use super::member::{Delivery, Member};
+use super::presence::Presence;
 use super::router::{Router, Slot};
 use super::shelf::Shelf;
 use super::sieve::Sieve;
@@ -46,6 +47,8 @@ pub(super) struct Org {
     pub(super) config: Arc<Config>,
     pub(super) limits: Limits,
     pub(super) shared: Shared,
+    /// `None` until a session asks for it.
+    pub(super) presence: Option<Box<Presence>>,
     /// `None` until the log was opened.
     pub(super) tail: Option<Tail>,
     pub(super) router: Router,
@@ -115,6 +118,7 @@ impl Org {
             config,
             limits,
             shared,
+            presence: None,
             tail: None,
             router: Router::default(),
             sieve: None,
@@ -152,13 +156,25 @@ impl Org {
             // Sessions wait for the first attempt to open the log; while it cannot be opened they are told so.
             let serving = self.tail.is_some() || self.failures > 0;
             let feeding = self.tail.is_some() && self.repair.is_none();
-            idle_since = if self.members.is_empty() && serving { idle_since.or_else(|| Some(Instant::now())) } else { None };
+            let (presence_due, presence_calls) = self.begin_presence_calls();
+            let is_left = self.members.is_empty() && self.presence.as_ref().is_none_or(|presence| !presence.is_busy());
+            idle_since = if is_left && serving { idle_since.or_else(|| Some(Instant::now())) } else { None };
             let retire_at = idle_since.map(|since| since + Duration::from_millis(self.config.linger_ms));
             tokio::select! {
                 biased;
                 outcome = async { reading.as_mut().expect("guarded by the condition").await }, if reading.is_some() => {
                     reading = None;
                     self.finish(outcome).await;
+                }
+                outcome = async { self.presence.as_mut().expect("guarded by the condition").outcome().await }, if presence_calls => {
+                    if let Some(presence) = &mut self.presence {
+                        presence.finish(outcome, &self.members);
+                    }
+                }
+                () = async { tokio::time::sleep_until(presence_due.expect("guarded by the condition")).await }, if presence_due.is_some() => {
+                    if let Some(presence) = &mut self.presence {
+                        presence.attend(&self.members).await;
+                    }
                 }
                 _ = inbox.recv_many(&mut commands, COMMANDS_AT_ONCE), if serving => {
                     for (number, command) in commands.drain(..).enumerate() {
@@ -189,6 +205,21 @@ impl Org {
                 }
             }
         }
+    }
+
+    /// Presence in the org is asked for.
+    pub(super) fn begin_presence(&mut self) {
+        self.presence.get_or_insert_with(|| {
+            let (config, broker) = (Arc::clone(&self.shared.presence), Arc::clone(&self.broker));
+            Box::new(Presence::new(self.name.clone(), config, broker, self.jitter.random()))
+        });
+    }
+
+    /// Whether calls for presence are under way, and when else it has something to do.
+    fn begin_presence_calls(&mut self) -> (Option<Instant>, bool) {
+        let Some(presence) = &mut self.presence else { return (None, false) };
+        presence.begin_calls();
+        (presence.due(), presence.is_calling())
     }
 
     /// Takes the org off the node's list, unless somebody has just come.
@@ -279,9 +310,17 @@ impl Org {
                 // The repair will find it in the log.
                 OrgEvent::Entry(_) => {}
                 OrgEvent::Ephemeral(publication) => ephemeral.push(publication),
+                OrgEvent::Presence(news) => {
+                    if let Some(presence) = &mut self.presence {
+                        presence.hear(&news);
+                    }
+                }
                 OrgEvent::Interrupted => {
                     metrics::interruptions().increment(1);
                     in_doubt = true;
+                    if let Some(presence) = &mut self.presence {
+                        presence.interrupted();
+                    }
                 }
             }
         }

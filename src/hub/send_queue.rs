@@ -68,6 +68,10 @@ struct Inner {
     backlog: Option<Box<Backlog>>,
     /// Somebody wants to know when nothing waits.
     drain_wanted: bool,
+    /// Something was dropped beside the log, and nobody has been told yet.
+    missed: bool,
+    /// The same, once the notice that nothing waits is out.
+    missed_told: bool,
     close: Option<Box<Close>>,
     closed: bool,
 }
@@ -98,6 +102,8 @@ enum Kind {
     Urgent,
     /// Publications; the position is where the reader stands before them, `None` for ephemeral ones.
     Log(Option<Position>),
+    /// What is told again when it had to be dropped; it gives way to publications.
+    Aside,
 }
 
 impl<S: Sink> SendQueue<S> {
@@ -130,7 +136,12 @@ impl<S: Sink + ?Sized> SendQueue<S> {
         let waiting = inner.publication_bytes();
         // A frame that is partly on the wire must be finished, so it is queued whatever its size.
         if written == 0 && waiting > 0 && waiting + bytes.len() > self.limits.bytes_max {
-            return match (before, inner.drop_log()) {
+            let dropped = inner.drop_log();
+            if inner.missed {
+                // Perhaps nothing waits any more that would wake it.
+                self.owner.wake();
+            }
+            return match (before, dropped) {
                 (_, Some(dropped)) => Pushed::Overflowed(dropped),
                 (Some(before), None) => Pushed::Overflowed(before),
                 (None, None) => Pushed::Taken,
@@ -140,6 +151,32 @@ impl<S: Sink + ?Sized> SendQueue<S> {
         drop(inner);
         self.owner.wake();
         Pushed::Taken
+    }
+
+    /// Pushes something that can be told again: where there is no room it is dropped, and so it is when publications need the room.
+    /// [`SendQueue::take_missed`] says so once the queue is empty.
+    pub fn push_aside(&self, bytes: &Bytes) {
+        let mut inner = self.inner.lock();
+        if inner.is_closed() {
+            return;
+        }
+        let written = match self.write_now(&mut inner, bytes) {
+            Some(written) if written < bytes.len() => written,
+            _ => return,
+        };
+        let waiting = inner.publication_bytes();
+        if written == 0 && waiting > 0 && waiting + bytes.len() > self.limits.bytes_max {
+            inner.missed = true;
+            return;
+        }
+        inner.enqueue(bytes.clone(), written, Kind::Aside);
+        drop(inner);
+        self.owner.wake();
+    }
+
+    /// Whether something that was pushed aside was dropped before the last notice that nothing waits; asks once.
+    pub fn take_missed(&self) -> bool {
+        std::mem::take(&mut self.inner.lock().missed_told)
     }
 
     /// Puts a publication in front of those that wait, behind answers and earlier urgent ones and never into a frame that is partly on the
@@ -250,8 +287,11 @@ impl<S: Sink + ?Sized> SendQueue<S> {
     /// Whether the notice is due now; asks once.
     pub fn take_drained(&self) -> bool {
         let mut inner = self.inner.lock();
-        let due = inner.drain_wanted && inner.backlog.is_none();
-        inner.drain_wanted &= !due;
+        let due = (inner.drain_wanted || inner.missed) && inner.backlog.is_none();
+        if due {
+            inner.missed_told |= std::mem::take(&mut inner.missed);
+            inner.drain_wanted = false;
+        }
         due
     }
 
@@ -322,7 +362,8 @@ impl Inner {
     }
 
     fn drop_log(&mut self) -> Option<Position> {
-        let first = self.backlog.as_mut().and_then(|backlog| backlog.drop_log());
+        let (first, missed) = self.backlog.as_mut().map_or((None, false), |backlog| backlog.drop_log());
+        self.missed |= missed;
         self.forget_if_empty();
         first
     }
@@ -371,7 +412,7 @@ impl Backlog {
         match kind {
             Kind::Reply | Kind::Answer => &mut self.reply_bytes,
             Kind::Urgent => &mut self.urgent_bytes,
-            Kind::Log(_) => &mut self.log_bytes,
+            Kind::Log(_) | Kind::Aside => &mut self.log_bytes,
         }
     }
 
@@ -385,18 +426,23 @@ impl Backlog {
         stays.map_or(0, |last| last + 1).max(usize::from(self.written > 0)).min(self.chunks.len())
     }
 
-    /// Drops every publication that is not partly on the wire; the position before the first logged one of them.
-    fn drop_log(&mut self) -> Option<Position> {
-        let mut first = None;
+    /// Drops everything but replies that is not partly on the wire; the position before the first logged publication of it, and
+    /// whether anything lay aside.
+    fn drop_log(&mut self) -> (Option<Position>, bool) {
+        let (mut first, mut missed) = (None, false);
         let mut index = 0;
         let mut log_bytes = 0;
         let written = self.written;
         self.chunks.retain(|chunk| {
             let keep = match chunk.kind {
                 Kind::Reply | Kind::Answer | Kind::Urgent => true,
-                Kind::Log(_) if index == 0 && written > 0 => {
+                Kind::Log(_) | Kind::Aside if index == 0 && written > 0 => {
                     log_bytes += chunk.bytes.len();
                     true
+                }
+                Kind::Aside => {
+                    missed = true;
+                    false
                 }
                 Kind::Log(before) => {
                     first = first.or(before);
@@ -407,7 +453,7 @@ impl Backlog {
             keep
         });
         self.log_bytes = log_bytes;
-        first
+        (first, missed)
     }
 }
 

@@ -28,10 +28,24 @@ impl Org {
             }
             OrgCommand::Subscribe(subscribe) => self.subscribe(subscribe),
             OrgCommand::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe),
-            OrgCommand::Narrow { slot, principal } => self.narrow(slot, &principal),
-            OrgCommand::Drained(slot) => self.serve(slot),
+            OrgCommand::Presence(request) => {
+                self.begin_presence();
+                if let Some(presence) = &mut self.presence {
+                    presence.ask(request, &self.members);
+                }
+            }
+            OrgCommand::Narrow { slot, principal } => {
+                self.narrow(slot, &principal);
+                if let (Some(presence), Some(member)) = (&mut self.presence, self.members.get(slot)) {
+                    presence.narrow(slot, member, &principal);
+                }
+            }
+            OrgCommand::Drained(slot) => {
+                self.serve(slot);
+                self.remind(slot);
+            }
             OrgCommand::Heartbeat(slot) => self.tell_position(slot),
-            OrgCommand::Detach(slot) => self.detach(slot),
+            OrgCommand::Detach { slot, lingers } => self.detach(slot, lingers),
             OrgCommand::Probed(newest) => self.compare(newest),
             OrgCommand::Rooms(reply) => {
                 let _ = reply.send(self.rooms());
@@ -47,11 +61,11 @@ impl Org {
         let Some(slot) = self.members.insert(member) else { return };
         self.by_session.insert(session, slot);
         if reply.send(slot).is_err() {
-            self.detach(slot);
+            self.detach(slot, false);
         }
     }
 
-    fn detach(&mut self, slot: Slot) {
+    fn detach(&mut self, slot: Slot, lingers: bool) {
         let Some(member) = self.members.remove(slot) else { return };
         let mut routes = Routes { router: &mut self.router, sieve: &mut self.sieve };
         for subscription in &member.subscriptions {
@@ -61,6 +75,18 @@ impl Org {
         self.by_session.remove(&member.session);
         self.cold.remove(&slot);
         self.again.remove(&slot);
+        if let Some(presence) = &mut self.presence {
+            presence.end(slot, member.session, lingers);
+        }
+    }
+
+    /// Tells a session that reads again what it may have missed beside the log.
+    fn remind(&mut self, slot: Slot) {
+        if let (Some(presence), Some(member)) = (&self.presence, self.members.get(slot))
+            && member.queue.take_missed()
+        {
+            presence.remind(slot, member);
+        }
     }
 
     fn subscribe(&mut self, mut command: Subscribe) {
@@ -207,7 +233,7 @@ pub(super) fn is_own(pattern: &Pattern) -> bool {
     SYSTEM_CHANNELS.contains(&channel)
 }
 
-fn answer(member: &Member, answer: &Answer) {
+pub(super) fn answer(member: &Member, answer: &Answer) {
     let mut out = bytes::BytesMut::new();
     member.wire.answer(answer, &mut out);
     member.queue.push_answer(out.freeze());

@@ -26,9 +26,10 @@ pub enum Code {
     RateLimitExceeded,
     /// The session has its full number of subscriptions.
     SubscriptionFailed,
-    /// Unsubscribed from what was no subscription.
+    /// Unsubscribed from what was no subscription, or not present in the room.
     RoomNotFound,
-    /// The room has its full number of sessions on this node, or the collection of items; wait `retry_after_ms` where it is there.
+    /// The room has its full number of sessions on this node, or of members, or the collection of items; wait `retry_after_ms` where it is
+    /// there. Without one the session is present in its full number of rooms, or watches it.
     RoomFull,
     /// The item of a collection is not as the write demands; `current` tells how it is.
     Conflict,

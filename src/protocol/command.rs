@@ -3,6 +3,7 @@
 //! Parsing is strict where a mistake would pass unnoticed (types, unknown commands, sizes) and lenient where protocols grow
 //! (unknown fields of `data` are ignored).
 
+pub mod presence;
 mod selector;
 pub mod sync;
 
@@ -90,6 +91,7 @@ pub enum Action {
     Publish(Box<Publish>),
     SyncSubscribe(SyncSubscribe),
     SyncWrite(Box<SyncWrite>),
+    Presence(Box<presence::Presence>),
     Ping,
 }
 
@@ -277,10 +279,13 @@ impl Action {
             "sync:subscribe" => read(event, data).map(Self::SyncSubscribe),
             "sync:write" => read(event, data).map(Box::new).map(Self::SyncWrite),
             "ping" | "client:ping" => Ok(Self::Ping),
-            _ => Err(Fault::new(
-                Code::InvalidMessage,
-                "event must name a command: authenticate, subscribe, unsubscribe, publish, sync:subscribe, sync:write or client:ping",
-            )),
+            _ => match presence::Presence::parse(event, data) {
+                Some(presence) => presence.map(Box::new).map(Self::Presence),
+                None => Err(Fault::new(
+                    Code::InvalidMessage,
+                    "event must name a command: authenticate, subscribe, unsubscribe, publish, presence:…, sync:subscribe, sync:write or client:ping",
+                )),
+            },
         }
     }
 }

@@ -10,11 +10,12 @@ use super::command::CommandId;
 use super::item::{ItemKey, Snapshot};
 use super::pattern::Pattern;
 use super::position::Position;
+use super::presence::{self, Diff};
 use super::publication::Publication;
-use super::room::{OrgId, SessionId};
+use super::room::{OrgId, RoomName, SessionId};
 
 /// What a gateway can do beyond the base protocol, by the names that `authenticated` tells.
-pub const FEATURES: &[&str] = &["filters", "sync"];
+pub const FEATURES: &[&str] = &["filters", "presence", "sync"];
 
 /// Why something within a client's reach may be missing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, JsonSchema)]
@@ -103,6 +104,17 @@ pub enum Push<'a> {
         rooms: &'a [Pattern],
         fault: &'a Fault,
     },
+    /// Who came to a room, told something else or went.
+    PresenceDiff {
+        room: &'a RoomName,
+        version: u64,
+        diff: &'a Diff,
+    },
+    /// The session is in this room no more and watches it no more, because what that rested on was taken away.
+    PresenceEnded {
+        room: &'a RoomName,
+        fault: &'a Fault,
+    },
 }
 
 /// The answer to one command, or the news that credentials from the handshake were accepted.
@@ -139,6 +151,19 @@ pub enum Reply {
         version: u64,
         /// The position of the publication that tells it; `null` where nothing was there to delete.
         id: Option<Position>,
+    },
+    PresenceEntered {
+        room: RoomName,
+    },
+    PresenceUpdated {
+        room: RoomName,
+    },
+    PresenceLeft {
+        room: RoomName,
+    },
+    PresenceSnapshot(presence::Snapshot),
+    PresenceUnwatched {
+        room: RoomName,
     },
     Error(Fault),
 }

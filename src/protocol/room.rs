@@ -83,7 +83,7 @@ impl std::str::FromStr for SessionId {
 }
 
 /// A concrete address in canonical short form; always knows its org.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RoomName {
     text: Arc<str>,
     org: OrgId,

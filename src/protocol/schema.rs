@@ -8,7 +8,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::code::{Close, CloseCode};
-use super::codec::json::{At, Ended, Expiring};
+use super::codec::json::{At, Changed, Ended, Expiring, PresenceEnded};
+use super::command::presence::{Enter, InRoom, Update};
 use super::command::sync::{SyncSubscribe, SyncWrite};
 use super::command::{Authenticate, CommandId, Publish, Selector, Subscribe};
 use super::position::Position;
@@ -17,7 +18,7 @@ use super::push::{Conflated, Gap, Reply};
 use super::room::RoomName;
 
 /// Data of replies, by the kinds of [`Reply`] in their order: event, name, meaning.
-const REPLIES: [(&str, &str, &str); 8] = [
+const REPLIES: [(&str, &str, &str); 13] = [
     ("authenticated", "Authenticated", "Answers `authenticate`; comes without an `id` where the credentials came with the handshake."),
     ("subscribed", "Subscribed", "Answers `subscribe`."),
     ("unsubscribed", "Unsubscribed", "Answers `unsubscribe`: nothing more comes by these subscriptions."),
@@ -25,6 +26,15 @@ const REPLIES: [(&str, &str, &str); 8] = [
     ("client:pong", "Pong", "Answers `client:ping`."),
     ("sync:snapshot", "SyncSnapshot", "Answers `sync:subscribe` with one page of the collection."),
     ("sync:written", "SyncWritten", "Answers `sync:write`."),
+    ("presence:entered", "PresenceEntered", "Answers `presence:enter`."),
+    ("presence:updated", "PresenceUpdated", "Answers `presence:update`."),
+    ("presence:left", "PresenceLeft", "Answers `presence:leave`."),
+    (
+        "presence:snapshot",
+        "PresenceSnapshot",
+        "Answers `presence:watch`: who is in the room. In a large room the next diffs bring the rest.",
+    ),
+    ("presence:unwatched", "PresenceUnwatched", "Answers `presence:unwatch`."),
     ("error", "Error", "Answers a command that was refused. It does not end the session, unless it answers the first credentials."),
 ];
 
@@ -65,6 +75,16 @@ fn commands() -> Map<String, Value> {
         ("SyncSubscribeCommand", "Reads one page of a collection.", "sync:subscribe", generator.subschema_for::<SyncSubscribe>()),
         ("SyncWriteCommand", "Changes one item of a collection.", "sync:write", generator.subschema_for::<SyncWrite>()),
     ];
+    let (enter, update, in_room) =
+        (generator.subschema_for::<Enter>(), generator.subschema_for::<Update>(), generator.subschema_for::<InRoom>());
+    let messages = messages.into_iter().chain([
+        ("PresenceEnterCommand", "Enters a room, or tells anew how one is there.", "presence:enter", enter),
+        ("PresenceUpdateCommand", "Tells anew how one is in a room.", "presence:update", update),
+        ("PresenceLeaveCommand", "Leaves a room.", "presence:leave", in_room.clone()),
+        ("PresenceWatchCommand", "Asks who is in a room, and to be told of changes.", "presence:watch", in_room.clone()),
+        ("PresenceUnwatchCommand", "Asks to be told no more.", "presence:unwatch", in_room),
+    ]);
+    let messages: Vec<_> = messages.collect();
     let id = generator.subschema_for::<Option<CommandId>>();
     let every = messages.iter().chain(&spelled_once).map(|(name, ..)| *name).chain(["PingCommand"]);
     let mut named = Map::from_iter([("ClientMessage".to_owned(), either("What a client sends.", every))]);
@@ -117,6 +137,18 @@ fn pushes() -> Map<String, Value> {
             "The server ended subscriptions. Unlike the reply it has a `code`.",
             "unsubscribed",
             generator.subschema_for::<Ended<'_>>(),
+        ),
+        (
+            "PresenceDiffPush",
+            "Who came to a watched room, told something else or went.",
+            "presence:diff",
+            generator.subschema_for::<Changed<'_>>(),
+        ),
+        (
+            "PresenceEndedPush",
+            "A renewed token no longer grants presence in the room: the session is in it no more and watches it no more.",
+            "presence:ended",
+            generator.subschema_for::<PresenceEnded<'_>>(),
         ),
     ];
     let every = messages.iter().map(|(name, ..)| name);

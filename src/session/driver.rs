@@ -264,8 +264,10 @@ impl Session {
         {
             self.opened(outcome);
         }
+        // Whoever was revoked is not there any more; others may only be on their way to another node.
+        let is_revoked = self.entry.queue.close_asked().is_some_and(|close| close.code == CloseCode::Revoked);
         if let Some(link) = self.link.take() {
-            link.detach().await;
+            if is_revoked { link.cast_out().await } else { link.detach().await }
         }
         if self.is_leased
             && let Some(principal) = self.entry.principal()
@@ -315,6 +317,7 @@ impl Session {
                         Done::Answered(Box::new(Answer::new(id, reply)))
                     }));
                 }
+                Action::Presence { id, ask } => self.settle(|link| async move { link.presence(id, ask).await }),
                 Action::Heartbeat => self.heartbeat(),
                 Action::WarnOfExpiry { expires_at_s } => self.push(&Push::TokenExpiring { expires_at: expires_at_s }),
                 Action::Close(close) => self.entry.queue.close(close),

@@ -11,7 +11,9 @@ use bytes::Bytes;
 use super::config::Settings;
 use crate::auth::{Grant, Principal};
 use crate::dialect::{Dialect, Follows};
+use crate::hub::presence::Ask;
 use crate::limit::bucket::Bucket;
+use crate::protocol::command::presence::Presence;
 use crate::protocol::command::{Action as Asked, Address, Authenticate, CommandId, Publish, Subscribe, Unreadable, Wanted};
 use crate::protocol::item::{ItemKey, NewWrite, collection_room};
 use crate::protocol::publication::{Content, data_of, headers, idempotency_key};
@@ -94,6 +96,11 @@ pub enum Action {
     WriteItem {
         id: Option<CommandId>,
         write: Box<NewWrite>,
+    },
+    /// Ask it of the org, which answers.
+    Presence {
+        id: Option<CommandId>,
+        ask: Ask,
     },
     /// Ping the client, and tell it its position when it is quiet.
     Heartbeat,
@@ -273,6 +280,7 @@ impl Machine {
                 principal.may_publish(&room)?;
                 Ok(Action::WriteItem { id, write: Box::new(asked.write(room)?) })
             }
+            Asked::Presence(presence) => Ok(Action::Presence { id, ask: ask(self.principal()?, *presence, rules)? }),
         }
     }
 
@@ -392,6 +400,17 @@ fn followed(dialect: Option<&Dialect>, principal: &Principal, rules: &Rules) -> 
 fn is_narrowed(pattern: &Pattern, selector: &Selector) -> bool {
     let channel = pattern.as_str().split(':').next().unwrap_or_default();
     selector.channels.iter().any(|named| named == channel)
+}
+
+fn ask(principal: &Principal, asked: Presence, rules: &Rules) -> Result<Ask, Fault> {
+    let room = asked.room(&rules.syntax, principal.org())?;
+    Ok(match asked {
+        Presence::Enter(enter) => Ask::Enter { grant: principal.grant_presence(room)?, status: enter.status, state: enter.state },
+        Presence::Update(update) => Ask::Update { room, status: update.status, state: update.state },
+        Presence::Leave(_) => Ask::Leave(room),
+        Presence::Watch(_) => Ask::Watch(principal.grant_presence(room)?),
+        Presence::Unwatch(_) => Ask::Unwatch(room),
+    })
 }
 
 fn publication(principal: &Principal, publish: Publish, rules: &Rules) -> Result<NewPublication, Fault> {

@@ -119,6 +119,10 @@ plain! {
     sessions_lagging: Gauge = gauge!(SESSIONS_LAGGING);
     orgs: Gauge = gauge!(ORGS);
     rooms: Gauge = gauge!(ROOMS);
+    presence_sessions: Gauge = gauge!(PRESENCE_SESSIONS);
+    presence_watchers: Gauge = gauge!(PRESENCE_WATCHERS);
+    presence_diffs: Counter = counter!(PRESENCE_DIFFS);
+    presence_reads: Counter = counter!(PRESENCE_READS);
     published: Counter = counter!(PUBLISHED);
     publish_seconds: Histogram = histogram!(PUBLISH_SECONDS);
     delivered: Counter = counter!(DELIVERED);

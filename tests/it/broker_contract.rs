@@ -1,6 +1,7 @@
 //! What every broker promises: the same suite on the embedded one and on a real Redis.
 
 mod collections;
+pub mod presence;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +67,7 @@ impl Ear {
         loop {
             match self.next().await {
                 OrgEvent::Entry(entry) => return entry,
-                OrgEvent::Interrupted => {}
+                OrgEvent::Interrupted | OrgEvent::Presence(_) => {}
                 OrgEvent::Ephemeral(_) => panic!("an ephemeral publication came first"),
             }
         }
@@ -78,7 +79,7 @@ impl Ear {
             let found = match self.next().await {
                 OrgEvent::Entry(entry) => vec![entry],
                 OrgEvent::Interrupted => broker.read(org, 1, ALL).await.map_or_else(|_| Vec::new(), |page| page.entries),
-                OrgEvent::Ephemeral(_) => Vec::new(),
+                OrgEvent::Ephemeral(_) | OrgEvent::Presence(_) => Vec::new(),
             };
             if let Some(entry) = found.into_iter().find(&wanted) {
                 return entry;
@@ -165,7 +166,7 @@ async fn bytes_are_carried_as_they_are(broker: &dyn Broker) {
                 match ear.next().await {
                     OrgEvent::Entry(Entry { body: Body::Publication(heard), .. }) | OrgEvent::Ephemeral(heard) => break heard,
                     OrgEvent::Entry(entry) => panic!("{entry:?}"),
-                    OrgEvent::Interrupted => {}
+                    OrgEvent::Interrupted | OrgEvent::Presence(_) => {}
                 }
             };
             assert_eq!((heard.content, &heard.data[..], heard.json()), (Content::Bytes, data, None));
@@ -199,7 +200,7 @@ async fn an_ephemeral_publication_is_heard_and_not_logged(broker: &dyn Broker) {
     let heard = loop {
         match ear.next().await {
             OrgEvent::Ephemeral(heard) => break heard,
-            OrgEvent::Interrupted => {}
+            OrgEvent::Interrupted | OrgEvent::Presence(_) => {}
             OrgEvent::Entry(entry) => panic!("{entry:?}"),
         }
     };
@@ -353,6 +354,7 @@ async fn all_promises(broker: Arc<dyn Broker>) {
     nodes_register_send_notes_and_resign(broker).await;
     known_orgs_are_listed_up_to_the_limit(broker).await;
     collections::all_promises(broker).await;
+    presence::all_promises(broker).await;
     broker.ping().await.unwrap();
 }
 

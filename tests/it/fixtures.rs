@@ -3,17 +3,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use roomcast::config::rooms;
 use roomcast::protocol::codec::{json, msgpack};
+use roomcast::protocol::command::presence::Presence;
 use roomcast::protocol::command::{Action, Address, Wanted};
 use roomcast::protocol::item::{Conflict, Item, ItemKey, ItemValue, Snapshot, collection_room};
+use roomcast::protocol::presence::{Diff, Member, State, Status, UserId};
 use roomcast::protocol::publication::Content;
 use roomcast::protocol::push::{Answer, Authenticated, Conflated, Gap, Manner, Reply};
 use roomcast::protocol::{
     Close, CloseCode, Code, Command, CommandId, EventName, Fault, GapReason, OrgId, Pattern, Position, Priority, Publication, Push,
-    RoomSyntax, Selector, SessionId,
+    RoomName, RoomSyntax, Selector, SessionId,
 };
 use serde_json::{Value, json};
 
@@ -91,7 +94,31 @@ fn meaning(command: &Command) -> Value {
             "command": "sync:write", "id": id, "room": collection_room(&asked.room, &syntax(), &own()).unwrap(), "op": asked.op,
             "key": asked.key, "value": asked.value, "if_version": asked.if_version, "idempotency_key": asked.idempotency_key,
         }),
+        Action::Presence(presence) => presence_meaning(presence, &id),
         Action::Ping => json!({"command": "ping", "id": id}),
+    }
+}
+
+fn presence_meaning(presence: &Presence, id: &Value) -> Value {
+    let room = presence.room(&syntax(), &own()).unwrap();
+    let simple = |command: &str| json!({ "command": command, "id": id, "room": room });
+    match presence {
+        Presence::Enter(enter) => {
+            json!({"command": "presence:enter", "id": id, "room": room, "status": enter.status, "state": enter.state})
+        }
+        Presence::Update(update) => {
+            let mut meaning = simple("presence:update");
+            if let Some(status) = update.status {
+                meaning["status"] = json!(status);
+            }
+            if let Some(state) = &update.state {
+                meaning["state"] = json!(state);
+            }
+            meaning
+        }
+        Presence::Leave(_) => simple("presence:leave"),
+        Presence::Watch(_) => simple("presence:watch"),
+        Presence::Unwatch(_) => simple("presence:unwatch"),
     }
 }
 
@@ -105,8 +132,9 @@ fn every_command_means_what_its_fixture_says() {
         seen.insert(meaning["command"].as_str().unwrap().to_owned());
     }
     // `meaning` names every action, so a new one must be added there and then here.
+    let presence = ["enter", "leave", "unwatch", "update", "watch"].map(|name| format!("presence:{name}"));
     let every = ["authenticate", "ping", "publish", "subscribe", "sync:subscribe", "sync:write", "unsubscribe"].map(String::from);
-    assert_eq!(seen, BTreeSet::from(every));
+    assert_eq!(seen, every.into_iter().chain(presence).collect());
 }
 
 /// The message as MessagePack.
@@ -161,6 +189,7 @@ fn refusal(command: Command) -> Option<Fault> {
         Action::Publish(publish) => Address { room: publish.room.as_deref(), ..Address::default() }.room(&syntax(), &own()).err(),
         Action::SyncSubscribe(asked) => collection_room(&asked.room, &syntax(), &own()).and_then(|_| asked.after()).err(),
         Action::SyncWrite(asked) => collection_room(&asked.room, &syntax(), &own()).and_then(|room| asked.write(room)).err(),
+        Action::Presence(presence) => presence.room(&syntax(), &own()).err(),
         Action::Authenticate(_) | Action::Ping => None,
     }
 }
@@ -231,6 +260,19 @@ fn deleted() -> Fault {
     Conflict { current: None, deleted_version: Some(VERSION) }.fault(&write)
 }
 
+fn lobby() -> RoomName {
+    syntax().room("chat:acme:lobby").unwrap()
+}
+
+fn member(user: &str, status: Status, state: &str) -> Arc<Member> {
+    Arc::new(Member { user_id: UserId::parse(user).unwrap(), status, state: State::stored(state).unwrap() })
+}
+
+fn present() -> Reply {
+    let members = vec![member("alice", Status::Away, r#"{"typing":true}"#), member("bob", Status::Busy, "null")];
+    Reply::PresenceSnapshot(roomcast::protocol::presence::Snapshot { room: lobby(), version: (1 << 32) + 7, members })
+}
+
 /// What the server says for each file of `replies`.
 fn replies() -> Vec<(&'static str, Answer)> {
     let (earlier, next) = (at(41, TIME_US - 1_000_000), at(43, TIME_US + 2_000_000));
@@ -247,6 +289,11 @@ fn replies() -> Vec<(&'static str, Answer)> {
         ("published", Answer::new(id("8"), Reply::Published { id: Some(next), duplicate: false })),
         ("published-duplicate", Answer::new(id("9"), Reply::Published { id: Some(next), duplicate: true })),
         ("published-ephemeral", Answer::new(None, Reply::Published { id: None, duplicate: false })),
+        ("presence-entered", Answer::new(id("11"), Reply::PresenceEntered { room: lobby() })),
+        ("presence-updated", Answer::new(id("12"), Reply::PresenceUpdated { room: lobby() })),
+        ("presence-left", Answer::new(id("14"), Reply::PresenceLeft { room: lobby() })),
+        ("presence-snapshot", Answer::new(id("15"), present())),
+        ("presence-unwatched", Answer::new(id("16"), Reply::PresenceUnwatched { room: lobby() })),
         ("pong", Answer::new(id("10"), Reply::Pong { ts: TIME_US / 1_000, position: None })),
         ("sync-snapshot", Answer::new(id("13"), Reply::SyncSnapshot(snapshot(vec![task()], Some("task-17")).into()))),
         ("sync-snapshot-last", Answer::new(id("14"), Reply::SyncSnapshot(snapshot(Vec::new(), None).into()))),
@@ -267,6 +314,11 @@ fn file_of_reply(reply: &Reply) -> &'static str {
         Reply::Pong { .. } => "pong",
         Reply::SyncSnapshot(_) => "sync-snapshot",
         Reply::SyncWritten { .. } => "sync-written",
+        Reply::PresenceEntered { .. } => "presence-entered",
+        Reply::PresenceUpdated { .. } => "presence-updated",
+        Reply::PresenceLeft { .. } => "presence-left",
+        Reply::PresenceSnapshot(_) => "presence-snapshot",
+        Reply::PresenceUnwatched { .. } => "presence-unwatched",
         Reply::Error(_) => "error",
     }
 }
@@ -289,7 +341,7 @@ fn every_reply_is_written_as_its_fixture_says() {
         needed.insert(file_of_reply(&answer.reply));
     }
     assert!(files.is_empty(), "nothing is known of {:?}", files.keys());
-    assert_eq!(needed.len(), 8, "every kind of reply has a fixture");
+    assert_eq!(needed.len(), 13, "every kind of reply has a fixture");
 }
 
 fn publication() -> Publication {
@@ -347,6 +399,8 @@ fn file_of_push(push: &Push<'_>) -> &'static str {
         Push::Position(_) => "position",
         Push::TokenExpiring { .. } => "token-expiring",
         Push::Unsubscribed { .. } => "unsubscribed",
+        Push::PresenceDiff { .. } => "presence-diff",
+        Push::PresenceEnded { .. } => "presence-ended",
     }
 }
 
@@ -363,7 +417,15 @@ fn every_push_is_written_as_its_fixture_says() {
     let unacknowledged = Publication { requires_ack: true, ..missed.clone() };
     let conflated = Conflated { from: position(), to: at(49, TIME_US + 2_000_000), left_out: 7 };
     let (ended, fault) = (patterns(&["kpi:acme:sales"]), Fault::new(Code::Unauthorized, "the renewed token no longer grants this"));
+    let lobby = lobby();
+    let diff = Diff {
+        joined: vec![member("carol", Status::Online, "null")],
+        updated: vec![member("alice", Status::Online, "null")],
+        left: vec![UserId::parse("bob").unwrap()],
+    };
     let mut pushes = vec![
+        Push::PresenceDiff { room: &lobby, version: (1 << 32) + 8, diff: &diff },
+        Push::PresenceEnded { room: &lobby, fault: &fault },
         Push::Publication { publication: &publication, manner: Manner::PLAIN },
         Push::Publication { publication: &missed, manner: Manner::REPLAYED },
         Push::Publication { publication: &urgent, manner: Manner::OVERTOOK },

@@ -11,6 +11,7 @@ mod metrics;
 mod once;
 mod outage;
 mod polls;
+mod presence;
 mod priorities;
 mod quiet;
 mod quotas;

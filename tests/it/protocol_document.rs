@@ -27,8 +27,9 @@ fn every_example_is_a_fixture() {
     assert!(protocol.len() > 20, "{} examples", protocol.len());
     assert!(protocol.iter().all(|(name, _)| !name.is_empty()), "a block names no fixture");
     // Beside its messages this page shows an item, and what databases say.
+    let presence = blocks(&text("presence.md"));
     let collections = blocks(&text("collections.md")).into_iter().filter(|(name, _)| !name.is_empty());
-    for (name, shown) in protocol.into_iter().chain(collections) {
+    for (name, shown) in protocol.into_iter().chain(presence).chain(collections) {
         let (kind, file) = name.split_once('/').unwrap_or_else(|| panic!("the block {shown} names no fixture"));
         let fixture = &folder(kind)[file];
         let expected = if kind == "closes" { &fixture["reason"] } else { &fixture["wire"] };

@@ -8,8 +8,12 @@ use crate::fixtures::folder;
 
 /// Refused for what the schema leaves open: the grammar of rooms, what is to be counted in bytes or asked of one operation and not of
 /// another, and the form of positions, which is none of a client's business.
-const BEYOND_SHAPE: [&str; 13] = [
+const BEYOND_SHAPE: [&str; 17] = [
     "filter-malformed",
+    "presence-of-a-pattern",
+    "presence-of-another-org",
+    "presence-state-too-large",
+    "presence-update-of-nothing",
     "publish-into-a-pattern",
     "since-no-position",
     "sync-subscribe-empty-cursor",

@@ -4,6 +4,7 @@ mod failures;
 mod ingest;
 mod installations;
 mod keeping;
+mod presence;
 mod publishers;
 mod quotas;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rand::Rng;
 use roomcast::broker::collections::{WriteError, Written};
+use roomcast::broker::presence::{Change, ChangeError, Keeping, Kept, Owner, PresenceStore, Roster, Verdict};
 use roomcast::broker::{
     AckLevel, Broker, Collections, ControlMessage, Feed, Health, LeaseOutcome, LogState, NodeInfo, OrgEvent, Page, PageLimit, PublishError,
     Published, ReadError, Revocation, RevocationNews, RevocationTarget, RevokedAt,
@@ -62,6 +63,30 @@ impl Collections for SimBroker {
 
     async fn items(&self, _room: &RoomName, _after: Option<&ItemKey>) -> Result<Snapshot, ReadError> {
         Err(ReadError::Unavailable("the simulation keeps no items".into()))
+    }
+}
+
+/// Nobody is present in the simulation: its histories are about the log.
+fn nobody() -> ReadError {
+    ReadError::Unavailable("the simulation has no presence".into())
+}
+
+#[async_trait]
+impl PresenceStore for SimBroker {
+    async fn change_presence(&self, _org: &OrgId, _changes: &[Change], _keeping: Keeping) -> Result<Vec<Verdict>, ChangeError> {
+        Err(nobody().into())
+    }
+
+    async fn presence(&self, _room: &RoomName) -> Result<Roster, ReadError> {
+        Err(nobody())
+    }
+
+    async fn keep_presence(&self, _org: &OrgId, _owner: Option<Owner>, _lease_ms: u64, _rooms: &[RoomName]) -> Result<Kept, ReadError> {
+        Err(nobody())
+    }
+
+    async fn sweep_presence(&self, _room: &RoomName, _history: &str) -> Result<(), ReadError> {
+        Err(nobody())
     }
 }
 

@@ -80,9 +80,4 @@ export const CHAPTERS = [
     await until('both', () => alice.ask('() => window.heard'), (heard) => heard.length >= 2);
     assert.deepEqual(await alice.ask('() => window.heard'), [['user', 'for you'], ['org', 'for all']]);
   }],
-  ['what the gateway cannot do yet is refused by its name, at once', async (scene) => {
-    const alice = await scene.visitor();
-    await alice.ask("(visit, org) => void (visit.members = visit.presence(visit.client, 'chat:' + org + ':lobby', { enter: {} }))", scene.org);
-    await until('the refusal', () => alice.ask('({ members }) => members.fault?.code'), (code) => code === 'UNSUPPORTED');
-  }],
 ];

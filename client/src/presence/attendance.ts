@@ -27,6 +27,13 @@ interface Told {
   watching: boolean;
 }
 
+/** The push `presence:ended`. */
+interface Ended {
+  room: string;
+  code: string;
+  message: string;
+}
+
 interface Outcome {
   promise: Promise<void>;
   resolve: () => void;
@@ -63,6 +70,7 @@ export class Attendance {
       client.on('session', (session) => this.#begin(session)),
       client.on('state', () => this.#changed()),
       client.onPush<Diff>('presence:diff', (diff) => this.#take(diff)),
+      client.onPush<Ended>('presence:ended', (ended) => this.#expel(ended)),
     ];
   }
 
@@ -111,11 +119,15 @@ export class Attendance {
     if (refusal) return this.#refuse(refusal);
     const told = this.#told;
     if (!told.watching) this.#watch(told);
-    const self = [...this.#uses].reduce<Self | null>((latest, use) => use.self ?? latest, null);
+    const self = this.#wanted();
     if (told.telling) return;
     if (same(self, told.self)) this.#settle(null);
     else if (told.refused && same(self, told.refused.self)) this.#settle(told.refused.fault);
     else this.#tell(told, self);
+  }
+
+  #wanted(): Self | null {
+    return [...this.#uses].reduce<Self | null>((latest, use) => use.self ?? latest, null);
   }
 
   #refusal(session: Session): RoomcastFault | null {
@@ -169,6 +181,15 @@ export class Attendance {
     if (diff.room !== this.#room) return;
     if (!this.#roster.diff(diff)) this.#watch(this.#told);
     this.#changed();
+  }
+
+  /** The right was taken away: nothing is tried again before somebody asks for it, or on the next connection. */
+  #expel({ room, code, message }: Ended): void {
+    if (room !== this.#room) return;
+    const fault = new RoomcastError(code, message);
+    this.#told = { ...nothingTold(), watching: true, refused: { self: this.#wanted(), fault } };
+    this.#complete = false;
+    this.#refuse(fault);
   }
 
   /** Tells a refusal that nothing but the application can mend. Others are tried again: later, or on the next connection. */

@@ -2,7 +2,7 @@
 //!
 //! An org's keys carry it as hash tag, so that they lie in one slot of a Cluster and one function call reaches them all.
 
-use crate::protocol::OrgId;
+use crate::protocol::{OrgId, RoomName};
 
 /// Names under one prefix.
 #[derive(Clone, Debug)]
@@ -38,6 +38,16 @@ impl Keys {
     /// What the org may use, where that differs from the default.
     pub(super) fn quota(&self, org: &OrgId) -> String {
         format!("{}:{{{org}}}:quota", self.prefix)
+    }
+
+    /// Who keeps presence in an org, and until when.
+    pub(super) fn presence(&self, org: &OrgId) -> String {
+        format!("{}:{{{org}}}:presence", self.prefix)
+    }
+
+    /// The sessions in one room.
+    pub(super) fn presence_room(&self, room: &RoomName) -> String {
+        format!("{}:{room}", self.presence(room.org()))
     }
 
     /// Orgs by the time when they were last opened.

@@ -135,7 +135,14 @@ impl Link {
     /// Calls a function on what belongs to one key.
     pub(super) async fn call<T: FromRedisValue>(&self, function: Function, key: &str, args: &[&[u8]]) -> RedisResult<T> {
         let mut connection = self.connection()?;
-        let value = self.call_on(&mut connection, function, key, args, None).await?;
+        let value = self.call_on(&mut connection, function, &keys_of(function, key), args, None).await?;
+        T::from_redis_value(value).map_err(RedisError::from)
+    }
+
+    /// Calls a function on several keys of one slot.
+    pub(super) async fn call_on_keys<T: FromRedisValue>(&self, function: Function, keys: &[String], args: &[&[u8]]) -> RedisResult<T> {
+        let mut connection = self.connection()?;
+        let value = self.call_on(&mut connection, function, keys, args, None).await?;
         T::from_redis_value(value).map_err(RedisError::from)
     }
 
@@ -152,7 +159,7 @@ impl Link {
         };
         let mut wait_command = cmd("WAIT");
         wait_command.arg(1).arg(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
-        let answer = self.call_on(&mut connection, function, key, args, Some(&wait_command)).await;
+        let answer = self.call_on(&mut connection, function, &keys_of(function, key), args, Some(&wait_command)).await;
         if answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Io) {
             *self.waiting.lock() = None;
         }
@@ -168,17 +175,17 @@ impl Link {
         &self,
         connection: &mut Connection,
         function: Function,
-        key: &str,
+        keys: &[String],
         args: &[&[u8]],
         then: Option<&Cmd>,
     ) -> RedisResult<Value> {
         let begun = Instant::now();
-        let answer = self.attempt(connection, function, key, args, then).await;
+        let answer = self.attempt(connection, function, keys, args, then).await;
         metrics::redis_round_trip_seconds().record(begun.elapsed().as_secs_f64());
         let missing = answer.as_ref().is_err_and(is_missing);
         let answer = if missing {
             Box::pin(self.load(connection)).await?;
-            self.attempt(connection, function, key, args, then).await
+            self.attempt(connection, function, keys, args, then).await
         } else {
             answer
         };
@@ -192,7 +199,7 @@ impl Link {
         &self,
         connection: &mut Connection,
         function: Function,
-        key: &str,
+        keys: &[String],
         args: &[&[u8]],
         then: Option<&Cmd>,
     ) -> RedisResult<Value> {
@@ -204,14 +211,14 @@ impl Link {
         } else {
             command.arg(function.name());
         }
-        add_keys(&mut command, function, key).arg(args);
-        let answer = send(connection, &command, key, then).await;
+        command.arg(keys.len()).arg(keys).arg(args);
+        let answer = send(connection, &command, &keys[0], then).await;
         if !by_script || !answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)) {
             return answer;
         }
         let mut command = cmd("EVAL");
-        add_keys(command.arg(&script.source), function, key).arg(args);
-        send(connection, &command, key, then).await
+        command.arg(&script.source).arg(keys.len()).arg(keys).arg(args);
+        send(connection, &command, &keys[0], then).await
     }
 
     /// A plain command.
@@ -239,8 +246,8 @@ impl Link {
 
 /// The key, and for functions on a log the log too. While a slot of a Cluster moves, no server has both (the base key is never
 /// written), so it answers TRYAGAIN: otherwise the side that the log has not reached yet would begin another.
-fn add_keys<'a>(command: &'a mut Cmd, function: Function, key: &str) -> &'a mut Cmd {
-    if function.is_on_a_log() { command.arg(2).arg(key).arg(Keys::log_of(key)) } else { command.arg(1).arg(key) }
+fn keys_of(function: Function, key: &str) -> Vec<String> {
+    if function.is_on_a_log() { vec![key.to_owned(), Keys::log_of(key)] } else { vec![key.to_owned()] }
 }
 
 async fn send(connection: &mut Connection, command: &Cmd, key: &str, then: Option<&Cmd>) -> RedisResult<Value> {

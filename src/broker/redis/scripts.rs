@@ -13,7 +13,8 @@ const BODY: &str = concat!(
     include_str!("scripts/quota.lua"),
     include_str!("scripts/roomcast.lua"),
     include_str!("scripts/sync.lua"),
-    include_str!("scripts/leases.lua")
+    include_str!("scripts/leases.lua"),
+    include_str!("scripts/presence.lua"),
 );
 
 /// A function of the library.
@@ -31,10 +32,14 @@ pub(super) enum Function {
     Nodes,
     Revoke,
     Own,
+    PresenceChange,
+    PresenceRead,
+    PresenceKeep,
+    PresenceSweep,
 }
 
 impl Function {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 16] = [
         Self::Publish,
         Self::Open,
         Self::Newest,
@@ -47,6 +52,10 @@ impl Function {
         Self::Nodes,
         Self::Revoke,
         Self::Own,
+        Self::PresenceChange,
+        Self::PresenceRead,
+        Self::PresenceKeep,
+        Self::PresenceSweep,
     ];
 
     /// Its name in Lua.
@@ -64,6 +73,10 @@ impl Function {
             Self::Nodes => "nodes",
             Self::Revoke => "revoke",
             Self::Own => "own",
+            Self::PresenceChange => "presence_change",
+            Self::PresenceRead => "presence_read",
+            Self::PresenceKeep => "presence_keep",
+            Self::PresenceSweep => "presence_sweep",
         }
     }
 

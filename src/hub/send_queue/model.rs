@@ -12,6 +12,7 @@ enum Step {
     /// So many bytes of a publication that has its place in the log.
     Logged(usize),
     Ephemeral(usize),
+    Aside(usize),
     Reply(usize),
     Answer(usize),
     Urgent(usize),
@@ -26,6 +27,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (1usize..30).prop_map(Step::Reply),
         1 => (1usize..30).prop_map(Step::Answer),
         3 => (1usize..60).prop_map(Step::Urgent),
+        2 => (1usize..60).prop_map(Step::Aside),
         4 => (1usize..150).prop_map(Step::Read),
     ];
     prop::collection::vec(step, 0..80)
@@ -39,6 +41,7 @@ enum What {
     /// With the number before it.
     Logged(u64),
     Ephemeral,
+    Aside,
 }
 
 impl What {
@@ -47,7 +50,7 @@ impl What {
     }
 
     fn is_dropped(self) -> bool {
-        matches!(self, Self::Logged(_) | Self::Ephemeral)
+        matches!(self, Self::Logged(_) | Self::Ephemeral | Self::Aside)
     }
 
     fn byte(self) -> u8 {
@@ -57,6 +60,7 @@ impl What {
             Self::Urgent => b'u',
             Self::Logged(_) => b'l',
             Self::Ephemeral => b'e',
+            Self::Aside => b's',
         }
     }
 }
@@ -73,6 +77,7 @@ struct Waiting {
 struct Model {
     waiting: Vec<Waiting>,
     socket_room: usize,
+    missed: bool,
 }
 
 impl Model {
@@ -96,9 +101,14 @@ impl Model {
             self.waiting.push(Waiting { what, bytes, written });
             return Pushed::Taken;
         }
+        if what == What::Aside {
+            self.missed = true;
+            return Pushed::Taken;
+        }
         let (dropped, kept): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.waiting).into_iter().partition(|item| item.what.is_dropped() && item.written == 0);
         self.waiting = kept;
+        self.missed |= dropped.iter().any(|item| item.what == What::Aside);
         let first = dropped.iter().map(|item| item.what).chain([what]).find_map(What::before);
         first.map_or(Pushed::Taken, Pushed::Overflowed)
     }
@@ -150,6 +160,10 @@ proptest! {
                 Step::Ephemeral(bytes) => {
                     prop_assert_eq!(queue.push_log(&Bytes::from(vec![b'e'; bytes]), None), model.push(What::Ephemeral, bytes));
                 }
+                Step::Aside(bytes) => {
+                    queue.push_aside(&Bytes::from(vec![b's'; bytes]));
+                    model.push(What::Aside, bytes);
+                }
                 Step::Reply(bytes) => {
                     queue.hold_reply(Bytes::from(vec![b'r'; bytes]));
                     model.waiting.push(Waiting { what: What::Reply, bytes, written: 0 });
@@ -168,6 +182,10 @@ proptest! {
                     *queue.sink().0.lock() += room - out.len();
                 }
             }
+            let notice = model.missed && model.waiting.is_empty();
+            prop_assert_eq!(queue.take_drained(), notice, "whoever missed something is told once nothing waits");
+            prop_assert_eq!(queue.take_missed(), notice);
+            model.missed &= !notice;
             let waiting: usize = model.waiting.iter().map(|item| item.bytes).sum();
             prop_assert_eq!((queue.bytes(), queue.holds_log()), (waiting, model.bytes_of(What::is_dropped) > 0));
             prop_assert_eq!(queue.is_empty(), model.waiting.is_empty());

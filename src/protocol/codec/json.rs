@@ -10,8 +10,10 @@ use time::OffsetDateTime;
 use crate::protocol::code::Code;
 use crate::protocol::pattern::Pattern;
 use crate::protocol::position::Position;
+use crate::protocol::presence::Diff;
 use crate::protocol::publication::{Content, Priority, Publication};
 use crate::protocol::push::{Answer, Manner, Push, Reply};
+use crate::protocol::room::RoomName;
 
 /// Appends `push` as one JSON object: `{"event":…,…}`.
 pub fn push(push: &Push<'_>, out: &mut BytesMut) {
@@ -23,6 +25,10 @@ pub fn push(push: &Push<'_>, out: &mut BytesMut) {
         Push::TokenExpiring { expires_at } => message("token:expiring", None, &Expiring { expires_at: *expires_at }, out),
         Push::Unsubscribed { rooms, fault } => {
             message("unsubscribed", None, &Ended { rooms, code: fault.code, message: &fault.message }, out);
+        }
+        Push::PresenceDiff { room, version, diff } => message("presence:diff", None, &Changed { room, version: *version, diff }, out),
+        Push::PresenceEnded { room, fault } => {
+            message("presence:ended", None, &PresenceEnded { room, code: fault.code, message: &fault.message }, out);
         }
     }
 }
@@ -38,6 +44,11 @@ pub fn answer(answer: &Answer, out: &mut BytesMut) {
         Reply::Pong { .. } => "client:pong",
         Reply::SyncSnapshot(_) => "sync:snapshot",
         Reply::SyncWritten { .. } => "sync:written",
+        Reply::PresenceEntered { .. } => "presence:entered",
+        Reply::PresenceUpdated { .. } => "presence:updated",
+        Reply::PresenceLeft { .. } => "presence:left",
+        Reply::PresenceSnapshot(_) => "presence:snapshot",
+        Reply::PresenceUnwatched { .. } => "presence:unwatched",
         Reply::Error(_) => "error",
     };
     message(event, id, &answer.reply, out);
@@ -64,6 +75,27 @@ pub(in crate::protocol) struct Expiring {
 pub(in crate::protocol) struct Ended<'a> {
     /// In canonical form.
     rooms: &'a [Pattern],
+    code: Code,
+    /// For people; it may change.
+    message: &'a str,
+}
+
+/// What changed in a room, by users.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PresenceDiffData")]
+pub(in crate::protocol) struct Changed<'a> {
+    room: &'a RoomName,
+    /// One more than that of the room's last diff or snapshot on this connection. When a number is missing, watch again.
+    version: u64,
+    #[serde(flatten)]
+    diff: &'a Diff,
+}
+
+/// A room in which a renewed token no longer grants presence, and why.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PresenceEndedData")]
+pub(in crate::protocol) struct PresenceEnded<'a> {
+    room: &'a RoomName,
     code: Code,
     /// For people; it may change.
     message: &'a str,

@@ -54,6 +54,10 @@ metrics! {
     ORG_SESSIONS = Gauge "org_sessions", "sessions", ["org": "the org, or `(others)`; only with `telemetry.metrics.orgs_max`"], "Sessions of an org on this node.";
     ORG_PUBLICATIONS = Counter "org_publications_total", "publications", ["org": "the org, or `(others)`; only with `telemetry.metrics.orgs_max`"], "Publications of an org that came to this node, each counted on every node with a session of it.";
     ORG_DELIVERED = Counter "org_delivered_total", "publications", ["org": "the org, or `(others)`; only with `telemetry.metrics.orgs_max`"], "Publications of an org handed to sessions of this node, each counted once per session.";
+    PRESENCE_SESSIONS = Gauge "presence_sessions", "sessions", [], "Sessions of this node that are present in a room, once for each room.";
+    PRESENCE_WATCHERS = Gauge "presence_watchers", "sessions", [], "Sessions of this node that watch who is in a room, once for each room.";
+    PRESENCE_DIFFS = Counter "presence_diffs_total", "diffs", [], "Changes of presence handed to watchers, each batch counted once per watcher.";
+    PRESENCE_READS = Counter "presence_reads_total", "reads", [], "Rooms whose presence was read from the broker: when they were first watched, and when news may have been missed.";
     PUBLISHED = Counter "published_total", "publications", [], "Publications accepted on this node and acknowledged by the broker.";
     PUBLISH_SECONDS = Histogram "publish_seconds", "seconds", [], "Time of one publish at the broker.";
     DELIVERED = Counter "delivered_total", "publications", [], "Publications handed to sessions, each counted once per session.";

@@ -77,7 +77,7 @@ fn compressed(message: &[u8]) -> Vec<u8> {
     out.to_vec()
 }
 
-/// Publications as the function writes them, logged and ephemeral; a fence.
+/// Publications as the function writes them, logged and ephemeral; a fence; news of presence.
 fn envelope() -> Vec<Vec<u8>> {
     let options = [
         "",
@@ -95,7 +95,9 @@ fn envelope() -> Vec<Vec<u8>> {
     let fence = "1-5 6441709d48640 ! fork\n".to_owned();
     let number = "1-6 6441709d48640 kpi:acme e\n0.6e666".to_owned();
     let deep = format!("1-7 6441709d48640 kpi:acme e\n{}{}", "[".repeat(64), "]".repeat(64));
-    messages.chain([fence, number, deep]).map(String::into_bytes).collect()
+    let stay = "019aa594b58070008000000000000001 8 00000000000000aa alice away {\"typing\":true}";
+    let news = format!("~ chat:acme:lobby 7\n{stay}\n019aa594b58070008000000000000002\n");
+    messages.chain([fence, number, deep, news]).map(String::into_bytes).collect()
 }
 
 /// What clients send, whole, in fragments with a ping between, and compressed; each for several ways of splitting.

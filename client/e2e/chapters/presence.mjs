@@ -1,0 +1,52 @@
+// Who is in a room, between pages on different gateways.
+
+import assert from 'node:assert/strict';
+import { until } from '../stage/until.mjs';
+
+/** A page of one user, who may be present in the chat rooms of the org. */
+function page(scene, sub) {
+  const grants = [`subscribe:*:${scene.org}:**`, `presence:chat:${scene.org}:**`];
+  return { options: { token: scene.token({ sub, grants }), backoff: { baseMs: 10, capMs: 50, attemptsMax: 1_000 } } };
+}
+
+/** Enters the room, and keeps the users of every moment from now on. */
+const enters = `({ client, presence }, [room, state]) => {
+  window.course = [];
+  window.handle = presence(client, room, { enter: { state } });
+  window.handle.onChange(() => window.course.push(window.handle.members.map(({ userId }) => userId).sort().join()));
+}`;
+const users = '() => window.handle.members.map(({ userId }) => userId).sort()';
+
+export const CHAPTERS = [
+  ['members see each other over two gateways, and nobody sees who comes back on another one', async (scene) => {
+    const room = `chat:${scene.org}:lobby`;
+    const alice = await scene.visitor(page(scene, 'alice'));
+    await alice.ask(enters, [room, { typing: true }]);
+    scene.front.target = scene.nodes[1];
+    const bob = await scene.visitor(page(scene, 'bob'));
+    await bob.ask(enters, [room, null]);
+    for (const who of [alice, bob]) await until('both', () => who.ask(users), (seen) => seen.join() === 'alice,bob');
+    const state = await bob.ask('() => window.handle.members.find(({ userId }) => userId === "alice").state');
+    assert.deepEqual(state, { typing: true });
+
+    await bob.ask('() => void (window.course = [])');
+    scene.front.cut();
+    await until('new sessions', () => bob.ask('({ sessions }) => sessions.length'), (count) => count === 2);
+    await until('a new snapshot', () => bob.ask('() => window.handle.synced'), (synced) => synced);
+    await alice.ask('() => window.handle.update({ status: "away", state: null })');
+    const status = '() => window.handle.members.find(({ userId }) => userId === "alice")?.status';
+    await until('the news', () => bob.ask(status), (seen) => seen === 'away');
+    assert.deepEqual([...new Set(await bob.ask('() => window.course'))], ['alice,bob'], 'nobody was ever away');
+
+    await alice.ask('() => window.handle.leave()');
+    await until('bob alone', () => bob.ask(users), (seen) => seen.join() === 'bob');
+  }],
+  ['a page that may not be present is told so and goes on', async (scene) => {
+    const alice = await scene.visitor();
+    await alice.ask(enters, [`chat:${scene.org}:lobby`, null]);
+    await until('a fault', () => alice.ask('() => window.handle.fault?.code'), (code) => code === 'UNAUTHORIZED');
+    await alice.ask(`({ client, presence }, org) => void (window.handle = presence(client, 'chat:' + org + ':*'))`, scene.org);
+    await until('a refused pattern', () => alice.ask('() => window.handle.fault?.code'), (code) => code === 'INVALID_ROOM');
+    await alice.whole(await scene.publish(5));
+  }],
+];

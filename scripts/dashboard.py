@@ -164,8 +164,11 @@ def panels():
                 [(rate("roomcast_redis_reconnects_total"), "reconnects"), (rate("roomcast_interruptions_total"), "interruptions")], "cps")
     board.graph("Ingest stream", "Entries taken over. dead: a backend writes what cannot be published (rc:ingest:dead has it).",
                 [(rate("roomcast_ingested_total", by="outcome"), "{{outcome}}")], "cps", stacked=True)
-    board.graph("Foreign entries", "Log entries and messages that are none of ours, and notes of nodes that could not be read.",
-                [(rate("roomcast_malformed_total"), "in logs"), (rate("roomcast_bus_unreadable_total"), "on the bus"),
+    board.graph("Collections", "Writes by what became of them, and pages read. conflict: somebody else was quicker, as intended; full: a bound of the configuration.",
+                [(rate("roomcast_collection_writes_total", by="outcome"), "{{outcome}}"), (rate("roomcast_collection_reads_total"), "pages read")], "cps")
+    board.graph("Foreign entries", "What is none of ours: in logs, collections and on the bus; and notes of nodes that could not be read.",
+                [(rate("roomcast_malformed_total"), "in logs"), (rate("roomcast_items_malformed_total"), "in collections"),
+                 (rate("roomcast_bus_unreadable_total"), "on the bus"),
                  (rate("roomcast_notes_ignored_total"), "notes")], "cps")
 
     board.row("Which org is loud?")

@@ -3,6 +3,8 @@
 //! Chat is the room `chat:<org>` with all below it, a table the room `sync:<org>:<table>`. Clients get both by themselves as far as they are
 //! granted them; those that ask for tables get these, and no longer all.
 
+mod condition;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -92,11 +94,12 @@ fn read(text: &[u8]) -> Result<Command, Unreadable> {
             } else {
                 inner(payload)?
             };
-            if inner.filter.is_some() {
-                return Err(unknown("filters are not part of this version"));
-            }
+            let filter = inner.filter.as_deref().filter(|condition| !condition.trim().is_empty());
+            let filter = filter
+                .map(|condition| condition::filter(condition).ok_or_else(|| unknown("a filter is such as status=open")))
+                .transpose()?;
             let table = inner.table.ok_or_else(|| unknown("name the table"))?;
-            let selector = Selector { channels: vec![TABLES.to_owned()], department_id: Some(table), ..Selector::default() };
+            let selector = Selector { channels: vec![TABLES.to_owned()], department_id: Some(table), filter, ..Selector::default() };
             match change {
                 "subscribe" => Action::Subscribe(Subscribe { selector, ..Subscribe::default() }),
                 _ => Action::Unsubscribe(selector),

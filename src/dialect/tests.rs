@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::protocol::command::{Action, Address, CommandId, Publish};
+use crate::protocol::filter::Document;
 use crate::protocol::push::{Authenticated, Conflated, Gap, Manner, Reply};
 use crate::protocol::{Code, EventName, GapReason, NewPublication, OrgId, Position, Publication, RoomSyntax, Selector, SessionId};
 
@@ -270,7 +271,9 @@ fn chat_tells_of_changed_rows_in_both_spellings() {
     let name = "chat";
     assert_eq!(subscribes(name, &json!({"type": "subscribe", "table": "orders"})), ["sync:acme:orders"]);
     assert_eq!(unsubscribes(name, &json!({"type": "unsubscribe", "payload": {"table": "orders"}})), ["sync:acme:orders"]);
-    assert_eq!(refused(name, &json!({"type": "subscribe"})).code, Code::InvalidMessage);
+    for bad in [json!({"type": "subscribe"}), json!({"type": "subscribe", "table": "orders", "filter": "open"})] {
+        assert_eq!(refused(name, &bad).code, Code::InvalidMessage, "{bad}");
+    }
     let row = json!({"id": 1, "status": "open"});
     for (event, data) in [("sync:update", json!({"key": "1", "version": 3, "value": row})), ("database:update", row.clone())] {
         let change = published(name, "sync:acme:orders", event, &data, None);
@@ -280,6 +283,60 @@ fn chat_tells_of_changed_rows_in_both_spellings() {
     }
     assert_eq!(published(name, "sync:acme:orders", "sync:delete", &json!({"key": "1", "version": 4}), None)["event"], "DELETE");
     assert!(published(name, "sync:acme:orders", "sync:touch", &row, None).is_null());
+}
+
+/// Whether a change with this row passes what a client of the chat asked for.
+fn meets(condition: &str, row: &Value) -> bool {
+    let message = json!({"type": "subscribe", "table": "orders", "filter": condition});
+    let Action::Subscribe(subscribe) = read("chat", &message).action else { panic!("{message} is no subscribe") };
+    let wanted = subscribe.selector.wanted(&syntax(), &acme()).unwrap();
+    let filter = wanted[0].filter.as_ref().unwrap();
+    let passes = |data: &Value| filter.passes(&Document::of(&publication("sync:acme:orders", "sync:update", data, None).into()));
+    let item = json!({"key": "1", "version": 2, "value": row});
+    assert_eq!(passes(row), passes(&item), "{condition} {row}: as a row or as an item");
+    passes(row)
+}
+
+#[test]
+fn conditions_of_the_chat_are_met_by_rows_and_items() {
+    let row = json!({"status": "open", "n": 5, "text": "5", "flag": true, "it's": "a'b", "in": {"x": "y"}});
+    for good in [
+        "status=open",
+        "status = open",
+        "status!=closed",
+        "n=5",
+        "text=5",
+        "n>4",
+        "n<5.5",
+        "n!=4",
+        "flag=true",
+        "status='open'",
+        "it's=a'b",
+        "in.x=y",
+        "status>a",
+    ] {
+        assert!(meets(good, &row), "{good}");
+    }
+    for bad in [
+        "status=closed",
+        "status!=open",
+        "n=4",
+        "n>5",
+        "n<5",
+        "n!=5",
+        "text!=5",
+        "flag=false",
+        "missing=1",
+        "missing!=1",
+        "n=five",
+        "text='6'",
+    ] {
+        assert!(!meets(bad, &row), "{bad}");
+    }
+    for none in ["open", "=open", "", " "] {
+        let message = json!({"type": "subscribe", "table": "orders", "filter": none});
+        assert_eq!((dialect("chat").read)(message.to_string().as_bytes()).is_ok(), none.trim().is_empty(), "{none:?}");
+    }
 }
 
 #[test]

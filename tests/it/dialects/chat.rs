@@ -77,4 +77,16 @@ async fn chat_shows_changes_of_all_tables_until_it_asks_for_some() {
     let shown = client.hears("the table that it asked for", |message| message["table"] == "users").await;
     assert_eq!((&shown["event"], &shown["new"]), (&json!("DELETE"), &json!({"id": 2})));
     assert!(client.messages().iter().all(|message| message["event"] != "UPDATE"), "no longer all tables");
+
+    client.says(json!({"type": "subscribe", "table": "tasks", "filter": "priority>2"}));
+    let before = client.messages().len();
+    client.says(json!({"type": "dance"}));
+    client.hears_after(before, "the refusal behind it", |message| message["type"] == "error").await;
+    for (id, priority) in [(1, 2), (2, 3), (3, 1), (4, 5)] {
+        change("tasks", "database:update", &json!({"id": id, "priority": priority})).await;
+    }
+    client.hears("the last that meets the condition", |message| message["new"]["id"] == 4).await;
+    let shown: Vec<_> =
+        client.messages().iter().filter(|message| message["table"] == "tasks").map(|message| message["data"]["id"].clone()).collect();
+    assert_eq!(shown, [2, 4]);
 }

@@ -40,7 +40,7 @@ fn dialects() -> Vec<Vec<u8>> {
         (2, r#"{"type":"auth","payload":{"token":"a.b.c"}}"#),
         (2, r#"{"type":"ping","sentAt":17}"#),
         (2, r#"{"type":"chat","payload":{"message":"hi"},"clientId":"c-1"}"#),
-        (2, r#"{"type":"subscribe","table":"orders"}"#),
+        (2, r#"{"type":"subscribe","table":"orders","filter":"status!='op\\en'"}"#),
         (3, r#"{"type":"subscribe","payload":{"channel":"kpi:sales:support"}}"#),
         (3, r#"{"type":"channel_message","payload":{"channel":"sync:orders","event":"database:insert","payload":{"id":1}}}"#),
         (3, r#"{"type":"channel_message","payload":{"channel":"telemetry:d-1","event":"user:typing","payload":{"metrics":1}}}"#),

@@ -1,6 +1,6 @@
 //! What every broker promises: the same suite on the embedded one and on a real Redis.
 
-mod collections;
+pub mod collections;
 pub mod presence;
 
 use std::sync::Arc;

@@ -11,6 +11,8 @@ use roomcast::protocol::{NewPublication, Position, RoomName};
 use serde_json::{Value, json};
 
 use super::{ALL, Ear, data_of, org, publish, syntax};
+use crate::support::eventually;
+use crate::support::redis::Cluster;
 
 /// Small enough to be reached.
 pub fn bounds() -> Config {
@@ -71,6 +73,23 @@ pub async fn all_promises(broker: &dyn Broker) {
     any_text_and_any_value_comes_back_as_it_was(broker).await;
     nothing_of_one_org_is_seen_in_another(broker).await;
     random_writes_agree_with_a_naive_model(broker).await;
+}
+
+/// On a Cluster all keys of a collection lie in the slot of its org's log, and go with it when the slot moves.
+pub async fn moves_with_its_log(broker: &dyn Broker, cluster: &Cluster) {
+    let name = "sync:moving:tasks";
+    let first = written(broker, &write(name, Op::Insert, "a", "1", None)).await;
+    written(broker, &write(name, Op::Insert, "b", "1", None)).await;
+    written(broker, &write(name, Op::Delete, "b", "", None)).await;
+    cluster.move_slot_of("rc:{moving}");
+    let update = write(name, Op::Update, "a", "2", Some(first.version)).with_idempotency_key(Some("k".into()));
+    let second = eventually("the write follows the slot", || async { broker.write(&update, AckLevel::Primary).await.ok() }).await;
+    // A fence tells that another server's history goes on here.
+    let (before, after) = (first.position.unwrap(), second.position.unwrap());
+    assert!(after.epoch == before.epoch && after.seq >= before.seq + 3, "the log has moved too: {before:?} {after:?}");
+    assert_eq!(items(broker, name).await, [("a".to_owned(), second.version, "2".to_owned())]);
+    let gone = refused(broker, &write(name, Op::Update, "b", "2", None)).await;
+    assert!(matches!(gone, WriteError::Conflict(Conflict { current: None, deleted_version: Some(_) })), "{gone:?}");
 }
 
 async fn each_change_is_one_entry_and_its_version_is_above_all_before(broker: &dyn Broker) {

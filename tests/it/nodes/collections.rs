@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::eventually;
 use crate::support::gateway::Token;
+use crate::support::proxy::Proxy;
 use crate::support::publishers::{log_length, rest, try_get};
 use crate::support::redis::Redis;
 use crate::support::world::{Person, World, messages};
@@ -61,10 +62,18 @@ async fn reads(person: &Person) -> Items {
     }
 }
 
-/// The collection as somebody sees it who applies each change that is newer than what is known of its key, on top of `begun`.
-fn mirrors(begun: Items, events: &[Event]) -> Items {
-    let (mut items, mut deleted) = (begun, BTreeMap::<String, u64>::new());
-    for change in messages(events).filter(|message| message.room.as_deref() == Some(ROOM)) {
+/// The collection as somebody sees it who applies each change that is newer than what is known of its key, on top of `begun`, which was
+/// read after the last gap.
+fn mirrors(begun: &Items, events: &[Event]) -> Items {
+    let (mut items, mut deleted) = (begun.clone(), BTreeMap::<String, u64>::new());
+    for change in messages(events) {
+        if change.event == "gap" {
+            // What was read then is what goes on from here.
+            (items, deleted) = (begun.clone(), BTreeMap::new());
+        }
+        if change.room.as_deref() != Some(ROOM) {
+            continue;
+        }
         let (key, (version, value)) = item(&change.data);
         let known = items.get(&key).map_or(0, |(version, _)| *version).max(deleted.get(&key).copied().unwrap_or_default());
         if version <= known {
@@ -83,7 +92,7 @@ fn mirrors(begun: Items, events: &[Event]) -> Items {
 /// Waits until what somebody saw come is what stands there.
 async fn is_in_step(person: &Person, begun: &Items, reader: &Person) {
     let stands = reads(reader).await;
-    person.until("the mirror is in step", |events| (mirrors(begun.clone(), events) == stands).then_some(())).await;
+    person.until("the mirror is in step", |events| (mirrors(begun, events) == stands).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -328,4 +337,75 @@ async fn an_idle_log_expires_and_its_collection_stays() {
     assert_eq!(Some(stands["a"].0), first["version"].as_u64());
     assert!(version(&writes(&alice, &write("update", "a", 2)).await) > stands["a"].0);
     is_in_step(&alice, &stands, &alice).await;
+}
+
+/// A replica is promoted that lacks the last writes, and others are written there before anybody comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_lagging_replica_was_promoted_mirrors_are_told_and_no_version_comes_twice() {
+    let primary = Redis::start(&[]).await;
+    let replica = Redis::start_replica(primary.port).await;
+    let proxy = Proxy::start(primary.port).await;
+    let url = proxy.url();
+    let world = World::at(primary, &url, 2, &[]).await;
+    let watcher = world.member("acme", "watcher", 1, &[ROOM]).await;
+    let writer = world.member("acme", "writer", 0, &[]).await;
+    let shared = version(&writes(&writer, &write("insert", "a", "shared")).await);
+    eventually("the replica has it", async || (replica.cli(&["XLEN", "rc:{acme}:log"]) == "1").then_some(())).await;
+    assert_eq!(replica.cli(&["REPLICAOF", "NO", "ONE"]), "OK");
+    let lost = version(&writes(&writer, &with(write("update", "a", "lost"), "if_version", shared)).await);
+    version(&writes(&writer, &write("insert", "b", "lost")).await);
+    is_in_step(&watcher, &Items::new(), &writer).await;
+    let other = replica.cli(&[
+        "FCALL",
+        "roomcast_sync",
+        "1",
+        "rc:{acme}",
+        ROOM,
+        "update",
+        "a",
+        "value",
+        "\"other\"",
+        "if_version",
+        &shared.to_string(),
+    ]);
+    assert!(other.starts_with("written"), "{other}");
+    proxy.lead_to(replica.port);
+
+    watcher.until("the fork", |events| messages(events).find(|message| message.event == "gap").map(|gap| gap.data["reason"].clone())).await;
+    let begun = reads(&watcher).await;
+    assert_eq!(begun.keys().collect::<Vec<_>>(), ["a"], "what was lost is gone with its log");
+    assert!(begun["a"].0 > lost && begun["a"].1 == "other", "{begun:?}");
+    // Who knows what was lost can do nothing by it.
+    let conflict = writes(&writer, &with(write("update", "a", "mine"), "if_version", lost)).await;
+    assert_eq!(conflict.data["current"]["value"], "other", "{conflict:?}");
+    version(&writes(&writer, &with(write("update", "a", "mine"), "if_version", begun["a"].0)).await);
+    is_in_step(&watcher, &begun, &writer).await;
+}
+
+#[tokio::test]
+async fn a_write_is_charged_to_the_orgs_quota_by_whatever_door() {
+    let quota = [("QUOTAS__DEFAULT__PUBLICATIONS_PER_S", "1")];
+    let world = World::on(Redis::start(&[]).await, 1, &quota).await;
+    let alice = world.member("acme", "alice", 0, &[]).await;
+    let (mut done, mut refused) = (0, Value::Null);
+    for number in 0..20 {
+        let answer = alice.client.ask("sync:write", write("put", "a", number)).await.unwrap();
+        if answer.event == "sync:written" {
+            done += 1;
+        } else {
+            refused = answer.data;
+            break;
+        }
+    }
+    assert!((1..=4).contains(&done), "{done} writes");
+    assert_eq!(refused["code"], "RATE_LIMIT_EXCEEDED", "{refused}");
+    assert!(refused["retry_after_ms"].as_u64().is_some_and(|wait_ms| wait_ms > 0), "{refused}");
+    let by_function = world.redis.cli(&["FCALL", "roomcast_sync", "1", "rc:{acme}", ROOM, "put", "a", "value", "1"]);
+    assert!(by_function.contains("LIMITED publications"), "{by_function}");
+    // Entries of the stream wait for their turn, and are carried out.
+    for number in 0..3_u8 {
+        world.redis.cli(&["XADD", "rc:ingest", "*", "room", ROOM, "op", "put", "key", "late", "value", &number.to_string()]);
+    }
+    eventually("the last of them", async || (reads(&alice).await.get("late")?.1 == 2).then_some(())).await;
+    assert_eq!(world.redis.cli(&["EXISTS", "rc:ingest:dead"]), "0");
 }

@@ -6,7 +6,7 @@ use roomcast::broker::redis::{Config, IngestConfig, Mode};
 use roomcast::broker::{Body, Broker};
 
 use super::{ALL, config, hears_again, publish, publish_when_possible, start};
-use crate::broker_contract::{Ear, data_of, org, ready};
+use crate::broker_contract::{Ear, collections, data_of, org, ready};
 use crate::support::eventually;
 use crate::support::redis::{Cluster, Redis};
 
@@ -66,6 +66,7 @@ async fn a_cluster_carries_many_orgs_and_heals_when_a_slot_moves_or_a_server_res
     let position = publish_when_possible(&broker, &format!("kpi:{org}"), "3").await;
     assert!(position.seq >= 2);
     hears_again(&broker, ear, "kpi:org5", "4").await;
+    collections::moves_with_its_log(&*broker, &cluster).await;
 
     let owner = cluster.owner_of("rc:{org7}");
     cluster.servers[owner].restart().await;

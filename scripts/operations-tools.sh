@@ -7,7 +7,9 @@ mkdir -p "$tools"
 
 not_checked() { echo "NOT CHECKED: $*"; }
 
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
+# What makes a command root's, when that is to be had without asking.
+as_root=()
+[ "$(id -u)" = 0 ] || as_root=(sudo -n)
 
 # within SECONDS command …: bounded, and quiet unless it fails.
 within() {
@@ -61,7 +63,7 @@ deb() {
   local work outcome
   work="$(mktemp -d)"
   chmod 755 "$work"
-  (cd "$work" && { within 60 apt-get "${@:2}" download "$1" || { within 60 as_root apt-get "${@:2}" update -qq && within 60 apt-get "${@:2}" download "$1"; }; } &&
+  (cd "$work" && { within 60 apt-get "${@:2}" download "$1" || { within 60 "${as_root[@]}" apt-get "${@:2}" update -qq && within 60 apt-get "${@:2}" download "$1"; }; } &&
     dpkg-deb -x ./*.deb "$tools/$1")
   outcome=$?
   rm -rf "$work"

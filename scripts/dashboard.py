@@ -131,6 +131,11 @@ def panels():
     board.graph("Requests for sessions of other nodes", "Carried through Redis. unanswered: a node that is gone or too busy; refused: too many at a time (http.carried_max).",
                 [(rate("roomcast_carried_total", by="outcome"), "{{outcome}}")], "cps", stacked=True)
 
+    board.graph("Presence", "Sessions that show themselves, and those that watch who does.",
+                [(f"sum(roomcast_presence_sessions{{{NODES}}})", "present"), (f"sum(roomcast_presence_watchers{{{NODES}}})", "watching")])
+    board.graph("Presence: changes and reads", "Changes of who is there that went to watchers, and lists that were read.",
+                [(rate("roomcast_presence_diffs_total"), "changes"), (rate("roomcast_presence_reads_total"), "reads")], "cps")
+
     board.row("What is delivered, and how late?")
     board.graph("Published and delivered", "Accepted publications, and deliveries: one for each session that a publication reached.",
                 [(rate("roomcast_published_total"), "published"), (rate("roomcast_delivered_total"), "delivered")], "cps", log=True)

@@ -9,6 +9,7 @@ mod bytes;
 pub mod cluster;
 pub mod config;
 mod connections;
+mod explain;
 mod extract;
 mod health;
 mod layers;
@@ -138,6 +139,7 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(connections::show, connections::disconnect))
         .routes(routes!(rooms::list))
         .routes(routes!(presence::list))
+        .routes(routes!(explain::explain))
         .routes(routes!(broadcast::broadcast))
         .routes(routes!(shortcut::kpi))
         .routes(routes!(shortcut::backlog))

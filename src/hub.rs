@@ -8,6 +8,7 @@ mod catch_up;
 pub mod command;
 pub mod config;
 mod conflation;
+pub mod explain;
 mod fan_out;
 pub mod frames;
 mod member;
@@ -25,10 +26,12 @@ mod service;
 mod shelf;
 pub mod sieve;
 mod snapshots;
+mod standing;
 pub mod tail;
+pub mod trace;
 mod verdicts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,11 +47,13 @@ pub use snapshots::Snapshots;
 
 use crate::broker::{Broker, feed};
 use crate::limit::Quotas;
-use crate::protocol::{OrgId, Pattern, SessionId, Wire};
+use crate::protocol::{OrgId, Pattern, Position, Publication, SessionId, Wire};
 use crate::telemetry::counters::Counters;
 use command::OrgCommand;
+use explain::{Explained, Standing, Verdict};
 use org::Org;
 use probing::Schedule;
+use trace::{Event, Place, Traces, What};
 
 /// Orgs probed in one call to the broker.
 const PROBE_ORGS_MAX: usize = 1_000;
@@ -72,6 +77,7 @@ struct Shared {
     /// Reads of logs that may be under way. An org asks for one at a time and waits in order, so that each has its turn.
     reads: Arc<Semaphore>,
     presence: Arc<presence::Config>,
+    traces: Arc<Traces>,
 }
 
 /// In the order of their names, so that whoever goes through them does so alike each time.
@@ -81,8 +87,8 @@ impl Hub {
     /// `seed` makes the jitter of retries: different on every node, the same in a simulation that is run again.
     pub fn new(config: Config, limits: Limits, broker: Arc<dyn Broker>, counters: Arc<Counters>, seed: u64) -> Self {
         let seeds = Mutex::new(SmallRng::seed_from_u64(seed));
-        let snapshots = Snapshots::new(Arc::clone(&broker));
-        let shared = Shared { quotas: Arc::default(), reads: Arc::new(Semaphore::new(config.reads_max)), presence: Arc::default() };
+        let (snapshots, reads) = (Snapshots::new(Arc::clone(&broker)), Arc::new(Semaphore::new(config.reads_max)));
+        let shared = Shared { quotas: Arc::default(), reads, presence: Arc::default(), traces: Arc::default() };
         Self { config: Arc::new(config), limits, broker, counters, orgs: Arc::default(), shared, seeds, snapshots }
     }
 
@@ -170,6 +176,45 @@ impl Hub {
         let Some(commands) = self.orgs.lock().get(org).cloned() else { return Vec::new() };
         let (reply, answer) = oneshot::channel();
         if commands.send(OrgCommand::Subscriptions { sessions, reply }).await.is_err() {
+            return Vec::new();
+        }
+        answer.await.unwrap_or_default()
+    }
+
+    /// Notes whose session it is that entered an org.
+    pub fn note_opened(&self, org: &OrgId, session: SessionId, user: &str) {
+        if let Some(ring) = self.shared.traces.of(org) {
+            ring.note(session, Place::default(), What::Opened { user: user.into() });
+        }
+    }
+
+    /// The latest sessions of a user on this node that are remembered, those that ended among them.
+    pub fn remembered(&self, org: &OrgId, user: &str, limit: usize) -> Vec<SessionId> {
+        self.shared.traces.of(org).map(|ring| ring.sessions_of(user, limit)).unwrap_or_default()
+    }
+
+    /// Why sessions got a logged publication or did not, with what is remembered of them; those of which nothing is known are left out.
+    pub async fn explain(
+        &self,
+        publication: &Arc<Publication>,
+        at: Position,
+        sessions: Vec<SessionId>,
+    ) -> Vec<(SessionId, Explained, Vec<Event>)> {
+        let org = publication.room.org();
+        let standings: HashMap<SessionId, Standing> = self.standings(org, sessions.clone()).await.into_iter().collect();
+        let ring = self.shared.traces.of(org);
+        let known = sessions.into_iter().filter_map(|session| {
+            let events = ring.as_ref().map(|ring| ring.of_session(session)).unwrap_or_default();
+            let explained = explain::explain(publication, at, session, &events, standings.get(&session));
+            (explained.verdict != Verdict::Forgotten).then_some((session, explained, events))
+        });
+        known.collect()
+    }
+
+    async fn standings(&self, org: &OrgId, sessions: Vec<SessionId>) -> Vec<(SessionId, Standing)> {
+        let Some(commands) = self.orgs.lock().get(org).cloned() else { return Vec::new() };
+        let (reply, answer) = oneshot::channel();
+        if commands.send(OrgCommand::Standings { sessions, reply }).await.is_err() {
             return Vec::new();
         }
         answer.await.unwrap_or_default()

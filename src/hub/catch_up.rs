@@ -10,7 +10,9 @@ use super::org::Org;
 use super::piece::Piece;
 use super::router::Slot;
 use super::send_queue::Pushed;
+use super::standing::note;
 use super::tail::Resumption;
+use super::trace::What;
 use crate::broker::{Entry, Page};
 use crate::protocol::{GapReason, Position, Push};
 use crate::telemetry::metrics::{self, CatchUpSource};
@@ -38,7 +40,10 @@ impl Org {
             if !catch_up.verified {
                 match tail.resume(catch_up.cursor) {
                     Resumption::From(cursor) => member.verify(cursor),
-                    Resumption::Gap(gap) => member.skip(gap),
+                    Resumption::Gap(gap) => {
+                        note(&self.notes, member, None, What::Gap(gap));
+                        member.skip(gap);
+                    }
                     Resumption::Ask => {
                         self.cold.insert(slot);
                         return;
@@ -81,6 +86,7 @@ impl Org {
         if needs_empty && member.queue.want_drain() {
             return false;
         }
+        note(&self.notes, member, self.tail.as_ref(), What::CaughtUp);
         member.go_live();
         while let Some(member) = self.members.get_mut(slot) {
             if !member.is_live() {
@@ -127,6 +133,7 @@ impl Org {
                 if gap.reason == GapReason::Trimmed {
                     gap.reason = catch_up.trimmed;
                 }
+                note(&self.notes, member, None, What::Gap(gap));
                 member.skip(gap);
             }
             Resumption::Ask => {}

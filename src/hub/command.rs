@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::explain::Standing;
 use super::presence::{Ask, Request};
 use super::router::Slot;
 use super::send_queue::SendQueue;
@@ -39,6 +40,11 @@ pub enum OrgCommand {
     },
     /// What a probe of the log found.
     Probed(Position),
+    /// How these sessions stand; those that are not here are left out.
+    Standings {
+        sessions: Vec<SessionId>,
+        reply: oneshot::Sender<Vec<(SessionId, Standing)>>,
+    },
     Rooms(oneshot::Sender<Vec<(Pattern, usize)>>),
     /// What these sessions are subscribed to; those that are not here are left out.
     Subscriptions {

@@ -22,6 +22,12 @@ pub struct Config {
     pub page_bytes_max: usize,
     /// Reads of logs that a node has under way at a time. Each org has one at most, and they have their turns in the order in which they ask.
     pub reads_max: usize,
+    /// Changes of sessions (subscriptions, falling behind, gaps, ends) that are remembered per org, for `GET /api/ws/explain`; 0: none.
+    pub trace_entries_max: usize,
+    /// The same in bytes.
+    pub trace_bytes_max: usize,
+    /// Orgs whose sessions' changes are remembered; of orgs without sessions the one that was busy the longest ago is forgotten first.
+    pub trace_orgs_max: usize,
     /// How often the logs of orgs with sessions are probed for entries that pub/sub lost, in milliseconds, while something is published.
     pub probe_interval_ms: u64,
     /// The longest pause between probes of an org in which nothing is published, in milliseconds: pauses double until then. So long at most, and
@@ -57,6 +63,9 @@ impl Default for Config {
             page_entries_max: 1_000,
             page_bytes_max: 1 << 20,
             reads_max: 8,
+            trace_entries_max: 2_048,
+            trace_bytes_max: 256 << 10,
+            trace_orgs_max: 256,
             probe_interval_ms: 1_000,
             probe_interval_max_ms: 8_000,
             filters_max: 10_000,

@@ -57,6 +57,11 @@ impl Conflation {
         Some(Self { end, left_out, stands_for })
     }
 
+    /// The numbers of what is left out.
+    pub fn left_out(&self) -> Box<[u64]> {
+        self.left_out.iter().copied().collect()
+    }
+
     pub fn leaves_out(&self, seq: u64) -> bool {
         self.left_out.contains(&seq)
     }

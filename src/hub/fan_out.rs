@@ -14,6 +14,8 @@ use super::member::{CatchUp, Member};
 use super::org::Org;
 use super::router::Slot;
 use super::send_queue::Pushed;
+use super::standing::note_for_all;
+use super::trace::What;
 use crate::broker::{Body, Entry};
 use crate::clock::unix_us;
 use crate::protocol::push::Gap;
@@ -160,6 +162,7 @@ impl Org {
     pub(super) fn tell_gap(&mut self, gap: &Gap, before: Position) {
         let live: Vec<Slot> = self.members.iter().filter(|(_, member)| member.is_live()).map(|(slot, _)| slot).collect();
         metrics::gaps(gap.reason).increment(live.len() as u64);
+        note_for_all(&self.notes, before, What::Gap(*gap));
         for slot in live {
             let Some(member) = self.members.get_mut(slot) else { continue };
             let bytes = frames::push(member.wire.as_ref(), &Push::Gap(gap));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::fan_out::Mask;
+use super::standing::Notes;
 use super::verdicts::Verdicts;
 use crate::protocol::codec::WIRES_MAX;
 use crate::protocol::push::Manner;
@@ -81,6 +82,8 @@ pub struct Replays {
     groups: HashMap<(usize, Vec<(Position, Manner)>), Bytes>,
     bytes: usize,
     pub verdicts: Verdicts,
+    /// Where it is noted what is left out of a replay.
+    pub(super) notes: Notes,
 }
 
 /// How many bytes of encodings are kept between sessions of one round.
@@ -112,8 +115,12 @@ impl Replays {
         group.clone()
     }
 
+    pub(super) fn new(notes: Notes) -> Self {
+        Self { notes, ..Self::default() }
+    }
+
     pub fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self::new(self.notes.take());
     }
 
     fn shrink(&mut self) {

@@ -185,6 +185,11 @@ impl Member {
         self.delivery = Delivery::CatchUp(Box::new(catch_up));
     }
 
+    /// Whether its queue has overflowed and nothing was done about it yet.
+    pub fn has_just_overflowed(&self) -> bool {
+        matches!(&self.delivery, Delivery::CatchUp(catch_up) if catch_up.slow && !catch_up.verified)
+    }
+
     /// The session has everything up to the tail's end.
     pub fn go_live(&mut self) {
         if let Delivery::CatchUp(done) = std::mem::replace(&mut self.delivery, Delivery::Live) {

@@ -8,6 +8,8 @@ use super::org::Org;
 use super::router::Slot;
 use super::routes::Routes;
 use super::service::is_own;
+use super::standing::{cursor, note, note_end};
+use super::trace::What;
 use crate::auth::Principal;
 use crate::protocol::{Code, Fault, Filter, Pattern, Push};
 
@@ -26,7 +28,12 @@ impl Org {
             match filter {
                 Ok(filter) if filter.as_ref() == subscription.filter() => {}
                 Ok(filter) if filter.as_ref().is_none_or(|filter| routes.takes(filter, filters_max)) => {
+                    note_end(&self.notes, member, self.tail.as_ref(), &member.subscriptions[index]);
                     change(member, index, filter.as_ref(), last_seq, slot, &mut routes);
+                    let subscription = &member.subscriptions[index];
+                    let (pattern, filter) = (subscription.pattern.clone(), subscription.filter().cloned());
+                    let from_seq = cursor(member, self.tail.as_ref()).seq;
+                    note(&self.notes, member, self.tail.as_ref(), What::Subscribed { pattern, filter, from_seq });
                 }
                 // Without its filter it would bring more than is granted.
                 Ok(_) | Err(_) => ended.push(subscription.pattern.clone()),
@@ -53,6 +60,7 @@ impl Org {
         let bytes = frames::push(member.wire.as_ref(), &Push::Unsubscribed { rooms: &ended, fault: &fault });
         member.queue.push_answer(bytes);
         let gone = member.end(|subscription| ended.contains(&subscription.pattern), slot, &mut routes);
+        gone.iter().for_each(|subscription| note_end(&self.notes, member, self.tail.as_ref(), subscription));
         self.counted -= gone.iter().filter(|subscription| !is_own(&subscription.pattern)).count();
     }
 }

@@ -21,7 +21,9 @@ use super::presence::Presence;
 use super::router::{Router, Slot};
 use super::shelf::Shelf;
 use super::sieve::Sieve;
+use super::standing::{Notes, note};
 use super::tail::{Admission, Repair, Tail};
+use super::trace::What;
 use super::{Orgs, Shared};
 use crate::broker::feed::{Feed, FeedReceiver};
 use crate::broker::{Broker, LogState, OrgEvent, Page, PageLimit, ReadError};
@@ -49,6 +51,8 @@ pub(super) struct Org {
     pub(super) shared: Shared,
     /// `None` until a session asks for it.
     pub(super) presence: Option<Box<Presence>>,
+    /// What becomes of sessions.
+    pub(super) notes: Notes,
     /// `None` until the log was opened.
     pub(super) tail: Option<Tail>,
     pub(super) router: Router,
@@ -110,6 +114,7 @@ impl Org {
         shared: Shared,
         seed: u64,
     ) -> Self {
+        let notes = shared.traces.begin(&name, &config);
         Self {
             meter: OrgMeter::of(&name),
             name,
@@ -119,6 +124,8 @@ impl Org {
             limits,
             shared,
             presence: None,
+            replays: Replays::new(notes.clone()),
+            notes,
             tail: None,
             router: Router::default(),
             sieve: None,
@@ -126,7 +133,6 @@ impl Org {
             by_session: HashMap::new(),
             counted: 0,
             batch: Batch::default(),
-            replays: Replays::default(),
             marks: Vec::new(),
             touched: Vec::new(),
             urgent: 0,
@@ -370,6 +376,11 @@ impl Org {
 
     fn serve_again(&mut self) {
         for slot in std::mem::take(&mut self.again) {
+            if let Some(member) = self.members.get(slot)
+                && member.has_just_overflowed()
+            {
+                note(&self.notes, member, self.tail.as_ref(), What::Lagging);
+            }
             self.serve(slot);
         }
     }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::conflation::Conflation;
 use super::frames::{self, Replays};
 use super::member::Member;
+use super::trace::What;
 use super::verdicts::Verdicts;
 use crate::broker::{Body, Entry};
 use crate::clock::unix_us;
@@ -88,6 +89,9 @@ impl Piece {
         let piece = match conflation {
             Some(conflation) => {
                 let notice = conflation.notice(before);
+                if let Some(ring) = &replays.notes {
+                    ring.note(member.session, before.into(), What::LeftOut { seqs: conflation.left_out() });
+                }
                 metrics::dropped(DropReason::Conflated).increment(u64::from(notice.left_out));
                 frames.insert(0, frames::push(member.wire.as_ref(), &Push::Conflated(&notice)));
                 Some(Bytes::from(frames.concat()))

@@ -267,6 +267,13 @@ impl<S: Sink + ?Sized> SendQueue<S> {
         self.inner.lock().log_bytes() > 0
     }
 
+    /// The position behind which publications are not written yet; `None` when no logged one waits.
+    pub fn waiting_after(&self) -> Option<Position> {
+        let inner = self.inner.lock();
+        let mut chunks = inner.backlog.as_ref()?.chunks.iter();
+        chunks.find_map(|chunk| if let Kind::Log(before) = chunk.kind { before } else { None })
+    }
+
     /// Whether replies pile up so that no further command should be read.
     pub fn replies_full(&self) -> bool {
         self.inner.lock().backlog.as_ref().is_some_and(|backlog| backlog.reply_bytes > self.limits.replies_bytes_max)

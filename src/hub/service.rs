@@ -14,6 +14,8 @@ use super::member::{CatchUp, Filtered, Member, Subscription};
 use super::org::Org;
 use super::router::Slot;
 use super::routes::Routes;
+use super::standing::{note, note_end};
+use super::trace::What;
 use crate::auth::Grant;
 use crate::protocol::push::{Answer, Reply};
 use crate::protocol::room::SYSTEM_CHANNELS;
@@ -47,6 +49,9 @@ impl Org {
             OrgCommand::Heartbeat(slot) => self.tell_position(slot),
             OrgCommand::Detach { slot, lingers } => self.detach(slot, lingers),
             OrgCommand::Probed(newest) => self.compare(newest),
+            OrgCommand::Standings { sessions, reply } => {
+                let _ = reply.send(self.standings(&sessions));
+            }
             OrgCommand::Rooms(reply) => {
                 let _ = reply.send(self.rooms());
             }
@@ -67,6 +72,8 @@ impl Org {
 
     fn detach(&mut self, slot: Slot, lingers: bool) {
         let Some(member) = self.members.remove(slot) else { return };
+        let code = member.queue.close_asked().map(|close| close.code as u16);
+        note(&self.notes, &member, self.tail.as_ref(), What::Ended { code });
         let mut routes = Routes { router: &mut self.router, sieve: &mut self.sieve };
         for subscription in &member.subscriptions {
             routes.leave(&subscription.pattern, subscription.filter(), slot);
@@ -141,6 +148,8 @@ impl Org {
                 let asked = grant.asked().cloned();
                 let filtered = filter.map(|filter| Box::new(Filtered { asked, filter: Some(filter), changed_seq: 0 }));
                 let from_seq = since_seq.unwrap_or(last.seq);
+                let filter = filtered.as_ref().and_then(|filtered| filtered.filter.clone());
+                note(&self.notes, member, self.tail.as_ref(), What::Subscribed { pattern: pattern.clone(), filter, from_seq });
                 member.subscriptions.push(Subscription { pattern, from_seq, fresh: replay.is_some(), filtered });
             }
         }
@@ -150,6 +159,7 @@ impl Org {
         let position = command.since.or(has_all.then_some(last));
         answer(member, &placed(command.answer, position));
         if let Some(since) = replay {
+            note(&self.notes, member, self.tail.as_ref(), What::Resumed { from: since });
             member.start_catch_up(CatchUp::since(since, last.seq));
         }
     }
@@ -162,6 +172,7 @@ impl Org {
         let mut routes = Routes { router: &mut self.router, sieve: &mut self.sieve };
         let ends = |subscription: &Subscription| meant(&subscription.pattern, subscription.asked());
         let gone = member.end(ends, command.slot, &mut routes);
+        gone.iter().for_each(|subscription| note_end(&self.notes, member, self.tail.as_ref(), subscription));
         self.counted -= gone.iter().filter(|subscription| !is_own(&subscription.pattern)).count();
         let mut ended = !gone.is_empty();
         for waiting in member.each_waiting() {

@@ -351,7 +351,7 @@ impl Session {
         }
         self.claim_quotas(principal);
         let (parts, session, org) = (Arc::clone(&self.parts), self.machine.id(), principal.org().clone());
-        let (queue, wire) = (Arc::clone(&self.entry.queue), Arc::clone(&self.language.wire));
+        let (queue, wire, principal) = (Arc::clone(&self.entry.queue), Arc::clone(&self.language.wire), Arc::clone(principal));
         // A guest who shows credentials leaves the guests' org first.
         let earlier = self.link.take();
         self.is_leased &= earlier.is_none();
@@ -371,6 +371,7 @@ impl Session {
             }
             let entered = async {
                 let link = parts.hub.attach(&org, session, &queue, &wire).await?;
+                parts.hub.note_opened(&org, session, principal.sub());
                 link.subscribe(grants, since, answer).await.map(|()| link)
             };
             Done::Opened(entered.await.map_err(|OrgGone| Refusal::Gone))

@@ -4,6 +4,7 @@ mod authorisation;
 mod collections;
 mod doors;
 mod drain;
+mod explain;
 mod failover;
 mod filters;
 mod killed;

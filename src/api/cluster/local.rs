@@ -20,6 +20,9 @@ pub(super) async fn answer(parts: &Parts, question: &Question) -> Answer {
         }
         Question::Connection { org, id } => Answer::Connection(connection(parts, org, *id).await),
         Question::Disconnect { org, id } => Answer::Disconnected(disconnect(parts, org, *id)),
+        Question::Explain { org, message, who, limit } => {
+            Answer::Explained(crate::api::explain::accounts(parts, org.org(), *message, who, *limit).await)
+        }
         Question::Rooms { org, after, limit } => Answer::Rooms(rooms(parts, org, after.as_deref(), *limit).await),
         Question::Errand(errand) => Answer::Errand(parts.http_sessions.run(errand).await),
     }

@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::api::connections::Connection;
+use crate::api::explain::{Accounts, Who};
 use crate::api::extract::Reach;
 use crate::api::page::Page;
 use crate::api::rooms::Room;
 use crate::api::stats::NodeStats;
-use crate::protocol::{OrgId, SessionId};
+use crate::protocol::{OrgId, Position, SessionId};
 use crate::transport::http_session::errand::{Errand, Outcome};
 
 /// The version that this code speaks; another one is not read.
@@ -101,6 +102,12 @@ pub(in crate::api) enum Question {
         after: Option<String>,
         limit: usize,
     },
+    Explain {
+        org: Scope,
+        message: Position,
+        who: Who,
+        limit: usize,
+    },
     /// From a client whose session is on the node that is asked.
     Errand(Errand),
 }
@@ -114,6 +121,7 @@ pub(in crate::api) enum Answer {
     Connection(Option<Connection>),
     Disconnected(bool),
     Rooms(Page<Room>),
+    Explained(Accounts),
     Errand(Outcome),
 }
 
@@ -123,6 +131,7 @@ impl Answer {
         match self {
             Self::Connections(page) => page.halve(),
             Self::Rooms(page) => page.halve(),
+            Self::Explained(accounts) => accounts.halve(),
             Self::Stats(_) | Self::Connection(_) | Self::Disconnected(_) | Self::Errand(_) => false,
         }
     }

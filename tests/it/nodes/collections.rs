@@ -409,3 +409,27 @@ async fn a_write_is_charged_to_the_orgs_quota_by_whatever_door() {
     eventually("the last of them", async || (reads(&alice).await.get("late")?.1 == 2).then_some(())).await;
     assert_eq!(world.redis.cli(&["EXISTS", "rc:ingest:dead"]), "0");
 }
+
+#[tokio::test]
+async fn an_org_whose_collections_are_empty_leaves_nothing_behind() {
+    let short = [("BROKER__REDIS__COLLECTIONS__TOMBSTONE_AGE_MAX_S", "1")];
+    let world = World::on(Redis::start(&[]).await, 1, &short).await;
+    let service = Token::service().mint();
+    let kept = || world.redis.cli(&["--scan", "--pattern", "rc:{acme}:sync:*"]).lines().count();
+    for op in ["put", "delete", "put"] {
+        let body = json!({ "room": ROOM, "op": op, "key": "a", "value": 1 });
+        assert_eq!(rest(&world.nodes[0], &service, "/api/ws/sync/write", &body).await.0, 200);
+    }
+    // What came back keeps what it needs, for longer than deletions are remembered.
+    eventually("the deletion is forgotten", async || {
+        let body = json!({ "room": ROOM, "op": "update", "key": "b", "value": 1 });
+        let (_, problem) = rest(&world.nodes[0], &service, "/api/ws/sync/write", &body).await;
+        let age: i64 = world.redis.cli(&["OBJECT", "IDLETIME", "rc:{acme}:sync:order:sync:acme:tasks"]).parse().unwrap();
+        (problem["current"].is_null() && age >= 2).then_some(())
+    })
+    .await;
+    assert_eq!(kept(), 4, "items, their order, the tally, and the list of collections");
+    let body = json!({ "room": ROOM, "op": "delete", "key": "a" });
+    assert_eq!(rest(&world.nodes[0], &service, "/api/ws/sync/write", &body).await.0, 200);
+    eventually("all is forgotten", async || (kept() == 0).then_some(())).await;
+}

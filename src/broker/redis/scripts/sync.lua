@@ -140,14 +140,16 @@ end
 
 -- Takes the change over into the items; `stored` is what stood there.
 local function apply(base, room, to, key, version, value, stored, bytes)
+  local list = base .. ':sync:rooms'
   if value then
     redis.call('HSET', to.items, key, version .. ' ' .. value)
     if not stored then
       redis.call('ZADD', to.order, 0, key)
       redis.call('ZREM', to.gone, key)
       if redis.call('HLEN', to.items) == 1 then
-        redis.call('ZADD', base .. ':sync:rooms', 'inf', room)
+        redis.call('ZADD', list, 'inf', room)
         -- What holds items stays; what holds none is forgotten once its deletions may be.
+        redis.call('PERSIST', list)
         redis.call('PERSIST', to.gone)
         redis.call('PERSIST', to.tally)
       end
@@ -163,7 +165,10 @@ local function apply(base, room, to, key, version, value, stored, bytes)
   redis.call('ZREMRANGEBYSCORE', to.gone, '-inf', '(' .. whole(tonumber(version) - TOMBSTONE_MS * 1000))
   redis.call('HSET', to.tally, 'v', version, 'b', whole(bytes))
   if redis.call('EXISTS', to.items) == 0 then
-    redis.call('ZADD', base .. ':sync:rooms', version, room)
+    redis.call('ZADD', list, version, room)
+    if redis.call('ZCOUNT', list, 'inf', 'inf') == 0 then
+      redis.call('PEXPIRE', list, TOMBSTONE_MS)
+    end
     redis.call('PEXPIRE', to.gone, TOMBSTONE_MS)
     redis.call('PEXPIRE', to.tally, TOMBSTONE_MS)
   end

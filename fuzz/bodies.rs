@@ -179,6 +179,10 @@ fn carries_out(action: &Action) {
                 room_is_canonical(&room);
             }
         }
+        Action::History(asked) => {
+            SYNTAX.pattern_for(&ACME, &asked.room).iter().for_each(pattern_is_canonical);
+            let _ = asked.filter.as_deref().map(Filter::parse);
+        }
         Action::Ping => {}
     }
 }

@@ -7,6 +7,7 @@
 pub mod collections;
 pub mod envelope;
 pub mod feed;
+pub mod history;
 pub mod ingest_entry;
 mod ingest_write;
 pub mod memory;

@@ -11,6 +11,7 @@ mod conflation;
 pub mod explain;
 mod fan_out;
 pub mod frames;
+pub mod history;
 mod member;
 mod narrowing;
 mod org;
@@ -51,6 +52,7 @@ use crate::protocol::{OrgId, Pattern, Position, Publication, SessionId, Wire};
 use crate::telemetry::counters::Counters;
 use command::OrgCommand;
 use explain::{Explained, Standing, Verdict};
+use history::Readers;
 use org::Org;
 use probing::Schedule;
 use trace::{Event, Place, Traces, What};
@@ -68,6 +70,7 @@ pub struct Hub {
     shared: Shared,
     seeds: Mutex<SmallRng>,
     snapshots: Snapshots,
+    readers: Readers,
 }
 
 /// What orgs share with each other and with the rest of the node.
@@ -89,7 +92,8 @@ impl Hub {
         let seeds = Mutex::new(SmallRng::seed_from_u64(seed));
         let (snapshots, reads) = (Snapshots::new(Arc::clone(&broker)), Arc::new(Semaphore::new(config.reads_max)));
         let shared = Shared { quotas: Arc::default(), reads, presence: Arc::default(), traces: Arc::default() };
-        Self { config: Arc::new(config), limits, broker, counters, orgs: Arc::default(), shared, seeds, snapshots }
+        let readers = Readers::new(config.history_reads_max);
+        Self { config: Arc::new(config), limits, broker, counters, orgs: Arc::default(), shared, seeds, snapshots, readers }
     }
 
     /// Holds orgs to these quotas; without them there are none.

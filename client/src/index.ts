@@ -11,6 +11,8 @@ export function createClient(options: ClientOptions): Client {
 
 export { asBytes, bytesOf } from './binary.js';
 export { RoomcastError } from './fault.js';
+export { historyOf } from './history.js';
+export type { HistoryOptions, HistoryPage } from './history.js';
 export { keepIn } from './keep.js';
 export { presence } from './presence.js';
 export { alertsOf } from './stores/alerts.js';

@@ -4,6 +4,8 @@ import { asBytes } from '../src/binary.js';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { Client, ClientOptions, Collection, Gap, Item, Priority, Publication, RoomcastFault, Transport, TransportEvents } from '../src/types.js';
+import { historyOf } from '../src/history.js';
+import type { HistoryOptions, HistoryPage } from '../src/history.js';
 import { canonical } from '../src/pattern.js';
 import { presence } from '../src/presence.js';
 import type { WireMember } from '../src/presence/roster.js';
@@ -217,6 +219,11 @@ describe('commands', () => {
     async 'sync-write-put'() {
       expect(canonical((wire('sync-write-put').data as unknown as { room: string }).room)).toBe(meaning('sync-write-put').room);
     },
+    history: () => asksForHistory('history', {}),
+    'history-options': () => {
+      const { since, limit, reverse, filter } = meaning('history-options') as unknown as { since: string; limit: number; reverse: boolean; filter: string };
+      return asksForHistory('history-options', { since, limit, reverse, filter: where(filter) });
+    },
     async unsubscribe() {
       const { client, sent, enter, answer } = scripted();
       const rooms = meaning('unsubscribe').rooms;
@@ -287,6 +294,14 @@ describe('commands', () => {
     const { channel: _c, organization_id: _o, queue_name: _q, ...plain } = wire(name).data as unknown as Record<string, unknown>;
     const key = log ? { idempotency_key: expect.any(String) } : {};
     expect(said(sent, 'publish')).toEqual({ event: 'publish', id: undefined, data: { ...key, ...plain, room } });
+  }
+
+  async function asksForHistory(name: string, options: HistoryOptions) {
+    const { client, sent, enter } = scripted();
+    await enter({ features: ['history'] });
+    historyOf(client, meaning(name).room, options).catch(() => {});
+    await settled();
+    expect(said(sent, 'history')).toEqual(wire(name));
   }
 
   async function subscribes(name: string) {
@@ -374,6 +389,15 @@ describe('replies', () => {
       expect(sent.filter(({ event }) => event === 'subscribe')).toHaveLength(1);
       await answer('unsubscribe', wire);
       expect(sent.filter(({ event }) => event === 'subscribe')).toHaveLength(2);
+    },
+    async history(wire) {
+      const { client, enter, answer } = scripted();
+      await enter({ features: ['history'] });
+      const page = historyOf(client, 'kpi:acme:sales');
+      await settled();
+      await answer('history', wire);
+      const { publications, ...rest } = wire.data as unknown as HistoryPage;
+      expect(await page).toEqual({ ...rest, publications: publications.map((push: object) => ({ priority: 'medium', headers: {}, replayed: false, requiresAck: false, ...push })) });
     },
     'sync-snapshot': () => snapshots(),
     'sync-snapshot-last': () => snapshots(),

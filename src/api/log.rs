@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
@@ -14,14 +12,13 @@ use super::extract::{Authorized, Query, Read};
 use super::openapi::Problems;
 use super::page;
 use super::problem::Problem;
-use crate::broker::{Body, Entry, LogState, Page, PageLimit, ReadError};
+use crate::broker::history::{Visit, Walk, walk};
+use crate::broker::{Body, Entry, ReadError};
 use crate::clock::unix_us;
-use crate::protocol::codec::json;
-use crate::protocol::push::{Gap, Manner};
-use crate::protocol::{Code, Fault, GapReason, OrgId, Pattern, Position, Publication, Push};
-
-/// Bytes of one page of the log.
-const PAGE_BYTES_MAX: usize = 1 << 20;
+use crate::protocol::command::history::Shown;
+use crate::protocol::filter::Document;
+use crate::protocol::push::Gap;
+use crate::protocol::{Code, Fault, Filter, OrgId, Pattern, Position, Publication};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -31,11 +28,16 @@ pub(super) struct Asked {
     organization_id: Option<String>,
     /// Only what reaches this room or pattern.
     room: Option<String>,
-    /// What came after this position; from the oldest entry on when left out.
+    /// What came after this position, or before it with `reverse`; from the oldest or newest entry on when left out.
     #[param(value_type = Option<String>)]
     since: Option<Position>,
     /// Most entries to look at.
     limit: Option<usize>,
+    /// The newest first.
+    #[serde(default)]
+    reverse: bool,
+    /// Only what passes, as in docs/filters.md.
+    filter: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -43,9 +45,9 @@ pub(super) struct LogAnswer {
     success: bool,
     #[schema(value_type = String, example = "acme")]
     organization_id: OrgId,
-    /// In log order, as sessions get them.
+    /// In log order, or the newest first with `reverse`; as sessions get them.
     #[schema(value_type = Vec<Object>)]
-    messages: Vec<Box<RawValue>>,
+    messages: Vec<Shown>,
     /// Admitted losses on the way: what was published after `from` and up to `to` may be missing.
     #[schema(value_type = Vec<GapShape>)]
     gaps: Vec<Gap>,
@@ -83,12 +85,28 @@ pub(super) async fn read(
     if pattern.as_ref().is_some_and(|pattern| *pattern.org() != org) {
         return Err(Problem::invalid("room and organization_id name different orgs"));
     }
-    let broker = &api.parts.broker;
-    let state = broker.open(&org).await.map_err(unavailable)?;
-    let start = Start::of(asked.since, state);
-    // One entry more, because the first one may be `since` itself, read again to see whether it is still the same.
-    let page = broker.read(&org, start.from_seq, PageLimit { entries: limit + 1, bytes: PAGE_BYTES_MAX }).await.map_err(unavailable)?;
-    Ok(Json(answer(org, start, &page, limit, pattern.as_ref(), state.last)))
+    let filter = asked.filter.as_deref().map(Filter::parse).transpose().map_err(Fault::from)?;
+    let mut log = LogAnswer { success: true, organization_id: org, messages: Vec::new(), gaps: Vec::new(), next: None, end: false };
+    let (walked, now_us) = (Walk { since: asked.since, reverse: asked.reverse, entries_max: limit }, unix_us());
+    let org = log.organization_id.clone();
+    let visit = |before: Option<Position>, entry: &Entry| {
+        match &entry.body {
+            Body::Publication(publication) if wanted(publication, pattern.as_ref(), filter.as_ref(), now_us) => {
+                log.messages.extend(Shown::of(publication));
+            }
+            Body::Fence(reason) => {
+                let from = if asked.reverse { None } else { before };
+                log.gaps.push(Gap { from, to: entry.position, reason: *reason });
+            }
+            Body::Publication(_) | Body::Malformed => {}
+        }
+        Visit::On
+    };
+    let walked = walk(api.parts.broker.as_ref(), &org, walked, visit).await.map_err(unavailable)?;
+    // What was lost before the first entry is told first.
+    let at = if asked.reverse { log.gaps.len() } else { 0 };
+    log.gaps.splice(at..at, walked.lost);
+    Ok(Json(LogAnswer { next: walked.next, end: walked.end, ..log }))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
@@ -97,85 +115,8 @@ fn unavailable(error: ReadError) -> Fault {
     Fault::new(Code::BrokerUnavailable, "the log cannot be read at the moment").retry_after_ms(1_000)
 }
 
-/// Where reading begins.
-#[derive(Clone, Copy)]
-struct Start {
-    from_seq: u64,
-    /// The position that the first entry must have, if it is the one of `since`.
-    since: Option<Position>,
-    gap: Option<GapReason>,
-}
-
-impl Start {
-    fn of(since: Option<Position>, state: LogState) -> Self {
-        let oldest = |gap| Self { from_seq: state.first_seq, since, gap };
-        match since {
-            None => oldest(None),
-            Some(since) if since.epoch != state.last.epoch => oldest(Some(GapReason::LogLost)),
-            // A number that the log has not reached yet was given by another history.
-            Some(since) if since.seq > state.last.seq => oldest(Some(GapReason::Fork)),
-            Some(since) if since.seq + 1 < state.first_seq => oldest(Some(GapReason::Trimmed)),
-            Some(since) => Self { from_seq: since.seq, since: Some(since), gap: None },
-        }
-    }
-
-    /// What was lost before the first entry, and whether that entry is the one of `since` itself, which is known already.
-    fn compare(self, first: Option<&Entry>) -> (Option<GapReason>, bool) {
-        let (Some(since), Some(first), None) = (self.since, first.map(|first| first.position), self.gap) else {
-            return (self.gap, false);
-        };
-        match first {
-            same if same == since => (None, true),
-            other if other.epoch != since.epoch => (Some(GapReason::LogLost), false),
-            other if other.seq == since.seq => (Some(GapReason::Fork), false),
-            // The log was trimmed since it was opened.
-            other if other.seq > since.seq + 1 => (Some(GapReason::Trimmed), false),
-            _ => (None, false),
-        }
-    }
-}
-
-/// At most `limit` entries of the page, of which those that `pattern` reaches are shown.
-fn answer(org: OrgId, start: Start, page: &Page, limit: usize, pattern: Option<&Pattern>, last: Position) -> LogAnswer {
-    let (lost, known) = start.compare(page.entries.first());
-    let entries = &page.entries[usize::from(known)..];
-    let shown = &entries[..entries.len().min(limit)];
-    let end = page.end && shown.len() == entries.len();
-    let mut log = LogAnswer { success: true, organization_id: org, messages: Vec::new(), gaps: Vec::new(), next: start.since, end };
-    if let Some(reason) = lost {
-        let to = shown.first().map_or(last, |first| before(first.position));
-        log.gaps.push(Gap { from: start.since, to, reason });
-        log.next = Some(to);
-    }
-    let now_us = unix_us();
-    shown.iter().for_each(|entry| log.take(entry, pattern, now_us));
-    log
-}
-
-/// The place just before an entry, as far as it can be named: its own check value is not known.
-fn before(position: Position) -> Position {
-    Position { seq: position.seq.saturating_sub(1), check: 0, ..position }
-}
-
-impl LogAnswer {
-    fn take(&mut self, entry: &Entry, pattern: Option<&Pattern>, now_us: u64) {
-        match &entry.body {
-            Body::Publication(publication) if wanted(publication, pattern, now_us) => self.messages.extend(message(publication)),
-            Body::Fence(reason) => self.gaps.push(Gap { from: self.next, to: entry.position, reason: *reason }),
-            Body::Publication(_) | Body::Malformed => {}
-        }
-        self.next = Some(entry.position);
-    }
-}
-
-fn wanted(publication: &Publication, pattern: Option<&Pattern>, now_us: u64) -> bool {
+fn wanted(publication: &Arc<Publication>, pattern: Option<&Pattern>, filter: Option<&Filter>, now_us: u64) -> bool {
     let reaches = |pattern: &Pattern| pattern.is_reached_by(&publication.room, publication.cascade);
-    !publication.expired_at(now_us) && pattern.is_none_or(reaches)
-}
-
-fn message(publication: &Publication) -> Option<Box<RawValue>> {
-    let mut out = BytesMut::new();
-    json::push(&Push::Publication { publication, manner: Manner::PLAIN }, &mut out);
-    // The broker admitted only data that is JSON, so the whole is.
-    serde_json::from_slice(&out).ok()
+    let passes = |filter: &Filter| filter.passes(&Document::of(publication));
+    !publication.expired_at(now_us) && pattern.is_none_or(reaches) && filter.is_none_or(passes)
 }

@@ -33,6 +33,12 @@ pub struct Config {
     /// The longest pause between probes of an org in which nothing is published, in milliseconds: pauses double until then. So long at most, and
     /// two intervals more, the loss of a message goes unnoticed that nothing follows.
     pub probe_interval_max_ms: u64,
+    /// Entries that one `history` command looks at, and publications that it answers with at most.
+    pub history_entries_max: usize,
+    /// Bytes of publications in the answer to one `history` command; the one that exceeds it is the last.
+    pub history_bytes_max: usize,
+    /// `history` commands that read at a time on this node; further ones wait for their turn.
+    pub history_reads_max: usize,
     /// Different filters of one org's subscriptions on this node: each is asked once per publication that reaches it.
     pub filters_max: usize,
     /// How long an org's topic is kept after its last session left, in milliseconds.
@@ -68,6 +74,9 @@ impl Default for Config {
             trace_orgs_max: 256,
             probe_interval_ms: 1_000,
             probe_interval_max_ms: 8_000,
+            history_entries_max: 1_000,
+            history_bytes_max: 256 << 10,
+            history_reads_max: 8,
             filters_max: 10_000,
             linger_ms: 10_000,
             overtaking_max: 64,
@@ -88,6 +97,8 @@ impl Config {
             ("commands_max", self.commands_max),
             ("events_max", self.events_max),
             ("page_bytes_max", self.page_bytes_max),
+            ("history_entries_max", self.history_entries_max),
+            ("history_reads_max", self.history_reads_max),
             ("reads_max", self.reads_max),
         ] {
             if value == 0 {

@@ -3,6 +3,7 @@
 //! Parsing is strict where a mistake would pass unnoticed (types, unknown commands, sizes) and lenient where protocols grow
 //! (unknown fields of `data` are ignored).
 
+pub mod history;
 pub mod presence;
 mod selector;
 pub mod sync;
@@ -16,6 +17,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use self::history::History;
 use self::sync::{SyncSubscribe, SyncWrite};
 use super::code::{Code, Fault};
 use super::position::Position;
@@ -92,6 +94,7 @@ pub enum Action {
     SyncSubscribe(SyncSubscribe),
     SyncWrite(Box<SyncWrite>),
     Presence(Box<presence::Presence>),
+    History(History),
     Ping,
 }
 
@@ -278,12 +281,13 @@ impl Action {
             "publish" | "client:publish" => read(event, data).map(Box::new).map(Self::Publish),
             "sync:subscribe" => read(event, data).map(Self::SyncSubscribe),
             "sync:write" => read(event, data).map(Box::new).map(Self::SyncWrite),
+            "history" | "client:history" => read(event, data).map(Self::History),
             "ping" | "client:ping" => Ok(Self::Ping),
             _ => match presence::Presence::parse(event, data) {
                 Some(presence) => presence.map(Box::new).map(Self::Presence),
                 None => Err(Fault::new(
                     Code::InvalidMessage,
-                    "event must name a command: authenticate, subscribe, unsubscribe, publish, presence:…, sync:subscribe, sync:write or client:ping",
+                    "event must name a command: authenticate, subscribe, unsubscribe, publish, history, presence:…, sync:subscribe, sync:write or client:ping",
                 )),
             },
         }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::code::Fault;
 use super::command::CommandId;
+use super::command::history::HistoryPage;
 use super::item::{ItemKey, Snapshot};
 use super::pattern::Pattern;
 use super::position::Position;
@@ -15,7 +16,7 @@ use super::publication::Publication;
 use super::room::{OrgId, RoomName, SessionId};
 
 /// What a gateway can do beyond the base protocol, by the names that `authenticated` tells.
-pub const FEATURES: &[&str] = &["filters", "presence", "sync"];
+pub const FEATURES: &[&str] = &["filters", "history", "presence", "sync"];
 
 /// Why something within a client's reach may be missing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, JsonSchema)]
@@ -143,6 +144,8 @@ pub enum Reply {
         ts: u64,
         position: Option<Position>,
     },
+    /// One page of the past.
+    History(HistoryPage),
     /// One page of a collection, shared by all sessions that asked for it at the same time.
     SyncSnapshot(Arc<Snapshot>),
     SyncWritten {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::code::{Close, CloseCode};
 use super::codec::json::{At, Changed, Ended, Expiring, PresenceEnded};
+use super::command::history::History;
 use super::command::presence::{Enter, InRoom, Update};
 use super::command::sync::{SyncSubscribe, SyncWrite};
 use super::command::{Authenticate, CommandId, Publish, Selector, Subscribe};
@@ -18,12 +19,13 @@ use super::push::{Conflated, Gap, Reply};
 use super::room::RoomName;
 
 /// Data of replies, by the kinds of [`Reply`] in their order: event, name, meaning.
-const REPLIES: [(&str, &str, &str); 13] = [
+const REPLIES: [(&str, &str, &str); 14] = [
     ("authenticated", "Authenticated", "Answers `authenticate`; comes without an `id` where the credentials came with the handshake."),
     ("subscribed", "Subscribed", "Answers `subscribe`."),
     ("unsubscribed", "Unsubscribed", "Answers `unsubscribe`: nothing more comes by these subscriptions."),
     ("published", "Published", "Answers `publish`."),
     ("client:pong", "Pong", "Answers `client:ping`."),
+    ("history", "HistoryPage", "Answers `history` with one page of the past."),
     ("sync:snapshot", "SyncSnapshot", "Answers `sync:subscribe` with one page of the collection."),
     ("sync:written", "SyncWritten", "Answers `sync:write`."),
     ("presence:entered", "PresenceEntered", "Answers `presence:enter`."),
@@ -70,6 +72,7 @@ fn commands() -> Map<String, Value> {
         ("SubscribeCommand", "Subscribes to all that it names, or to nothing.", "subscribe", subscribe),
         ("UnsubscribeCommand", "Ends subscriptions, which it names as they were made.", "unsubscribe", unsubscribe),
         ("PublishCommand", "Publishes one message.", "publish", publish),
+        ("HistoryCommand", "Reads one page of the past.", "history", generator.subschema_for::<History>()),
     ];
     let spelled_once = [
         ("SyncSubscribeCommand", "Reads one page of a collection.", "sync:subscribe", generator.subschema_for::<SyncSubscribe>()),

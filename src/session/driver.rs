@@ -299,6 +299,13 @@ impl Session {
                         Done::Published { id, outcome }
                     }));
                 }
+                Action::ReadHistory { id, past } => {
+                    let (hub, session) = (Arc::clone(&self.parts.hub), self.id());
+                    self.pending = Some(Box::pin(async move {
+                        let reply = hub.history(session, *past).await.map_or_else(|error| Reply::Error(unread(&error)), Reply::History);
+                        Done::Answered(Box::new(Answer::new(id, reply)))
+                    }));
+                }
                 Action::ReadItems { id, room, after } => {
                     let hub = Arc::clone(&self.parts.hub);
                     self.pending = Some(Box::pin(async move {

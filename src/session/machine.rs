@@ -11,15 +11,18 @@ use bytes::Bytes;
 use super::config::Settings;
 use crate::auth::{Grant, Principal};
 use crate::dialect::{Dialect, Follows};
+use crate::hub::history::Past;
 use crate::hub::presence::Ask;
 use crate::limit::bucket::Bucket;
+use crate::protocol::command::history::{History, LIMIT_DEFAULT};
 use crate::protocol::command::presence::Presence;
 use crate::protocol::command::{Action as Asked, Address, Authenticate, CommandId, Publish, Subscribe, Unreadable, Wanted};
 use crate::protocol::item::{ItemKey, NewWrite, collection_room};
 use crate::protocol::publication::{Content, data_of, headers, idempotency_key};
 use crate::protocol::push::{Answer, Authenticated, FEATURES, Reply};
 use crate::protocol::{
-    Close, CloseCode, Code, Command, EventRules, Fault, NewPublication, Pattern, Position, RoomName, RoomSyntax, Selector, SessionId,
+    Close, CloseCode, Code, Command, EventRules, Fault, Filter, NewPublication, Pattern, Position, RoomName, RoomSyntax, Selector,
+    SessionId,
 };
 
 /// The grammar that this deployment speaks.
@@ -101,6 +104,11 @@ pub enum Action {
     Presence {
         id: Option<CommandId>,
         ask: Ask,
+    },
+    /// Read a page of the past, then answer.
+    ReadHistory {
+        id: Option<CommandId>,
+        past: Box<Past>,
     },
     /// Ping the client, and tell it its position when it is quiet.
     Heartbeat,
@@ -268,6 +276,7 @@ impl Machine {
                 let publication = Box::new(publication(self.principal()?, *publish, rules)?);
                 Ok(Action::Publish { id, publication })
             }
+            Asked::History(asked) => Ok(Action::ReadHistory { id, past: Box::new(past(self.principal()?, &asked, rules)?) }),
             Asked::SyncSubscribe(asked) => {
                 let principal = self.principal()?;
                 let room = collection_room(&asked.room, &rules.syntax, principal.org())?;
@@ -379,6 +388,16 @@ fn close_for(fault: &Fault) -> Close {
 fn grants(principal: &Principal, selector: &Selector, rules: &Rules) -> Result<Vec<Grant>, Fault> {
     let wanted = selector.wanted(&rules.syntax, principal.org())?;
     wanted.into_iter().map(|wanted| Ok(principal.grant_subscribe(wanted.pattern)?.filtered(wanted.filter))).collect()
+}
+
+fn past(principal: &Principal, asked: &History, rules: &Rules) -> Result<Past, Fault> {
+    let grant = principal.grant_history(rules.syntax.pattern_for(principal.org(), &asked.room)?)?;
+    let filter = asked.filter.as_deref().map(Filter::parse).transpose()?;
+    let limit = asked.limit.unwrap_or(LIMIT_DEFAULT);
+    if limit == 0 {
+        return Err(Fault::new(Code::InvalidMessage, "limit must be at least 1"));
+    }
+    Ok(Past { grant, filter, since: asked.since, limit, reverse: asked.reverse })
 }
 
 /// Each once, in this order; one with several filters was named several times.

@@ -137,6 +137,7 @@ plain! {
     items_malformed: Counter = counter!(ITEMS_MALFORMED);
     bus_unreadable: Counter = counter!(BUS_UNREADABLE);
     malformed: Counter = counter!(MALFORMED);
+    history_pages: Counter = counter!(HISTORY_PAGES);
     overtook: Counter = counter!(OVERTOOK);
     broker_ready: Gauge = gauge!(BROKER_READY);
     notes_ignored: Counter = counter!(NOTES_IGNORED);
@@ -321,6 +322,7 @@ mod tests {
             items_malformed(),
             bus_unreadable(),
             malformed(),
+            history_pages(),
             overtook(),
             notes_ignored(),
             polls_repeated(),

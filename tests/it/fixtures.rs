@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use roomcast::config::rooms;
 use roomcast::protocol::codec::{json, msgpack};
+use roomcast::protocol::command::history::{HistoryPage, Shown};
 use roomcast::protocol::command::presence::Presence;
 use roomcast::protocol::command::{Action, Address, Wanted};
 use roomcast::protocol::item::{Conflict, Item, ItemKey, ItemValue, Snapshot, collection_room};
@@ -87,6 +88,10 @@ fn meaning(command: &Command) -> Value {
             }
             meaning
         }
+        Action::History(asked) => json!({
+            "command": "history", "id": id, "room": syntax().pattern_for(&own(), &asked.room).unwrap(), "since": asked.since,
+            "limit": asked.limit, "reverse": asked.reverse, "filter": asked.filter,
+        }),
         Action::SyncSubscribe(asked) => {
             json!({"command": "sync:subscribe", "id": id, "room": collection_room(&asked.room, &syntax(), &own()).unwrap(), "cursor": asked.cursor})
         }
@@ -133,7 +138,8 @@ fn every_command_means_what_its_fixture_says() {
     }
     // `meaning` names every action, so a new one must be added there and then here.
     let presence = ["enter", "leave", "unwatch", "update", "watch"].map(|name| format!("presence:{name}"));
-    let every = ["authenticate", "ping", "publish", "subscribe", "sync:subscribe", "sync:write", "unsubscribe"].map(String::from);
+    let every =
+        ["authenticate", "history", "ping", "publish", "subscribe", "sync:subscribe", "sync:write", "unsubscribe"].map(String::from);
     assert_eq!(seen, every.into_iter().chain(presence).collect());
 }
 
@@ -187,6 +193,7 @@ fn refusal(command: Command) -> Option<Fault> {
         Action::Subscribe(subscribe) => subscribe.selector.wanted(&syntax(), &own()).err(),
         Action::Unsubscribe(selector) => selector.wanted(&syntax(), &own()).err(),
         Action::Publish(publish) => Address { room: publish.room.as_deref(), ..Address::default() }.room(&syntax(), &own()).err(),
+        Action::History(asked) => syntax().pattern_for(&own(), &asked.room).err(),
         Action::SyncSubscribe(asked) => collection_room(&asked.room, &syntax(), &own()).and_then(|_| asked.after()).err(),
         Action::SyncWrite(asked) => collection_room(&asked.room, &syntax(), &own()).and_then(|room| asked.write(room)).err(),
         Action::Presence(presence) => presence.room(&syntax(), &own()).err(),
@@ -277,7 +284,11 @@ fn present() -> Reply {
 fn replies() -> Vec<(&'static str, Answer)> {
     let (earlier, next) = (at(41, TIME_US - 1_000_000), at(43, TIME_US + 2_000_000));
     let invalid = syntax().room("kpi").unwrap_err();
+    let trimmed = Gap { from: None, to: at(41, 0), reason: GapReason::Trimmed };
+    let publications = Shown::of(&publication()).into_iter().collect();
+    let past = HistoryPage { publications, gaps: vec![trimmed], next: Some(position()), end: true };
     vec![
+        ("history", Answer::new(id("13"), Reply::History(past))),
         ("authenticated", Answer::new(id("1"), authenticated(&["kpi:acme:sales", "chat:acme:*:support"], position()))),
         ("authenticated-by-handshake", Answer::new(None, authenticated(&[], earlier))),
         (
@@ -312,6 +323,7 @@ fn file_of_reply(reply: &Reply) -> &'static str {
         Reply::Unsubscribed { .. } => "unsubscribed",
         Reply::Published { .. } => "published",
         Reply::Pong { .. } => "pong",
+        Reply::History(_) => "history",
         Reply::SyncSnapshot(_) => "sync-snapshot",
         Reply::SyncWritten { .. } => "sync-written",
         Reply::PresenceEntered { .. } => "presence-entered",
@@ -341,7 +353,7 @@ fn every_reply_is_written_as_its_fixture_says() {
         needed.insert(file_of_reply(&answer.reply));
     }
     assert!(files.is_empty(), "nothing is known of {:?}", files.keys());
-    assert_eq!(needed.len(), 13, "every kind of reply has a fixture");
+    assert_eq!(needed.len(), 14, "every kind of reply has a fixture");
 }
 
 fn publication() -> Publication {

@@ -7,6 +7,7 @@ mod drain;
 mod explain;
 mod failover;
 mod filters;
+mod history;
 mod killed;
 mod metrics;
 mod once;

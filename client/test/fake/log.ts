@@ -46,6 +46,13 @@ export class Log {
     return { entries: [...this.entries], gap: { from: since, to: this.position(this.base), reason: same ? 'trimmed' : this.lost } };
   }
 
+  /** What lies behind a position, or, the newest first, in front of it. */
+  around(since: string | null | undefined, reverse: boolean): ReturnType<Log['after']> {
+    if (!reverse) return since ? this.after(since) : { entries: [...this.entries] };
+    const index = since ? this.entries.findIndex((entry) => entry.id === since) : this.entries.length;
+    return { entries: this.entries.slice(0, index).reverse() };
+  }
+
   /** Forgets all but the newest entries. */
   trim(keep: number): void {
     const gone = Math.max(0, this.entries.length - keep);

@@ -113,6 +113,7 @@ export class FakeSession {
     if (name === 'unsubscribe') return this.unsubscribe(data, id);
     if (name === 'publish') return this.publish(data, id);
     if (name === 'ack' && this.server.features.includes('ack')) return void this.server.acks.push(...(data.ids as string[]));
+    if (name === 'history') return this.history(data, id);
     const answer = this.server.commands.get(event);
     if (!answer) throw new Refusal('INVALID_MESSAGE', `event must name a command, and ${event} does not`);
     const reply = answer(data, this);
@@ -235,6 +236,20 @@ export class FakeSession {
     const ended = rooms.filter((room) => this.patterns.delete(room));
     if (!ended.length) throw new Refusal('ROOM_NOT_FOUND', 'there was no such subscription');
     this.send('unsubscribed', { rooms: patternsOf(rooms) }, id);
+  }
+
+  private history(data: Record<string, unknown>, id: Command['id']): void {
+    const [name] = this.named([{ room: data.room as string, filter: data.filter as string | undefined }], this.claims!);
+    const { entries, gap } = this.server.log(this.claims!.org).around(data.since as string | null, data.reverse === true);
+    const found: Push[] = [];
+    let next = (data.since as string | null) ?? null;
+    let left = entries.length;
+    for (const entry of entries) {
+      if (found.length === (data.limit ?? 100)) break;
+      (next = entry.id), left--;
+      if (isFor(name!, entry.push)) found.push(entry.push);
+    }
+    this.send('history', { publications: found, gaps: gap ? [gap] : [], next, end: !left }, id);
   }
 
   private publish(data: Record<string, unknown>, id: Command['id']): void {

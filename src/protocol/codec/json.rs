@@ -42,6 +42,7 @@ pub fn answer(answer: &Answer, out: &mut BytesMut) {
         Reply::Unsubscribed { .. } => "unsubscribed",
         Reply::Published { .. } => "published",
         Reply::Pong { .. } => "client:pong",
+        Reply::History(_) => "history",
         Reply::SyncSnapshot(_) => "sync:snapshot",
         Reply::SyncWritten { .. } => "sync:written",
         Reply::PresenceEntered { .. } => "presence:entered",

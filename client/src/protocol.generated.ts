@@ -7,6 +7,7 @@ export type ClientMessage =
   | SubscribeCommand
   | UnsubscribeCommand
   | PublishCommand
+  | HistoryCommand
   | PresenceEnterCommand
   | PresenceUpdateCommand
   | PresenceLeaveCommand
@@ -172,6 +173,29 @@ export type Spelling = 'base64';
 /** Carried from the publisher to the receivers. */
 export type Priority = 'low' | 'medium' | 'high' | 'urgent';
 
+/** Reads one page of the past. */
+export interface HistoryCommand {
+  event: 'history' | 'client:history';
+  data: HistoryData;
+  id?: CommandId | null;
+}
+
+/** Which page of the past to read. It subscribes to nothing. */
+export interface HistoryData {
+  /** A room or pattern, in short or long form: what reaches a subscription on it. */
+  room: string;
+  /** Only what passes. */
+  filter?: Filter | null;
+  /** Most publications to answer with. */
+  limit?: number | null;
+  /** The newest first. Default `false`. */
+  reverse?: boolean;
+  /**
+   * Begin after this position; backwards, before it. Without it begin with the oldest, or, backwards, with the newest.
+   */
+  since?: Position | null;
+}
+
 /** Enters a room, or tells anew how one is there. */
 export interface PresenceEnterCommand {
   event: 'presence:enter' | 'client:presence:enter';
@@ -330,6 +354,7 @@ export type Reply =
   | UnsubscribedReply
   | PublishedReply
   | PongReply
+  | HistoryPageReply
   | SyncSnapshotReply
   | SyncWrittenReply
   | PresenceEnteredReply
@@ -424,6 +449,48 @@ export interface PongData {
   ts: number;
   position: Position | null;
 }
+
+/** Answers `history` with one page of the past. */
+export interface HistoryPageReply {
+  event: 'history';
+  data: HistoryPageData;
+  id?: CommandId;
+}
+
+/** One page of the past. */
+export interface HistoryPageData {
+  /**
+   * In the order that was asked for. There may be fewer than the limit although more follow, because a page looks at so
+   * many entries only.
+   */
+  publications: Publication[];
+  /** Admitted losses on the way: what was published after `from` and up to `to` may be missing. */
+  gaps: GapData[];
+  /** Send it as `since` for the next page; `null` while the log has no entry. */
+  next: Position | null;
+  /** Whether nothing more follows in this direction. */
+  end: boolean;
+}
+
+/** An admitted loss: whatever was published after `from` and up to `to` may be missing. */
+export interface GapData {
+  /** The last position the client is known to have; `null` when it is not known. */
+  from: Position | null;
+  /** Delivery goes on after this one. */
+  to: Position;
+  reason: GapReason;
+}
+
+/** Why something within a client's reach may be missing. */
+export type GapReason =
+  /** The log no longer goes back that far. */
+  | 'trimmed'
+  /** Another history took the log's place: a replica that lagged was promoted. */
+  | 'fork'
+  /** The log was lost and begun anew. */
+  | 'log_lost'
+  /** The session was too slow for what the node could keep, and the log has moved on. */
+  | 'evicted';
 
 /** Answers `sync:subscribe` with one page of the collection. */
 export interface SyncSnapshotReply {
@@ -606,26 +673,6 @@ export interface GapPush {
   event: 'gap';
   data: GapData;
 }
-
-/** An admitted loss: whatever was published after `from` and up to `to` may be missing. */
-export interface GapData {
-  /** The last position the client is known to have; `null` when it is not known. */
-  from: Position | null;
-  /** Delivery goes on after this one. */
-  to: Position;
-  reason: GapReason;
-}
-
-/** Why something within a client's reach may be missing. */
-export type GapReason =
-  /** The log no longer goes back that far. */
-  | 'trimmed'
-  /** Another history took the log's place: a replica that lagged was promoted. */
-  | 'fork'
-  /** The log was lost and begun anew. */
-  | 'log_lost'
-  /** The session was too slow for what the node could keep, and the log has moved on. */
-  | 'evicted';
 
 /** A slow session does not get some publications of low priority: later ones, which follow, took their place. */
 export interface ConflatedPush {

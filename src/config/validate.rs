@@ -27,6 +27,8 @@ pub(super) fn faults(config: &Config, origins: &BTreeMap<String, Origin>) -> Fau
     let mut judge = Judge { origins, faults: Faults::default() };
     limits(&config.limits, &mut judge);
     quotas(&config.quotas, &mut judge);
+    let burst = config.server.accepts_per_s == 0 || config.server.accepts_burst > 0;
+    judge.demand(burst, "server.accepts_burst", "it must be at least 1 where server.accepts_per_s is a bound");
     rooms(&config.rooms, &mut judge);
     for (key, message) in config.hub.faults() {
         judge.demand(false, &format!("hub.{key}"), message);

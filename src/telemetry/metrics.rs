@@ -141,6 +141,7 @@ plain! {
     overtook: Counter = counter!(OVERTOOK);
     broker_ready: Gauge = gauge!(BROKER_READY);
     notes_ignored: Counter = counter!(NOTES_IGNORED);
+    accepts_refused: Counter = counter!(ACCEPTS_REFUSED);
     revocations_pending: Gauge = gauge!(REVOCATIONS_PENDING);
     ingest_deferred: Gauge = gauge!(INGEST_DEFERRED);
     polls_repeated: Counter = counter!(POLLS_REPEATED);
@@ -325,6 +326,7 @@ mod tests {
             history_pages(),
             overtook(),
             notes_ignored(),
+            accepts_refused(),
             polls_repeated(),
         ] {
             counter.increment(1);

@@ -7,8 +7,9 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
@@ -19,6 +20,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 #[cfg(target_os = "linux")]
@@ -33,9 +35,16 @@ use tower::ServiceExt;
 use super::admission::{Admission, Permit};
 use super::stream::{Io, Rewound, Stream};
 use super::tls::{self, Certificate, CertificateError};
+use crate::limit::{Bucket, Rate};
+use crate::telemetry::metrics;
 
 /// The answer to a socket for which there is no place.
-const FULL_RESPONSE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+fn full_response(retry_after_s: u32) -> String {
+    format!("HTTP/1.1 503 Service Unavailable\r\nRetry-After: {retry_after_s}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+}
+
+/// Seconds after which it may come again: spread, so that a crowd does not come again as one.
+const RETRY_AFTER_S: RangeInclusive<u32> = 3..=8;
 /// Sockets that are being told so at a time; further ones are just closed.
 const REFUSALS_MAX: usize = 64;
 /// How long a refused client may take to read the answer and hang up.
@@ -58,6 +67,11 @@ pub struct Config {
     pub backlog: u32,
     /// Open connections, upgraded ones included; further ones are answered 503.
     pub connections_max: usize,
+    /// New connections per second in the long run; further ones are answered 503 with `Retry-After` before anything is read of them, and cut off where
+    /// the listener speaks TLS. 0: no bound.
+    pub accepts_per_s: u32,
+    /// New connections that may come at once after a pause, where `accepts_per_s` is a bound.
+    pub accepts_burst: u32,
     /// Open connections of one address (of one /64 in IPv6); 0: no bound. Leave it at 0 behind a load balancer.
     pub connections_per_address_max: usize,
     /// How long a client may take over a request's head, and how long a connection may stay idle between requests.
@@ -83,6 +97,8 @@ impl Default for Config {
             address: SocketAddr::from(([127, 0, 0, 1], 8080)),
             backlog: 4_096,
             connections_max: 16_384,
+            accepts_per_s: 0,
+            accepts_burst: 1_000,
             connections_per_address_max: 0,
             header_timeout_ms: 10_000,
             header_bytes_max: 16 << 10,
@@ -92,6 +108,12 @@ impl Default for Config {
             unacknowledged_timeout_ms: 60_000,
             tls: None,
         }
+    }
+}
+
+impl Config {
+    fn accepts(&self) -> Rate {
+        Rate { per_s: self.accepts_per_s, burst: self.accepts_burst }
     }
 }
 
@@ -128,8 +150,23 @@ struct Door {
     config: Config,
     certificate: Option<Certificate>,
     admission: Arc<Admission>,
+    accepts: Mutex<Bucket>,
+    /// The zero of the bucket's clock.
+    started: Instant,
     refusals: Arc<Semaphore>,
     shortcut: Option<Shortcut>,
+}
+
+impl Door {
+    /// Whether connections come no faster than they may.
+    fn is_calm(&self) -> bool {
+        let now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let calm = self.accepts.lock().take(self.config.accepts(), now_ms).is_ok();
+        if !calm {
+            metrics::accepts_refused().increment(1);
+        }
+        calm
+    }
 }
 
 impl Listener {
@@ -143,7 +180,9 @@ impl Listener {
         let tcp = listen(&config).map_err(|source| BindError::Address { address, source })?;
         let address = tcp.local_addr().map_err(|source| BindError::Address { address, source })?;
         let admission = Admission::new(config.connections_max, config.connections_per_address_max);
-        let door = Door { config, certificate, admission, refusals: Arc::new(Semaphore::new(REFUSALS_MAX)), shortcut: None };
+        let accepts = Mutex::new(Bucket::new(config.accepts(), 0));
+        let (started, refusals) = (Instant::now(), Arc::new(Semaphore::new(REFUSALS_MAX)));
+        let door = Door { config, certificate, admission, accepts, started, refusals, shortcut: None };
         Ok(Self { tcp, address, door })
     }
 
@@ -238,7 +277,8 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 fn admit(door: &Arc<Door>, tcp: TcpStream, address: SocketAddr, router: &Router, stop: &CancellationToken, connections: &mut JoinSet<()>) {
-    let Some(permit) = door.admission.admit(address.ip()) else {
+    // A crowd is told to come again later before anything is spent on it, so that those who are in do not feel it.
+    let Some(permit) = door.is_calm().then(|| door.admission.admit(address.ip())).flatten() else {
         if let (Ok(turn), None) = (Arc::clone(&door.refusals).try_acquire_owned(), &door.certificate) {
             connections.spawn(async move {
                 refuse(tcp).await;
@@ -283,7 +323,7 @@ async fn begin(door: &Door, mut stream: Stream, peer: Peer, stop: &CancellationT
 /// Tells a client that there is no place. Reads on until it hangs up: closing with unread bytes would destroy the answer.
 async fn refuse(mut tcp: TcpStream) {
     let told = async {
-        tcp.write_all(FULL_RESPONSE).await?;
+        tcp.write_all(full_response(rand::random_range(RETRY_AFTER_S)).as_bytes()).await?;
         tcp.shutdown().await?;
         tokio::io::copy(&mut tcp.take(REFUSAL_BYTES_MAX), &mut tokio::io::sink()).await
     };

@@ -6,6 +6,7 @@ use roomcast::transport::listener::Config;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use crate::support::eventually;
 use crate::transport_support::{handshake, response_head, serve, to_the_end, within};
 
 async fn until_open(server: &crate::transport_support::Server, count: usize) {
@@ -86,6 +87,27 @@ async fn a_connection_too_many_is_told_so_and_places_come_back() {
     drop(upgraded);
     drop(silent);
     until_open(&server, 0).await;
+}
+
+#[tokio::test]
+async fn a_crowd_is_sent_away_before_it_says_anything_and_is_let_in_later() {
+    let server = serve(Config { accepts_per_s: 2, accepts_burst: 3, ..Config::default() });
+    let mut crowd = Vec::new();
+    for _ in 0..30 {
+        crowd.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    let answer = to_the_end(crowd.last_mut().unwrap()).await;
+    assert!(answer.starts_with(b"HTTP/1.1 503") && String::from_utf8_lossy(&answer).contains("Retry-After: "), "{answer:?}");
+    let mut first = crowd.swap_remove(0);
+    first.write_all(b"GET /peer HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    assert!(to_the_end(&mut first).await.starts_with(b"HTTP/1.1 200"));
+    drop(crowd);
+    eventually("somebody is let in again", async || {
+        let mut later = TcpStream::connect(server.address).await.ok()?;
+        later.write_all(b"GET /peer HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.ok()?;
+        to_the_end(&mut later).await.starts_with(b"HTTP/1.1 200").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

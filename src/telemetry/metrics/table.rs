@@ -82,6 +82,7 @@ metrics! {
     OVERTOOK = Counter "overtook_total", "publications", [], "Urgent publications that sessions got ahead of others that waited for them.";
     BROKER_READY = Gauge "broker_ready", "0 or 1", [], "Whether the way to the broker is in order.";
     NOTES_IGNORED = Counter "notes_ignored_total", "notes", [], "Notes from other nodes that could not be read, or were too many to answer.";
+    ACCEPTS_REFUSED = Counter "accepts_refused_total", "connections", [], "Connections that came faster than `server.accepts_per_s` allows and were sent away.";
     REVOCATIONS_PENDING = Gauge "revocations_pending", "revocations", [], "Revocations that this node could not tell the others yet, because the broker is away.";
     QUOTA_REFUSALS = Counter "quota_refusals_total", "refusals", ["quota": "`publications`, `bytes`, `sessions`, `subscriptions`"], "Times that an org's quota was used up and somebody was told so on this node; sessions by `limits.connections_per_org_max` too.";
     INGEST_DEFERRED = Gauge "ingest_deferred", "entries", [], "Entries of the ingest stream that wait until their org's quota lets them through.";

@@ -26,21 +26,24 @@ use roomcast::protocol::presence::Diff;
 use roomcast::protocol::publication::{DEPTH_MAX, headers, is_deeper_than};
 use roomcast::protocol::push::{Answer, Manner};
 use roomcast::protocol::{
-    CloseCode, CommandId, EventName, Filter, NewPublication, OrgId, Pattern, Position, Publication, Push, Reply, RoomName, RoomSyntax,
-    Selector,
+    CloseCode, CommandId, EventName, EventRules, Filter, NewPublication, OrgId, Pattern, Position, Publication, Push, Reply, RoomName,
+    RoomSyntax, Selector,
 };
+use roomcast::transport::http_session::{Name, request};
+use roomcast::transport::sse;
 use roomcast::transport::websocket::{Assembler, Incoming, Limits, deflate};
 use serde_json::value::RawValue;
 
 /// A body by the name of its target.
 pub type Target = (&'static str, fn(&[u8]));
 
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("commands", commands),
     ("deflate", self::deflate),
     ("dialects", dialects),
     ("envelope", self::envelope),
     ("frames", frames),
+    ("http", http),
     ("ingest", ingest),
     ("msgpack", self::msgpack),
     ("rooms", self::rooms),
@@ -336,6 +339,37 @@ fn fits_a_frame(publication: &Publication) {
 /// One JSON object by its members, whose values are left as they are: JSON sets no bounds to numbers, and programs do.
 fn object(json: &[u8]) -> HashMap<String, Box<RawValue>> {
     serde_json::from_slice(json).expect("it is one JSON object")
+}
+
+/// A request over HTTP, a line each: the query, the name of a session, and behind them the body. What a body is taken apart into is what was in
+/// it; no data makes more or less than one event of a stream.
+pub fn http(data: &[u8]) {
+    let mut lines = data.splitn(3, |byte| *byte == b'\n');
+    let mut next = || lines.next().unwrap_or_default();
+    let (query, name, body) = (next(), next(), Bytes::copy_from_slice(next()));
+    if let Ok(uri) = format!("/sse?{}", String::from_utf8_lossy(query)).parse::<::http::Uri>() {
+        let head = ::http::Request::get(uri).body(()).expect("there is nothing else in it").into_parts().0;
+        if let Ok(wishes) = request::wishes(&head) {
+            are_canonical(&wishes.selector);
+        }
+    }
+    let text = String::from_utf8_lossy(name);
+    assert!(Name::parse(&text).is_none_or(|name| name.expose() == text));
+    let Some(commands) = request::commands(&body, 4) else { return };
+    assert!((1..=4).contains(&commands.len()));
+    let joined = commands.iter().map(|command| str::from_utf8(command).expect("JSON is UTF-8")).collect::<Vec<_>>().join(",");
+    assert!(serde_json::from_str::<Vec<Box<RawValue>>>(&format!("[{joined}]")).is_ok_and(|read| read.len() == commands.len()));
+    for command in commands {
+        let room = SYNTAX.room("kpi:acme").expect("it is a room");
+        let event = EventRules::new(["*"]).event("kpi:update").expect("it is an event");
+        let text = str::from_utf8(&command).expect("JSON is UTF-8").to_owned();
+        let publication = NewPublication::new(room, event, text).placed(None, 1);
+        let mut out = BytesMut::new();
+        sse::wire::events().push(&Push::Publication { publication: &publication, manner: Manner::PLAIN }, &mut out);
+        let event = out.strip_prefix(b"data: ").and_then(|event| event.strip_suffix(b"\n\n")).expect("it is one event");
+        assert!(!event.iter().any(|byte| b"\r\n".contains(byte)));
+        assert!(object(event).contains_key("data"));
+    }
 }
 
 /// An ingest entry, `name=value` a line: what is accepted fits a frame.

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { fallback } from '../src/transport/fallback.js';
 import { endpoint } from '../src/transport/http.js';
@@ -180,6 +181,25 @@ describe('plain HTTP', () => {
     ['https://rt.example.com/ws?region=eu', 'https://rt.example.com/sse?region=eu'],
   ])('%s leads to %s', (url, expected) => {
     expect(endpoint(url, 'sse')).toBe(expected);
+  });
+
+  test.each([
+    ['stream.txt', sse],
+    ['answer.json', longPoll],
+  ] as const)('%s of the fixtures is read', async (file, make) => {
+    const text = await readFile(new URL(`../../fixtures/http/${file}`, import.meta.url), 'utf8');
+    const told: unknown[] = [];
+    const answer = async () => new Response(text, { headers: { 'X-Roomcast-Session': 'x' } });
+    await new Promise<void>((resolve) => {
+      const connection = make({ fetch: answer }).open('http://fake/ws', {
+        onOpen: () => connection.send('{}'),
+        onMessage: (message) => told.push((JSON.parse(message) as { event: string }).event),
+        onClose: (...close) => resolve(void told.push(close)),
+      });
+    });
+    const close = [4000, '{"retry_after_ms":700}'];
+    const events = file === 'stream.txt' ? ['error', 'kpi:update', 'kpi:update', 'gap', 'position'] : ['error', 'position'];
+    expect(told).toEqual([...events, close]);
   });
 
   test('events are read from pieces cut anywhere', () => {

@@ -57,7 +57,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::protocol::{CloseCode, Code, Fault};
+    use crate::protocol::{CloseCode, Code, Fault, Position};
 
     #[test]
     fn batches_are_json_whatever_is_in_them() {
@@ -76,5 +76,15 @@ mod tests {
             let value: Value = serde_json::from_slice(&batch(7, &messages, None)).unwrap();
             assert!(value.get("close").is_none());
         }
+    }
+
+    #[test]
+    fn an_answer_is_as_the_fixture_shows_it() {
+        let (wire, mut messages) = (elements(), BytesMut::new());
+        let position = Position { epoch: 0x19a_a56d_6000, seq: 51, check: 1_763_715_600_123_456 };
+        wire.answer(&Answer::error(None, Fault::new(Code::InvalidMessage, "the message is not UTF-8")), &mut messages);
+        wire.push(&Push::Position(position), &mut messages);
+        let answer = batch(7, &messages, Some(&Close::new(CloseCode::Drain).retry_after_ms(700)));
+        assert_eq!(str::from_utf8(&answer).unwrap(), include_str!("../../../fixtures/http/answer.json").trim_end());
     }
 }

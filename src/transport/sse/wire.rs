@@ -83,8 +83,8 @@ pub fn close(close: &Close) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::push::Manner;
-    use crate::protocol::{Code, EventRules, Fault, NewPublication, RoomSyntax};
+    use crate::protocol::push::{Gap, Manner};
+    use crate::protocol::{CloseCode, Code, EventRules, Fault, GapReason, NewPublication, RoomSyntax};
 
     fn sent(make: impl FnOnce(&dyn Wire, &mut BytesMut)) -> String {
         let mut out = BytesMut::new();
@@ -115,5 +115,25 @@ mod tests {
         let answer = Answer { id: None, reply: Reply::Error(Fault::new(Code::InvalidMessage, "no")) };
         assert!(sent(|wire, out| wire.answer(&answer, out)).starts_with("data: {\"event\":\"error\""));
         assert_eq!(sent(Wire::ping), ": ping\n\n");
+    }
+
+    #[test]
+    fn a_stream_is_as_the_fixture_shows_it() {
+        let room = RoomSyntax::new(4, ["kpi"]).room("kpi:acme").unwrap();
+        let event = EventRules::new::<&str>([]).event("kpi:update").unwrap();
+        let position = |seq| Position { epoch: 0x19a_a56d_6000, seq, check: 1_763_715_600_123_456 };
+        let publication = NewPublication::new(room, event, "{\r\n \"v\": 1\n}").placed(Some(position(42)), 1_763_715_600_123_456);
+        let push = |manner| Push::Publication { publication: &publication, manner };
+        let gap = Gap { from: Some(position(42)), to: position(50), reason: GapReason::Trimmed };
+        let mut out = BytesMut::from(&opening(2_871)[..]);
+        let wire = events();
+        wire.answer(&Answer::error(None, Fault::new(Code::InvalidMessage, "the message is not UTF-8")), &mut out);
+        wire.push(&push(Manner::PLAIN), &mut out);
+        wire.push(&push(Manner::OVERTOOK), &mut out);
+        wire.ping(&mut out);
+        wire.push(&Push::Gap(&gap), &mut out);
+        wire.push(&Push::Position(position(51)), &mut out);
+        out.extend_from_slice(&close(&Close::new(CloseCode::Drain).retry_after_ms(700)));
+        assert_eq!(str::from_utf8(&out).unwrap(), include_str!("../../../fixtures/http/stream.txt"));
     }
 }

@@ -13,6 +13,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "dialects" => dialects(),
         "envelope" => envelope(),
         "frames" => frames(),
+        "http" => http(),
         "ingest" => ingest(),
         "msgpack" => msgpack(),
         "rooms" => rooms(),
@@ -119,6 +120,15 @@ fn frames() -> Vec<Vec<u8>> {
 }
 
 /// A client's frame, masked.
+/// Queries, names of sessions and bodies.
+fn http() -> Vec<Vec<u8>> {
+    let commands: Vec<String> = folder("commands").into_values().take(6).map(|fixture| fixture["wire"].to_string()).collect();
+    let bodies = [commands[0].clone(), format!("[{}]", commands[..3].join(", \r\n")), "[\n{\"a\":\n1},[],7]".to_owned()];
+    let query = "rooms=kpi:acme,chat%3Aacme&rooms=*:acme:**&channels=kpi&queue_name=q&filter=a+%3E+1&since=1-2-3&token=t";
+    let name = "0123456789abcdef0123456789abcdef0123456789abcdef";
+    bodies.map(|body| format!("{query}\n{name}\n{body}").into_bytes()).to_vec()
+}
+
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mask = [0x11, 0x22, 0x93, 0xf4];
     let length = u16::try_from(payload.len()).unwrap();

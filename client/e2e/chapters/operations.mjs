@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { until } from '../stage/until.mjs';
-import { Visitor } from '../stage/visitor.mjs';
 
 export const CHAPTERS = [
   ['a node that is drained hands its visitors over without a loss', async ({ stage }) => {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::protocol::presence::{Diff, Member, UserId};
 
 /// Members in a reply to a watcher, in bytes: each reply is encoded for its command alone, so it is kept short.
-const HEAD_BYTES_MAX: usize = 16 << 10;
+const HEAD_BYTES_MAX: usize = 4 << 10;
 
 /// A snapshot's own members, and the diffs that bring the others.
 #[derive(Clone, Debug, Default)]

@@ -24,6 +24,8 @@ use crate::telemetry::metrics;
 
 /// News that are kept while the room is read; more are read with it once more.
 const HEARD_MAX: usize = 256;
+/// Kinds of wire and lanes for which the parts of a snapshot are kept: whoever watches again and again makes new ones each time.
+const ENCODED_MAX: usize = 4;
 /// Watchers written to before other tasks get their turn.
 const WATCHERS_AT_ONCE: usize = 256;
 
@@ -168,6 +170,9 @@ impl Room {
         answer(member, &Answer::new(id, Reply::PresenceSnapshot(snapshot)));
         let name = &self.name;
         let encode = || (first + 1..).zip(&cut.parts).map(|(version, part)| encode(member.wire.as_ref(), name, version, part)).collect();
+        if self.parts.len() >= ENCODED_MAX && !self.parts.contains_key(&(lane, member.wire.kind())) {
+            self.parts.clear();
+        }
         for part in self.parts.entry((lane, member.wire.kind())).or_insert_with(encode) {
             member.queue.push_answer(part.clone());
         }

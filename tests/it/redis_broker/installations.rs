@@ -57,6 +57,7 @@ async fn a_cluster_carries_many_orgs_and_heals_when_a_slot_moves_or_a_server_res
     let slots: BTreeSet<String> =
         ears.iter().map(|(org, _)| cluster.servers[0].cli(&["CLUSTER", "KEYSLOT", &format!("rc:{{{org}}}")])).collect();
     assert_eq!(slots.len(), 12);
+    crate::broker_contract::presence::all_promises(&*broker).await;
     let _ingest = broker.spawn_ingest();
     cluster.servers[0].cli(&["-c", "XADD", "rc:ingest", "*", "room", "kpi:org3", "event", "kpi:update", "data", "2"]);
     assert_eq!(data_of(&ears[3].1.entry().await), "2");

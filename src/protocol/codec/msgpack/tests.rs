@@ -81,6 +81,17 @@ fn every_length_has_its_shortest_form() {
     assert_eq!(f64::from_be_bytes(huge[1..].try_into().unwrap()), f64::INFINITY);
 }
 
+/// Deep and long at once: what takes more than one look at each byte per level would show.
+#[test]
+fn what_is_nested_deep_around_much_is_put_over_like_anything_else() {
+    let numbers = vec!["1"; 16].join(",");
+    let deep = format!("{}[{}]{}", format!("[{numbers},").repeat(60), vec!["7"; 200_000].join(","), "]".repeat(60));
+    let mut out = BytesMut::new();
+    from_json(format!("{{\"x\":{deep}}}").as_bytes(), None, &mut out);
+    assert_eq!(out.len(), 1 + 2 + 60 * (3 + 16) + 5 + 200_000);
+    assert_eq!(to_json(&out, MAX).unwrap().json, format!("{{\"x\":{deep}}}").as_bytes());
+}
+
 #[test]
 fn bytes_stand_in_the_place_of_the_data() {
     for length in [0usize, 255, 256, 65_536] {

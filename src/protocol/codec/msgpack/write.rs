@@ -1,101 +1,94 @@
-//! From JSON text to MessagePack, in one pass and without a tree between them.
+//! From JSON text to MessagePack, without a tree between them: one pass counts what lists and maps hold, a second one writes.
 
 use bytes::{BufMut, BytesMut};
 
 /// Appends one JSON value as MessagePack. `data` goes as `bin` in the place of the value of the outermost `data`. Whole numbers become the
 /// shortest integer, all others 64-bit floats: one that exceeds those is infinite, as in JavaScript.
 ///
-/// The text is one that was admitted as JSON; what is none is left out from where it ends to be.
+/// The text is one that was admitted as JSON; what becomes of another is not said, but that it takes no longer.
 pub fn from_json(json: &[u8], data: Option<&[u8]>, out: &mut BytesMut) {
     out.reserve(json.len());
-    let mut open: Vec<Container> = Vec::new();
-    let mut rest = json;
-    // The key that comes next in the outermost map is followed by the bytes.
+    let mut counts = counts(json).into_iter();
+    let (mut rest, mut depth) = (json, 0usize);
+    // What comes next is the value of the outermost `data`.
     let mut is_data = false;
     while let Some((first, after)) = rest.split_first() {
-        match first {
+        rest = match first {
             b'{' | b'[' => {
-                count(&mut open);
-                open.push(Container { at: out.len(), is_map: *first == b'{', count: 0 });
-                out.put_u8(0);
-                rest = after;
+                depth += 1;
+                container(*first == b'{', counts.next().unwrap_or_default(), out);
+                after
             }
             b'}' | b']' => {
-                if let Some(container) = open.pop() {
-                    container.finish(out);
-                }
-                rest = after;
+                depth = depth.saturating_sub(1);
+                after
             }
             b'"' => {
-                let end = end_of_text(after);
-                let (raw, behind) = after.split_at(end);
-                let is_key = behind.get(1..).unwrap_or_default().trim_ascii_start().first() == Some(&b':');
-                is_data = data.is_some() && is_key && open.len() == 1 && raw == b"data";
-                if !is_key {
-                    count(&mut open);
-                }
+                let (raw, behind) = after.split_at(end_of_text(after));
+                let behind = behind.get(1..).unwrap_or_default();
+                is_data = data.is_some() && depth == 1 && raw == b"data" && behind.trim_ascii_start().first() == Some(&b':');
                 text(raw, out);
-                rest = behind.get(1..).unwrap_or_default();
+                behind
             }
-            b',' | b':' | b' ' | b'\t' | b'\r' | b'\n' => rest = after,
+            b',' | b':' | b' ' | b'\t' | b'\r' | b'\n' => after,
             _ => {
-                count(&mut open);
-                let end = rest.iter().position(|byte| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n'));
-                let (word, behind) = rest.split_at(end.unwrap_or(rest.len()));
+                let (word, behind) = rest.split_at(rest.iter().position(|byte| ends_word(*byte)).unwrap_or(rest.len()));
                 match data.filter(|_| is_data) {
                     Some(data) => bin(data, out),
                     None => literal(word, out),
                 }
                 is_data = false;
-                rest = behind;
-            }
-        }
-    }
-    while let Some(container) = open.pop() {
-        container.finish(out);
-    }
-}
-
-/// A list or a map whose end is still to come: its first byte is kept free.
-struct Container {
-    at: usize,
-    is_map: bool,
-    count: u32,
-}
-
-impl Container {
-    /// Writes the header, for which long containers have to be moved.
-    fn finish(self, out: &mut BytesMut) {
-        let (short, two, four) = if self.is_map { (0x80, 0xde, 0xdf) } else { (0x90, 0xdc, 0xdd) };
-        let mut header = [0; 5];
-        let header = match self.count {
-            count @ 0..=15 => {
-                // Below 16, so it fits.
-                out[self.at] = short | count as u8;
-                return;
-            }
-            count @ 16..=0xffff => {
-                header[0] = two;
-                header[1..3].copy_from_slice(&(count as u16).to_be_bytes());
-                &header[..3]
-            }
-            count => {
-                header[0] = four;
-                header[1..].copy_from_slice(&count.to_be_bytes());
-                &header[..]
+                behind
             }
         };
-        let (more, end) = (header.len() - 1, out.len());
-        out.put_bytes(0, more);
-        out.copy_within(self.at + 1..end, self.at + header.len());
-        out[self.at..self.at + header.len()].copy_from_slice(header);
     }
 }
 
-/// A value begins: in a map it is counted with its key.
-fn count(open: &mut [Container]) {
-    if let Some(container) = open.last_mut() {
-        container.count = container.count.saturating_add(1);
+/// How many items or members each list and map has, in the order in which they begin.
+fn counts(json: &[u8]) -> Vec<u32> {
+    let (mut counts, mut open, mut rest) = (Vec::<u32>::new(), Vec::<usize>::new(), json);
+    while let Some((first, after)) = rest.split_first() {
+        if !matches!(first, b'}' | b']' | b':' | b' ' | b'\t' | b'\r' | b'\n')
+            && let Some(around) = open.last().and_then(|around| counts.get_mut(*around))
+        {
+            // Whatever comes first is one, and behind each comma is another.
+            *around = (*around + u32::from(*first == b',')).max(1);
+        }
+        rest = match first {
+            b'{' | b'[' => {
+                open.push(counts.len());
+                counts.push(0);
+                after
+            }
+            b'}' | b']' => {
+                open.pop();
+                after
+            }
+            b'"' => after.get(end_of_text(after) + 1..).unwrap_or_default(),
+            b',' | b':' | b' ' | b'\t' | b'\r' | b'\n' => after,
+            _ => &rest[rest.iter().position(|byte| ends_word(*byte)).unwrap_or(rest.len())..],
+        };
+    }
+    counts
+}
+
+/// What may stand behind a number or one of the three words.
+fn ends_word(byte: u8) -> bool {
+    matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n')
+}
+
+fn container(is_map: bool, count: u32, out: &mut BytesMut) {
+    let (short, two, four) = if is_map { (0x80, 0xde, 0xdf) } else { (0x90, 0xdc, 0xdd) };
+    match count {
+        0..=15 => out.put_u8(short | count as u8),
+        16..=0xffff => {
+            out.put_u8(two);
+            out.put_u16(count as u16);
+        }
+        _ => {
+            out.put_u8(four);
+            out.put_u32(count);
+        }
     }
 }
 

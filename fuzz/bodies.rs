@@ -186,6 +186,7 @@ fn carries_out(action: &Action) {
             SYNTAX.pattern_for(&ACME, &asked.room).iter().for_each(pattern_is_canonical);
             let _ = asked.filter.as_deref().map(Filter::parse);
         }
+        Action::Ack(ack) => assert!(!ack.ids.is_empty()),
         Action::Ping => {}
     }
 }

@@ -20,6 +20,7 @@ mod presence;
 mod problem;
 mod publish;
 mod rate;
+mod receipts;
 mod revoke;
 mod rooms;
 mod shortcut;
@@ -150,6 +151,7 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(sync::write))
         .routes(routes!(sync::change))
         .routes(routes!(sync::items))
+        .routes(routes!(receipts::show))
         .routes(routes!(revoke::revoke))
         .routes(routes!(health::show))
         .routes(routes!(openapi::show))

@@ -13,6 +13,7 @@ mod ingest_write;
 pub mod memory;
 pub mod presence;
 pub mod quota;
+pub mod receipts;
 pub mod redis;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use crate::telemetry::{metrics, trace};
 pub use collections::Collections;
 pub use feed::Feed;
 pub use presence::PresenceStore;
+pub use receipts::Receipts;
 
 /// One entry of an org's log.
 #[derive(Clone, PartialEq, Debug)]
@@ -213,7 +215,7 @@ pub enum LeaseOutcome {
 
 /// Where logs live. Every call is bounded in time by the implementation; none panics on what it reads.
 #[async_trait]
-pub trait Broker: Collections + PresenceStore + quota::QuotaStore + Send + Sync + 'static {
+pub trait Broker: Collections + PresenceStore + quota::QuotaStore + Receipts + Send + Sync + 'static {
     /// Appends to the org's log and fans out, as one atomic step; an ephemeral publication is only fanned out.
     async fn publish(&self, publication: &NewPublication, ack: AckLevel) -> Result<Published, PublishError>;
 

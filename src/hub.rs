@@ -4,6 +4,8 @@
 //! the hot path is locked or shared between orgs. Sessions reach it through an [`OrgLink`]; it never calls them back, it fills
 //! their send queues. Publishing does not pass here: publications come in through the broker's feed, wherever they were made.
 
+mod acknowledging;
+mod acks;
 mod catch_up;
 pub mod command;
 pub mod config;

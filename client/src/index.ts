@@ -15,6 +15,7 @@ export { historyOf } from './history.js';
 export type { HistoryOptions, HistoryPage } from './history.js';
 export { keepIn } from './keep.js';
 export { presence } from './presence.js';
+export { onReceipt, publishForReceipt } from './receipts.js';
 export { alertsOf } from './stores/alerts.js';
 export type { AlertActions, AlertEntry, Alerts, AlertsOptions, AlertStatus } from './stores/alerts.js';
 export { channelOf } from './stores/channel.js';

@@ -7,6 +7,7 @@ export type ClientMessage =
   | SubscribeCommand
   | UnsubscribeCommand
   | PublishCommand
+  | AckCommand
   | HistoryCommand
   | PresenceEnterCommand
   | PresenceUpdateCommand
@@ -159,7 +160,7 @@ export interface PublishData {
   priority?: Priority;
   /** Without a department it lies in the department `_`. */
   queue_name?: string | null;
-  /** Carried to the receivers. Default `false`. */
+  /** Receivers acknowledge it, and the publisher gets receipts. Default `false`. */
   requires_ack?: boolean;
   /** A room, no pattern, in short or long form. Or name the channel. */
   room?: string | null;
@@ -172,6 +173,19 @@ export type Spelling = 'base64';
 
 /** Carried from the publisher to the receivers. */
 export type Priority = 'low' | 'medium' | 'high' | 'urgent';
+
+/** The client has dealt with publications that ask for it. Answered only where it has an `id`. */
+export interface AckCommand {
+  event: 'ack' | 'client:ack';
+  data: AckData;
+  id?: CommandId | null;
+}
+
+/** Which publications the client has dealt with. */
+export interface AckData {
+  /** Ids of publications with `requires_ack`. Those that nobody waits for are passed over. */
+  ids: Position[];
+}
 
 /** Reads one page of the past. */
 export interface HistoryCommand {
@@ -353,6 +367,7 @@ export type Reply =
   | SubscribedReply
   | UnsubscribedReply
   | PublishedReply
+  | AckedReply
   | PongReply
   | HistoryPageReply
   | SyncSnapshotReply
@@ -435,6 +450,18 @@ export interface PublishedData {
   id: Position | null;
   /** The idempotency key was used before, and `id` is that of the first publication. */
   duplicate: boolean;
+}
+
+/** Answers an `ack` that had an `id`. */
+export interface AckedReply {
+  event: 'acked';
+  data: AckedData;
+  id?: CommandId;
+}
+
+export interface AckedData {
+  /** How many of these publications had been waited for. */
+  count: number;
 }
 
 /** Answers `client:ping`. */

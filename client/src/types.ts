@@ -108,6 +108,26 @@ export interface Published {
   duplicate: boolean;
 }
 
+/** Who got a publication that asked to be acknowledged, in sessions over the whole cluster, when nothing more can come. */
+export interface Receipt {
+  /** The publication. */
+  id: Position;
+  /** It was handed to so many. */
+  matched: number;
+  /** Of these, the sockets of so many have taken it. */
+  written: number;
+  acked: number;
+  /** None, in a receipt. */
+  outstanding: number;
+  /** So many ended before, or did not acknowledge it in time. */
+  expired: number;
+}
+
+export interface ReceiptOptions {
+  /** Ends the waiting, for instance `AbortSignal.timeout(90_000)`. */
+  signal?: AbortSignal;
+}
+
 /** An error's code as in the protocol, or one of the client's own. */
 export type FaultCode =
   | 'AUTH_FAILED' | 'UNAUTHORIZED' | 'INVALID_MESSAGE' | 'INVALID_ROOM' | 'MESSAGE_TOO_LARGE' | 'RATE_LIMIT_EXCEEDED'

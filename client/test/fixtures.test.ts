@@ -43,6 +43,7 @@ interface Wire {
 }
 
 interface Meaning {
+  ids: string[];
   rooms: string[];
   since: string | null;
   room: string;
@@ -195,6 +196,13 @@ describe('commands', () => {
       subscription.unsubscribe();
       await settled();
       expect((said(sent, 'unsubscribe') as { data?: unknown }).data).toEqual({ rooms: meaning('unsubscribe-filter').rooms });
+    },
+    async ack() {
+      const { client, sent, enter } = scripted();
+      await enter({ features: ['ack'] });
+      for (const id of meaning('ack').ids) client.ack({ id } as Publication);
+      await settled();
+      expect(said(sent, 'ack')).toEqual(wire('ack'));
     },
     'subscribe-rooms': () => subscribes('subscribe-rooms'),
     'subscribe-since': () => subscribes('subscribe-since'),
@@ -422,6 +430,14 @@ describe('replies', () => {
       await settled();
       await answer('sync:write', wire);
       expect(await outcome).toMatchObject({ code: 'CONFLICT', data: { current: null } });
+    },
+    async acked(wire) {
+      const { client, enter, answer } = scripted();
+      await enter();
+      const outcome = client.request('ack', { ids: [] });
+      await settled();
+      await answer('ack', wire);
+      expect(await outcome).toEqual(wire.data);
     },
     async pong(wire) {
       const { client, enter, answer, world } = scripted();

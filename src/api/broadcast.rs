@@ -20,7 +20,7 @@ use super::target::{Destination, Target};
 use super::{Api, Parts};
 use crate::auth::Scope;
 use crate::broker::AckLevel;
-use crate::protocol::publication::{Content, Spelling, data_of, headers, idempotency_key};
+use crate::protocol::publication::{Content, Spelling, data_of, headers, idempotency_key, requires_ack};
 use crate::protocol::{Code, Fault, NewPublication, OrgId, Priority};
 use crate::session::machine::Rules;
 
@@ -57,7 +57,7 @@ pub(super) struct Broadcast {
     pub channel: Option<String>,
     #[serde(default)]
     pub priority: Priority,
-    /// The server tracks who acknowledged it.
+    /// Receivers acknowledge it; ask for its receipts by its `id`. Not together with `log: false`.
     #[serde(default)]
     pub requires_ack: bool,
     /// The same key is logged once, whatever is retried; 1 to 128 bytes.
@@ -102,7 +102,7 @@ impl Broadcast {
             priority: self.priority,
             log: self.log,
             cascade: self.cascade,
-            requires_ack: self.requires_ack,
+            requires_ack: requires_ack(self.requires_ack, self.log)?,
             idempotency_key: idempotency_key(self.idempotency_key.clone())?,
             ttl_ms: self.ttl_ms,
             headers: headers(self.headers.as_ref())?,

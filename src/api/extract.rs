@@ -20,7 +20,7 @@ use super::Api;
 use super::problem::Problem;
 use crate::auth::{Caller, Scope};
 use crate::protocol::publication::{DEPTH_MAX, is_deeper_than, is_paired};
-use crate::protocol::{Code, Fault, OrgId, SessionId};
+use crate::protocol::{Code, Fault, OrgId, Position, SessionId};
 
 /// The scope that a route needs, as a type.
 pub trait Needs: Send + Sync + 'static {
@@ -184,6 +184,18 @@ impl FromRequestParts<Arc<Api>> for SessionPath {
     async fn from_request_parts(request: &mut RequestParts, api: &Arc<Api>) -> Result<Self, Problem> {
         let Path(text): Path<String> = Path::from_request_parts(request, api).await?;
         SessionId::from_str(&text).map(Self).map_err(|_| Problem::invalid("the path must name a session by its id"))
+    }
+}
+
+/// The publication that a path names.
+pub struct PositionPath(pub Position);
+
+impl FromRequestParts<Arc<Api>> for PositionPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(request: &mut RequestParts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let Path(text): Path<String> = Path::from_request_parts(request, api).await?;
+        Position::from_str(&text).map(Self).map_err(|_| Problem::invalid("the path must name a publication by its id"))
     }
 }
 

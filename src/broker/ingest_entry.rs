@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::{envelope, ingest_write};
 use crate::protocol::event::OF_COLLECTIONS;
 use crate::protocol::item::NewWrite;
-use crate::protocol::publication::{Content, DEPTH_MAX};
+use crate::protocol::publication::{Content, DEPTH_MAX, requires_ack};
 use crate::protocol::{EventName, NewPublication, OrgId, Priority, RoomSyntax};
 
 /// Longest idempotency key of an entry, as the publish function has it.
@@ -99,7 +99,7 @@ fn publication(fields: &Fields<'_>, syntax: &RoomSyntax, data_bytes_max: usize) 
     }
     publication.log = flag("log", true)?;
     publication.cascade = flag("cascade", false)?;
-    publication.requires_ack = flag("requires_ack", false)?;
+    publication.requires_ack = requires_ack(flag("requires_ack", false)?, publication.log).map_err(|fault| fault.message.into_owned())?;
     if let Some(ttl_ms) = text("ttl_ms")? {
         publication.ttl_ms = Some(ttl_ms.parse().map_err(|_| "ttl_ms is a whole number of milliseconds")?);
     }

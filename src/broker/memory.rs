@@ -4,6 +4,7 @@ mod collections;
 mod presence;
 mod quota;
 mod recall;
+mod receipts;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -18,7 +19,9 @@ use tokio::sync::mpsc;
 use self::collections::OrgCollections;
 use self::quota::Account;
 use self::recall::Recall;
+use self::receipts::Kept;
 use super::collections::Config as CollectionsConfig;
+use super::receipts as receipts_config;
 use super::{
     AckLevel, Body, Broker, ControlMessage, Entry, Feed, Health, LeaseOutcome, LogState, NodeInfo, OrgEvent, Page, PageLimit, PublishError,
     Published, ReadError, Revocation, RevocationNews, RevocationTarget, RevokedAt,
@@ -56,6 +59,8 @@ pub struct Config {
     /// What an org may use of which nothing else was said; the node sets it from the section `quotas`.
     #[serde(skip)]
     pub quota: Quota,
+    /// Receipts of publications that ask to be acknowledged.
+    pub receipts: receipts_config::Config,
 }
 
 impl Default for Config {
@@ -70,6 +75,7 @@ impl Default for Config {
             revocations_max: 100_000,
             collections: CollectionsConfig::default(),
             quota: Quota::default(),
+            receipts: receipts_config::Config::default(),
         }
     }
 }
@@ -86,6 +92,7 @@ struct State {
     collections: HashMap<OrgId, OrgCollections>,
     feeds: HashMap<OrgId, Feed>,
     connections: HashMap<OrgId, u64>,
+    receipts: HashMap<OrgId, Kept>,
     node: Option<NodeInfo>,
     control: Option<mpsc::Sender<ControlMessage>>,
     revocations: VecDeque<Revocation>,
@@ -217,6 +224,9 @@ impl Broker for MemoryBroker {
         let position = state.append(publication, &self.config, now_us);
         if let (Some(key), Some(position), Some(log)) = (&publication.idempotency_key, position, state.logs.get_mut(org)) {
             log.published.keep(key, position, now_us);
+        }
+        if let Some(position) = position.filter(|_| publication.requires_ack) {
+            state.await_acks(publication, position, &self.config);
         }
         Ok(Published { position, duplicate: false })
     }

@@ -16,6 +16,7 @@ mod members;
 mod presence;
 mod pubsub;
 mod quota;
+mod receipts;
 mod registry;
 mod revocations;
 mod scripts;
@@ -58,6 +59,8 @@ const PROBE_BATCH: usize = 256;
 pub struct RedisBroker {
     config: Config,
     node_id: Box<str>,
+    /// This process among all that ever went by the node's id.
+    life: Box<str>,
     keys: Keys,
     syntax: RoomSyntax,
     link: Arc<Link>,
@@ -83,7 +86,8 @@ impl RedisBroker {
         let members = Arc::new(Members::new(syntax.clone(), config.data_bytes_max));
         let turns = Turns::new(config.calls_per_org_max);
         let (counts, waiting, stop) = (Counts::new(), Waiting::default(), CancellationToken::new());
-        let broker = Self { node_id: node_id.into(), keys, syntax, link, members, counts, turns, waiting, stop, config };
+        let life = format!("{node_id}:{:x}", rand::random::<u32>()).into();
+        let broker = Self { node_id: node_id.into(), life, keys, syntax, link, members, counts, turns, waiting, stop, config };
         broker.spawn_supervisors();
         Ok(Arc::new(broker))
     }

@@ -4,6 +4,8 @@
 //! are read once for all who wait, as fast as its send queue empties; at the tail's end it is live again. The task is the only
 //! one that moves the tail, so there is neither hole nor double at that seam.
 
+use std::sync::Arc;
+
 use super::frames::{self, Replays};
 use super::member::{Delivery, Member};
 use super::org::Org;
@@ -14,7 +16,7 @@ use super::standing::note;
 use super::tail::Resumption;
 use super::trace::What;
 use crate::broker::{Entry, Page};
-use crate::protocol::{GapReason, Position, Push};
+use crate::protocol::{GapReason, Position, Publication, Push};
 use crate::telemetry::metrics::{self, CatchUpSource};
 
 /// Sessions served before other tasks get their turn.
@@ -65,7 +67,10 @@ impl Org {
                 return;
             } else {
                 metrics::catch_up_reads(CatchUpSource::Tail).increment(1);
-                if feed(member, tail.after(cursor.seq), self.config.conflate_low, &mut self.replays) == Served::Full {
+                let mut asking = Vec::new();
+                let served = feed(member, tail.after(cursor.seq), self.config.conflate_low, &mut self.replays, &mut asking);
+                self.expect_acks_of(slot, &asking);
+                if served == Served::Full {
                     return;
                 }
             }
@@ -144,14 +149,24 @@ impl Org {
             return self.serve(slot);
         }
         let entries = page.entries.iter().skip_while(|entry| entry.position.seq <= after);
-        if feed(member, entries, self.config.conflate_low, &mut self.replays) != Served::Full {
+        let mut asking = Vec::new();
+        let served = feed(member, entries, self.config.conflate_low, &mut self.replays, &mut asking);
+        self.expect_acks_of(slot, &asking);
+        if served != Served::Full {
             self.serve(slot);
         }
     }
 }
 
-/// Feeds consecutive entries that follow the member's cursor, as far as its queue has room.
-fn feed<'a>(member: &mut Member, entries: impl Iterator<Item = &'a Entry> + Clone, conflate: bool, replays: &mut Replays) -> Served {
+/// Feeds consecutive entries that follow the member's cursor, as far as its queue has room, and notes which of them ask to be
+/// acknowledged.
+fn feed<'a>(
+    member: &mut Member,
+    entries: impl Iterator<Item = &'a Entry> + Clone,
+    conflate: bool,
+    replays: &mut Replays,
+    asking: &mut Vec<Arc<Publication>>,
+) -> Served {
     let mut entries = entries.peekable();
     while entries.peek().is_some() {
         let told = tell_pending_gap(member);
@@ -172,6 +187,7 @@ fn feed<'a>(member: &mut Member, entries: impl Iterator<Item = &'a Entry> + Clon
                 if let Some(catch_up) = member.catch_up() {
                     catch_up.cursor = piece.cursor;
                 }
+                asking.extend(piece.asking);
             }
             Some(Pushed::Closed) => return Served::Full,
             Some(Pushed::Overflowed(from)) => return fall_back(member, from),
@@ -181,7 +197,7 @@ fn feed<'a>(member: &mut Member, entries: impl Iterator<Item = &'a Entry> + Clon
 }
 
 fn tell_pending_gap(member: &mut Member) -> Served {
-    let wire = std::sync::Arc::clone(&member.wire);
+    let wire = Arc::clone(&member.wire);
     let Some(catch_up) = member.catch_up() else { return Served::All };
     let Some(gap) = catch_up.gap.take() else { return Served::All };
     metrics::gaps(gap.reason).increment(1);

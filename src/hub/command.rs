@@ -24,6 +24,8 @@ pub enum OrgCommand {
     Subscribe(Subscribe),
     Unsubscribe(Unsubscribe),
     Presence(Request),
+    /// The session has dealt with these publications.
+    Acknowledge(Acknowledge),
     /// The session's token was renewed: what it no longer grants ends.
     Narrow {
         slot: Slot,
@@ -71,6 +73,14 @@ pub struct Unsubscribe {
     pub handled: Handled,
 }
 
+pub struct Acknowledge {
+    pub slot: Slot,
+    pub positions: Vec<Position>,
+    /// Sent with the count filled in, where the client wants to know.
+    pub answer: Option<Answer>,
+    pub handled: Handled,
+}
+
 /// Dropped once a command is carried out or put off: the session goes on with its next one only then, so that answers come in
 /// the order of commands.
 pub type Handled = Option<oneshot::Sender<()>>;
@@ -103,6 +113,12 @@ impl OrgLink {
     pub async fn presence(&self, id: Option<CommandId>, ask: Ask) -> Result<(), OrgGone> {
         let slot = self.slot;
         self.settle(|handled| OrgCommand::Presence(Request { slot, id, ask, handled })).await
+    }
+
+    /// The client has dealt with publications; those that nobody waits for are passed over.
+    pub async fn acknowledge(&self, positions: Vec<Position>, answer: Option<Answer>) -> Result<(), OrgGone> {
+        let slot = self.slot;
+        self.settle(|handled| OrgCommand::Acknowledge(Acknowledge { slot, positions, answer, handled })).await
     }
 
     pub async fn narrow(&self, principal: Arc<Principal>) -> Result<(), OrgGone> {

@@ -47,6 +47,42 @@ pub struct Config {
     pub overtaking_max: usize,
     /// Whether sessions that read too slowly get only the latest publication of low priority per room and event.
     pub conflate_low: bool,
+    /// Publications that ask to be acknowledged.
+    pub acks: AcksConfig,
+}
+
+/// Bounds and times of what waits to be acknowledged.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AcksConfig {
+    /// How long after it was sent a publication that was not acknowledged is sent again, in milliseconds; each time it takes twice as long.
+    pub redelivery_ms: u64,
+    /// How often one publication is sent to one session again.
+    pub redeliveries_max: u32,
+    /// Publications that one session has not acknowledged. Beyond it the oldest is given up.
+    pub outstanding_max: usize,
+    /// Publications of one org whose acknowledgements are counted on this node. Beyond it the oldest is given up.
+    pub publications_max: usize,
+    /// What these come to, in bytes.
+    pub publications_bytes_max: usize,
+    /// How often what was acknowledged is reported to the broker, in milliseconds.
+    pub report_interval_ms: u64,
+    /// How long after their deadline receipts are completed that the nodes which counted them did not complete, in milliseconds.
+    pub settle_after_ms: u64,
+}
+
+impl Default for AcksConfig {
+    fn default() -> Self {
+        Self {
+            redelivery_ms: 5_000,
+            redeliveries_max: 3,
+            outstanding_max: 256,
+            publications_max: 1_000,
+            publications_bytes_max: 8 << 20,
+            report_interval_ms: 250,
+            settle_after_ms: 5_000,
+        }
+    }
 }
 
 /// Limits of the hub that the configuration's `limits` section sets.
@@ -81,6 +117,7 @@ impl Default for Config {
             linger_ms: 10_000,
             overtaking_max: 64,
             conflate_low: true,
+            acks: AcksConfig::default(),
         }
     }
 }
@@ -105,8 +142,14 @@ impl Config {
                 faults.push((key, "must be more than 0"));
             }
         }
-        if self.probe_interval_ms == 0 {
-            faults.push(("probe_interval_ms", "must be more than 0"));
+        for (key, value) in [
+            ("probe_interval_ms", self.probe_interval_ms),
+            ("acks.redelivery_ms", self.acks.redelivery_ms),
+            ("acks.report_interval_ms", self.acks.report_interval_ms),
+        ] {
+            if value == 0 {
+                faults.push((key, "must be more than 0"));
+            }
         }
         if self.probe_interval_max_ms < self.probe_interval_ms {
             faults.push(("probe_interval_max_ms", "must be at least probe_interval_ms"));

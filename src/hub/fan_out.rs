@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::acknowledging::asking;
 use super::frames;
 use super::member::{CatchUp, Member};
 use super::org::Org;
@@ -82,6 +83,9 @@ impl Org {
         // An org in which nothing is published needs no marks.
         self.marks.resize(self.members.end(), 0);
         self.mark(batch);
+        if self.asking != 0 {
+            self.expect_acks(batch);
+        }
         self.batch.reset(batch.len());
         let touched = std::mem::take(&mut self.touched);
         for slots in touched.chunks(SESSIONS_AT_ONCE) {
@@ -112,11 +116,14 @@ impl Org {
     /// Notes in `marks` which publications reach whom, and in `touched` who is reached at all.
     fn mark(&mut self, batch: &[Arc<Publication>]) {
         let (marks, touched, reached) = (&mut self.marks, &mut self.touched, &mut self.reached);
-        self.urgent = 0;
+        (self.urgent, self.asking) = (0, 0);
         for (index, publication) in batch.iter().enumerate() {
             let bit = Mask::from(1u8) << index;
             if publication.priority == Priority::Urgent {
                 self.urgent |= bit;
+            }
+            if publication.requires_ack {
+                self.asking |= bit;
             }
             let mut reach = |slot: Slot| {
                 let mark = &mut marks[slot as usize];
@@ -139,10 +146,24 @@ impl Org {
 
     fn deliver_to(&mut self, slot: Slot, batch: &[Arc<Publication>], before: Option<Position>, last_seq: u64) {
         let mask = std::mem::take(&mut self.marks[slot as usize]);
+        if mask & (self.urgent | self.asking) == 0 {
+            self.deliver_in_turn(slot, mask, batch, before, last_seq);
+        } else {
+            self.deliver_with_care(slot, mask, batch, before, last_seq);
+        }
+    }
+
+    /// Some of these are urgent, or ask to be acknowledged.
+    fn deliver_with_care(&mut self, slot: Slot, mask: Mask, batch: &[Arc<Publication>], before: Option<Position>, last_seq: u64) {
+        let was_live = self.members.get(slot).is_some_and(Member::is_live);
         if mask & self.urgent == 0 {
             self.deliver_in_turn(slot, mask, batch, before, last_seq);
         } else {
             self.overtake(slot, mask, batch, before, last_seq);
+        }
+        // One in catch-up gets the others on its way through the log, and is counted there.
+        if was_live && mask & self.asking != 0 {
+            self.expect_acks_of(slot, asking(mask, batch));
         }
     }
 

@@ -1,9 +1,9 @@
 //! The task of one org: takes in what the broker feeds, checks that nothing is missing, delivers it, and serves the sessions'
 //! commands. Everything it owns is touched by this task alone.
 
+mod reading;
+
 use std::collections::{BTreeSet, HashMap};
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +12,14 @@ use rand::{Rng, SeedableRng};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use self::reading::Reading;
+use super::acknowledging::{Reporting, Settling};
+use super::acks::Acks;
 use super::command::OrgCommand;
 use super::config::{Config, Limits};
 use super::fan_out::{BATCH_MAX, Mask, seconds_since};
 use super::frames::{Batch, Replays};
-use super::member::{Delivery, Member};
+use super::member::Member;
 use super::presence::Presence;
 use super::router::{Router, Slot};
 use super::shelf::Shelf;
@@ -26,7 +29,7 @@ use super::tail::{Admission, Repair, Tail};
 use super::trace::What;
 use super::{Orgs, Shared};
 use crate::broker::feed::{Feed, FeedReceiver};
-use crate::broker::{Broker, LogState, OrgEvent, Page, PageLimit, ReadError};
+use crate::broker::{Broker, OrgEvent, Page};
 use crate::clock::unix_us;
 use crate::protocol::{OrgId, Position, SessionId};
 use crate::telemetry::counters::Counters;
@@ -39,12 +42,10 @@ const COMMANDS_AT_ONCE: usize = 256;
 const COMMANDS_A_TURN: usize = 16;
 /// Doubts closer together than this are one: a lost connection is noticed in several ways, and a fence comes with the last.
 const DOUBT_LASTS: Duration = Duration::from_secs(30);
-/// The longest pause between attempts to read a log that cannot be read.
-const RETRY_MAX_MS: u64 = 1_000;
 
 pub(super) struct Org {
     pub(super) name: OrgId,
-    broker: Arc<dyn Broker>,
+    pub(super) broker: Arc<dyn Broker>,
     pub(super) counters: Arc<Counters>,
     pub(super) config: Arc<Config>,
     pub(super) limits: Limits,
@@ -69,6 +70,13 @@ pub(super) struct Org {
     pub(super) touched: Vec<Slot>,
     /// Which publications of the batch in hand are urgent.
     pub(super) urgent: Mask,
+    /// Which of them ask to be acknowledged.
+    pub(super) asking: Mask,
+    pub(super) acks: Acks,
+    /// When the next report of acknowledgements is due.
+    pub(super) report_at: Instant,
+    pub(super) settling: Settling,
+    pub(super) begun: Instant,
     /// Per publication of the batch in hand, how many sessions it reaches.
     pub(super) reached: Vec<u64>,
     /// Members whose next entries are not in memory.
@@ -90,20 +98,6 @@ pub(super) struct Org {
     pub(super) meter: OrgMeter,
 }
 
-/// A read of the log under way; there is never more than one per org.
-type Reading = Pin<Box<dyn Future<Output = Outcome> + Send>>;
-
-enum Outcome {
-    Opened(Result<LogState, ReadError>),
-    Read { purpose: Purpose, from_seq: u64, page: Result<Page, ReadError> },
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Purpose {
-    Repair,
-    CatchUp,
-}
-
 impl Org {
     pub(super) fn new(
         name: OrgId,
@@ -115,6 +109,8 @@ impl Org {
         seed: u64,
     ) -> Self {
         let notes = shared.traces.begin(&name, &config);
+        let acks = Acks::new(config.acks);
+        let settling = Settling::new(Instant::now(), broker.ack_deadline_ms(), &config.acks);
         Self {
             meter: OrgMeter::of(&name),
             name,
@@ -136,6 +132,11 @@ impl Org {
             marks: Vec::new(),
             touched: Vec::new(),
             urgent: 0,
+            asking: 0,
+            acks,
+            report_at: Instant::now(),
+            settling,
+            begun: Instant::now(),
             reached: Vec::new(),
             cold: BTreeSet::new(),
             again: BTreeSet::new(),
@@ -154,6 +155,7 @@ impl Org {
         self.broker.join(&self.name, feed.clone()).await;
         let (mut commands, mut events) = (Vec::new(), Vec::new());
         let mut reading: Option<Reading> = None;
+        let mut reporting: Option<Reporting> = None;
         let mut idle_since: Option<Instant> = None;
         loop {
             if reading.is_none() {
@@ -162,9 +164,11 @@ impl Org {
             // Sessions wait for the first attempt to open the log; while it cannot be opened they are told so.
             let serving = self.tail.is_some() || self.failures > 0;
             let feeding = self.tail.is_some() && self.repair.is_none();
+            let acks_due = self.acks_due();
             let (presence_due, presence_calls) = self.begin_presence_calls();
-            let is_left = self.members.is_empty() && self.presence.as_ref().is_none_or(|presence| !presence.is_busy());
-            idle_since = if is_left && serving { idle_since.or_else(|| Some(Instant::now())) } else { None };
+            let is_busy =
+                reporting.is_some() || !self.acks.is_reported() || self.presence.as_ref().is_some_and(|presence| presence.is_busy());
+            idle_since = if self.members.is_empty() && !is_busy && serving { idle_since.or_else(|| Some(Instant::now())) } else { None };
             let retire_at = idle_since.map(|since| since + Duration::from_millis(self.config.linger_ms));
             tokio::select! {
                 biased;
@@ -198,6 +202,13 @@ impl Org {
                         events_in.drain(&mut events, BATCH_MAX);
                         self.take_in(&mut events).await;
                     }
+                }
+                reported = async { reporting.as_mut().expect("guarded by the condition").await }, if reporting.is_some() => {
+                    reporting = None;
+                    self.reported(reported);
+                }
+                () = async { tokio::time::sleep_until(acks_due.expect("guarded by the condition")).await }, if acks_due.is_some() => {
+                    self.tend_acks(&mut reporting);
                 }
                 _ = events_in.recv_many(&mut events, BATCH_MAX), if feeding => self.take_in(&mut events).await,
                 () = async { tokio::time::sleep_until(retire_at.expect("guarded by the condition")).await }, if retire_at.is_some() => {
@@ -236,69 +247,6 @@ impl Org {
             orgs.remove(name);
         }
         retired
-    }
-
-    fn next_reading(&mut self) -> Option<Reading> {
-        let pause = self.pause();
-        let (broker, name, reads) = (Arc::clone(&self.broker), self.name.clone(), Arc::clone(&self.shared.reads));
-        let Some(tail) = &self.tail else {
-            return Some(Box::pin(async move {
-                tokio::time::sleep(pause).await;
-                let _turn = reads.acquire().await;
-                Outcome::Opened(broker.open(&name).await)
-            }));
-        };
-        let asked = self.cold.iter().filter_map(|slot| self.members.get(*slot)).filter_map(|member| match &member.delivery {
-            Delivery::CatchUp(catch_up) => Some(tail.ask_from_seq(catch_up.cursor)),
-            Delivery::Live => None,
-        });
-        let (purpose, from_seq) = match self.repair {
-            Some(from_seq) => (Purpose::Repair, from_seq),
-            None => (Purpose::CatchUp, asked.min()?),
-        };
-        let limit = PageLimit { entries: self.config.page_entries_max, bytes: self.config.page_bytes_max };
-        Some(Box::pin(async move {
-            tokio::time::sleep(pause).await;
-            let _turn = reads.acquire().await;
-            // Whatever raised the doubt may have replaced the log's history, and opening it puts the fence that says so first.
-            let opened = if purpose == Purpose::Repair { broker.open(&name).await.map(|_| ()) } else { Ok(()) };
-            let page = match opened {
-                Ok(()) => broker.read(&name, from_seq, limit).await,
-                Err(error) => Err(error),
-            };
-            Outcome::Read { purpose, from_seq, page }
-        }))
-    }
-
-    /// Grows with the failures in a row, with jitter, so that a broker that comes back is not overrun.
-    fn pause(&mut self) -> Duration {
-        if self.failures == 0 {
-            return Duration::ZERO;
-        }
-        let ceiling = (50u64 << self.failures.min(6)).min(RETRY_MAX_MS);
-        Duration::from_millis(self.jitter.random_range(ceiling / 2..=ceiling))
-    }
-
-    async fn finish(&mut self, outcome: Outcome) {
-        match outcome {
-            Outcome::Opened(Ok(state)) => {
-                self.failures = 0;
-                self.tail = Some(Tail::new(state, self.config.tail_bytes_max));
-            }
-            Outcome::Read { purpose, from_seq, page: Ok(page) } => {
-                self.failures = 0;
-                match purpose {
-                    Purpose::Repair => self.repair_from(&page, from_seq).await,
-                    Purpose::CatchUp => self.serve_page(&page, from_seq).await,
-                }
-            }
-            Outcome::Opened(Err(error)) | Outcome::Read { page: Err(error), .. } => {
-                self.failures = self.failures.saturating_add(1);
-                if self.failures == 1 {
-                    tracing::warn!(org = %self.name, %error, "the log cannot be read; trying again until it can");
-                }
-            }
-        }
     }
 
     /// Events from the broker, in the carrier's order.

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::acknowledging::asking;
 use super::fan_out::Mask;
 use super::member::{Delivery, Member};
 use super::org::Org;
@@ -112,7 +113,7 @@ impl Org {
         let Some(member) = self.members.get_mut(slot) else { return mask };
         member.forget_overtaken();
         let wire = Arc::clone(&member.wire);
-        let (mut rest, mut urgent) = (mask, mask & self.urgent);
+        let (mut rest, mut urgent, mut handed) = (mask, mask & self.urgent, 0);
         while urgent != 0 {
             let index = urgent.trailing_zeros() as usize;
             urgent &= urgent - 1;
@@ -125,8 +126,14 @@ impl Org {
                 break;
             }
             member.overtaken.insert(publication);
+            if publication.requires_ack {
+                handed |= Mask::from(1u8) << index;
+            }
             metrics::overtook().increment(1);
             rest &= !(Mask::from(1u8) << index);
+        }
+        if handed != 0 {
+            self.expect_acks_of(slot, asking(handed, batch));
         }
         rest
     }

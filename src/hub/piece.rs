@@ -28,6 +28,8 @@ pub(super) struct Piece {
     pub cursor: Position,
     /// `None` when nothing in it concerns the session.
     pub bytes: Option<Bytes>,
+    /// What in it asks to be acknowledged.
+    pub asking: Vec<Arc<Publication>>,
 }
 
 impl Piece {
@@ -51,9 +53,9 @@ impl Piece {
         let wanted =
             |publication: &Arc<Publication>, position: Position| wanted(member, publication, position, seam_seq, now_us, &verdicts);
         let run = entries.clone().take(ENTRIES_AT_ONCE);
-        let conflation = if conflate && slow { Conflation::of(run, room, wanted) } else { None };
+        let conflation = if conflate && slow && member.wire.is_native() { Conflation::of(run, room, wanted) } else { None };
         let is_over = |seq: u64, bytes: usize| conflation.as_ref().map_or(bytes >= room, |conflation| seq >= conflation.end.seq);
-        let mut gaps = false;
+        let (mut gaps, mut asking) = (false, Vec::new());
         let (mut cursor, mut told_seq, mut parts, mut frames, mut bytes) = (before, None, Vec::new(), Vec::new(), 0);
         for entry in entries.take(ENTRIES_AT_ONCE) {
             let seq = entry.position.seq;
@@ -61,6 +63,9 @@ impl Piece {
             let frame = match &entry.body {
                 Body::Publication(_) if conflation.as_ref().is_some_and(|conflation| conflation.leaves_out(seq)) => None,
                 Body::Publication(publication) if wanted(publication, entry.position) => {
+                    if publication.requires_ack {
+                        asking.push(Arc::clone(publication));
+                    }
                     Some(replays.frame(member.wire.as_ref(), entry.position, manner, publication))
                 }
                 Body::Fence(reason) => {
@@ -103,7 +108,7 @@ impl Piece {
         if let Some(catch_up) = member.catch_up() {
             catch_up.told_gap |= gaps;
         }
-        Self { cursor, bytes: piece }
+        Self { cursor, bytes: piece, asking }
     }
 }
 

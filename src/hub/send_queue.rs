@@ -262,6 +262,11 @@ impl<S: Sink + ?Sized> SendQueue<S> {
         self.inner.lock().backlog.as_ref().map_or(0, |backlog| backlog.publication_bytes() + backlog.reply_bytes)
     }
 
+    /// Whether publications of any kind wait.
+    pub fn holds_publications(&self) -> bool {
+        self.inner.lock().publication_bytes() > 0
+    }
+
     /// Whether publications wait, which an overflow would drop.
     pub fn holds_log(&self) -> bool {
         self.inner.lock().log_bytes() > 0

@@ -30,6 +30,7 @@ impl Org {
             }
             OrgCommand::Subscribe(subscribe) => self.subscribe(subscribe),
             OrgCommand::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe),
+            OrgCommand::Acknowledge(acknowledge) => self.acknowledge(acknowledge),
             OrgCommand::Presence(request) => {
                 self.begin_presence();
                 if let Some(presence) = &mut self.presence {
@@ -80,6 +81,7 @@ impl Org {
             self.counted -= usize::from(!is_own(&subscription.pattern));
         }
         self.by_session.remove(&member.session);
+        self.acks.leave(member.session);
         self.cold.remove(&slot);
         self.again.remove(&slot);
         if let Some(presence) = &mut self.presence {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The bucket counts thousandths, so that a rate per second refills whole units every millisecond.
-const UNITS_PER_TOKEN: u64 = 1_000;
+pub const UNITS_PER_TOKEN: u64 = 1_000;
 
 /// How often a session may send commands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -56,15 +56,23 @@ impl Bucket {
     /// # Errors
     /// [`Exhausted`] with the shortest wait after which one command passes again.
     pub fn take(&mut self, rate: Rate, now_ms: u64) -> Result<(), Exhausted> {
+        self.take_units(rate, UNITS_PER_TOKEN, now_ms)
+    }
+
+    /// Takes a part of it, at most [`UNITS_PER_TOKEN`].
+    ///
+    /// # Errors
+    /// As [`Bucket::take`].
+    pub fn take_units(&mut self, rate: Rate, units: u64, now_ms: u64) -> Result<(), Exhausted> {
         if rate.per_s == 0 {
             return Ok(());
         }
         self.refill(rate, now_ms);
-        if self.level >= UNITS_PER_TOKEN {
-            self.level -= UNITS_PER_TOKEN;
+        if self.level >= units {
+            self.level -= units;
             return Ok(());
         }
-        let missing = UNITS_PER_TOKEN - self.level;
+        let missing = units - self.level;
         Err(Exhausted { retry_after_ms: missing.div_ceil(u64::from(rate.per_s)) })
     }
 
@@ -88,14 +96,14 @@ mod tests {
     }
 
     impl Naive {
-        fn take(&mut self, rate: Rate, now_ms: u64) -> bool {
+        fn take(&mut self, rate: Rate, units: u64, now_ms: u64) -> bool {
             while self.now_ms < now_ms {
                 self.now_ms += 1;
                 self.units = (self.units + u64::from(rate.per_s)).min(u64::from(rate.burst) * 1_000);
             }
-            let granted = self.units >= 1_000;
+            let granted = self.units >= units;
             if granted {
-                self.units -= 1_000;
+                self.units -= units;
             }
             granted
         }
@@ -132,14 +140,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_grants_what_the_naive_model_grants(per_s in 1u32..2_000, burst in 1u32..50, steps in prop::collection::vec(0u64..200, 1..200)) {
+        fn it_grants_what_the_naive_model_grants(per_s in 1u32..2_000, burst in 1u32..50, steps in prop::collection::vec((0u64..200, prop_oneof![Just(1_000u64), 1u64..1_000]), 1..200)) {
             let rate = Rate { per_s, burst };
             let mut bucket = Bucket::new(rate, 0);
             let mut naive = Naive { units: u64::from(burst) * 1_000, now_ms: 0 };
             let mut now_ms = 0;
-            for step in steps {
+            for (step, units) in steps {
                 now_ms += step;
-                prop_assert_eq!(bucket.take(rate, now_ms).is_ok(), naive.take(rate, now_ms));
+                prop_assert_eq!(bucket.take_units(rate, units, now_ms).is_ok(), naive.take(rate, units, now_ms));
             }
         }
 

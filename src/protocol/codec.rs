@@ -23,6 +23,11 @@ pub trait Wire: Send + Sync + 'static {
     /// Asks the client for a sign of life; nothing on wires that have no such message.
     fn ping(&self, out: &mut BytesMut);
 
+    /// Whether its clients acknowledge, and understand what is said of publications that come once more or not at all.
+    fn is_native(&self) -> bool {
+        true
+    }
+
     /// What the server says first, at this time in Unix milliseconds; mostly nothing.
     fn greet(&self, _now_ms: u64, _out: &mut BytesMut) {}
 }

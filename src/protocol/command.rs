@@ -3,6 +3,7 @@
 //! Parsing is strict where a mistake would pass unnoticed (types, unknown commands, sizes) and lenient where protocols grow
 //! (unknown fields of `data` are ignored).
 
+mod ack;
 pub mod history;
 pub mod presence;
 mod selector;
@@ -17,6 +18,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub use self::ack::Ack;
 use self::history::History;
 use self::sync::{SyncSubscribe, SyncWrite};
 use super::code::{Code, Fault};
@@ -95,6 +97,7 @@ pub enum Action {
     SyncWrite(Box<SyncWrite>),
     Presence(Box<presence::Presence>),
     History(History),
+    Ack(Ack),
     Ping,
 }
 
@@ -186,7 +189,7 @@ pub struct Publish {
     /// Also reaches subscriptions on rooms below.
     #[serde(default)]
     pub cascade: bool,
-    /// Carried to the receivers.
+    /// Receivers acknowledge it, and the publisher gets receipts.
     #[serde(default)]
     pub requires_ack: bool,
     /// The same key in the same org is logged once, whatever is sent again.
@@ -279,6 +282,7 @@ impl Action {
             }
             "unsubscribe" | "client:unsubscribe" => read(event, data).map(Self::Unsubscribe),
             "publish" | "client:publish" => read(event, data).map(Box::new).map(Self::Publish),
+            "ack" | "client:ack" => read::<Ack>(event, data)?.check().map(Self::Ack),
             "sync:subscribe" => read(event, data).map(Self::SyncSubscribe),
             "sync:write" => read(event, data).map(Box::new).map(Self::SyncWrite),
             "history" | "client:history" => read(event, data).map(Self::History),
@@ -287,7 +291,7 @@ impl Action {
                 Some(presence) => presence.map(Box::new).map(Self::Presence),
                 None => Err(Fault::new(
                     Code::InvalidMessage,
-                    "event must name a command: authenticate, subscribe, unsubscribe, publish, history, presence:…, sync:subscribe, sync:write or client:ping",
+                    "event must name a command: authenticate, subscribe, unsubscribe, publish, ack, history, presence:…, sync:subscribe, sync:write or client:ping",
                 )),
             },
         }

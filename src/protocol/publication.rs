@@ -89,6 +89,8 @@ pub struct NewPublication {
     /// Reaches subscriptions on rooms below `room` too.
     pub cascade: bool,
     pub requires_ack: bool,
+    /// The user of the org who is told when the receipts of a publication that asks to be acknowledged are complete.
+    pub receipt_to: Option<Box<str>>,
     /// The same key is logged once within the configured window, whatever is retried.
     pub idempotency_key: Option<Box<str>>,
     /// Not worth replaying after this long.
@@ -111,6 +113,7 @@ impl NewPublication {
             log: true,
             cascade: false,
             requires_ack: false,
+            receipt_to: None,
             idempotency_key: None,
             ttl_ms: None,
             headers: None,
@@ -185,6 +188,17 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 pub const DEPTH_MAX: usize = 64;
 /// Longest headers, in bytes of JSON text.
 pub const HEADERS_BYTES_MAX: usize = 4_096;
+
+/// What a publisher says of acknowledgements, held against what it says of the log.
+///
+/// # Errors
+/// `INVALID_MESSAGE`: only what is logged can be sent again.
+pub fn requires_ack(requires_ack: bool, log: bool) -> Result<bool, Fault> {
+    if requires_ack && !log {
+        return Err(Fault::new(Code::InvalidMessage, "only what is logged can be acknowledged: requires_ack excludes log: false"));
+    }
+    Ok(requires_ack)
+}
 
 /// # Errors
 /// `INVALID_MESSAGE` when the key is empty, longer than 128 bytes or has control characters.

@@ -16,7 +16,7 @@ use super::publication::Publication;
 use super::room::{OrgId, RoomName, SessionId};
 
 /// What a gateway can do beyond the base protocol, by the names that `authenticated` tells.
-pub const FEATURES: &[&str] = &["filters", "history", "presence", "sync"];
+pub const FEATURES: &[&str] = &["ack", "filters", "history", "presence", "sync"];
 
 /// Why something within a client's reach may be missing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, JsonSchema)]
@@ -138,6 +138,10 @@ pub enum Reply {
         id: Option<Position>,
         /// The idempotency key was used before, and `id` is that of the first publication.
         duplicate: bool,
+    },
+    Acked {
+        /// How many of these publications had been waited for.
+        count: u64,
     },
     Pong {
         /// The server's time, Unix milliseconds.

@@ -12,18 +12,19 @@ use super::codec::json::{At, Changed, Ended, Expiring, PresenceEnded};
 use super::command::history::History;
 use super::command::presence::{Enter, InRoom, Update};
 use super::command::sync::{SyncSubscribe, SyncWrite};
-use super::command::{Authenticate, CommandId, Publish, Selector, Subscribe};
+use super::command::{Ack, Authenticate, CommandId, Publish, Selector, Subscribe};
 use super::position::Position;
 use super::publication::{Priority, Spelling};
 use super::push::{Conflated, Gap, Reply};
 use super::room::RoomName;
 
 /// Data of replies, by the kinds of [`Reply`] in their order: event, name, meaning.
-const REPLIES: [(&str, &str, &str); 14] = [
+const REPLIES: [(&str, &str, &str); 15] = [
     ("authenticated", "Authenticated", "Answers `authenticate`; comes without an `id` where the credentials came with the handshake."),
     ("subscribed", "Subscribed", "Answers `subscribe`."),
     ("unsubscribed", "Unsubscribed", "Answers `unsubscribe`: nothing more comes by these subscriptions."),
     ("published", "Published", "Answers `publish`."),
+    ("acked", "Acked", "Answers an `ack` that had an `id`."),
     ("client:pong", "Pong", "Answers `client:ping`."),
     ("history", "HistoryPage", "Answers `history` with one page of the past."),
     ("sync:snapshot", "SyncSnapshot", "Answers `sync:subscribe` with one page of the collection."),
@@ -67,11 +68,13 @@ fn commands() -> Map<String, Value> {
     let subscribe = one_named(generator.subschema_for::<Subscribe>(), "rooms", "channels", &json!({ "minItems": 1 }));
     let unsubscribe = one_named(generator.subschema_for::<Selector>(), "rooms", "channels", &json!({ "minItems": 1 }));
     let publish = one_named(generator.subschema_for::<Publish>(), "room", "channel", &json!({ "type": "string" }));
+    let ack = generator.subschema_for::<Ack>();
     let messages = [
         ("AuthenticateCommand", "First command, or renewal of the token. May subscribe at the same stroke.", "authenticate", authenticate),
         ("SubscribeCommand", "Subscribes to all that it names, or to nothing.", "subscribe", subscribe),
         ("UnsubscribeCommand", "Ends subscriptions, which it names as they were made.", "unsubscribe", unsubscribe),
         ("PublishCommand", "Publishes one message.", "publish", publish),
+        ("AckCommand", "The client has dealt with publications that ask for it. Answered only where it has an `id`.", "ack", ack),
         ("HistoryCommand", "Reads one page of the past.", "history", generator.subschema_for::<History>()),
     ];
     let spelled_once = [

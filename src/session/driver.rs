@@ -292,6 +292,10 @@ impl Session {
                 Action::Unsubscribe { wanted, answer } => {
                     self.settle(|link| async move { link.unsubscribe(wanted, Some(answer)).await });
                 }
+                Action::Ack { id, positions } => {
+                    let answer = id.map(|id| Answer::new(Some(id), Reply::Acked { count: 0 }));
+                    self.settle(|link| async move { link.acknowledge(positions, answer).await });
+                }
                 Action::Publish { id, publication } => {
                     let broker = Arc::clone(&self.parts.broker);
                     self.pending = Some(Box::pin(async move {

@@ -13,17 +13,20 @@ use crate::auth::{Grant, Principal};
 use crate::dialect::{Dialect, Follows};
 use crate::hub::history::Past;
 use crate::hub::presence::Ask;
-use crate::limit::bucket::Bucket;
+use crate::limit::bucket::{Bucket, UNITS_PER_TOKEN};
 use crate::protocol::command::history::{History, LIMIT_DEFAULT};
 use crate::protocol::command::presence::Presence;
 use crate::protocol::command::{Action as Asked, Address, Authenticate, CommandId, Publish, Subscribe, Unreadable, Wanted};
 use crate::protocol::item::{ItemKey, NewWrite, collection_room};
-use crate::protocol::publication::{Content, data_of, headers, idempotency_key};
+use crate::protocol::publication::{Content, data_of, headers, idempotency_key, requires_ack};
 use crate::protocol::push::{Answer, Authenticated, FEATURES, Reply};
 use crate::protocol::{
     Close, CloseCode, Code, Command, EventRules, Fault, Filter, NewPublication, Pattern, Position, RoomName, RoomSyntax, Selector,
     SessionId,
 };
+
+/// What acknowledging costs of a session's rate, where other commands cost [`UNITS_PER_TOKEN`]: a client that gets many publications owes many.
+const ACK_PRICE: u64 = UNITS_PER_TOKEN / 16;
 
 /// The grammar that this deployment speaks.
 #[derive(Debug)]
@@ -83,6 +86,11 @@ pub enum Action {
     Unsubscribe {
         wanted: Vec<Wanted>,
         answer: Answer,
+    },
+    /// Pass on what was acknowledged; whoever gave an id wants an answer.
+    Ack {
+        id: Option<CommandId>,
+        positions: Vec<Position>,
     },
     /// Publish, then answer.
     Publish {
@@ -164,7 +172,7 @@ impl Machine {
         }
         let (id, outcome) = match command {
             Ok(command) => (command.id.clone(), self.decide(command, terms, now)),
-            Err(unreadable) => (unreadable.id, self.spend(terms.settings, now).and(Err(unreadable.fault))),
+            Err(unreadable) => (unreadable.id, self.spend(terms.settings, UNITS_PER_TOKEN, now).and(Err(unreadable.fault))),
         };
         match outcome {
             Ok(action) => {
@@ -252,8 +260,9 @@ impl Machine {
 
     fn decide(&mut self, command: Command, terms: &Terms<'_>, now: Now) -> Result<Action, Fault> {
         let Terms { rules, settings, dialect } = *terms;
-        self.spend(settings, now)?;
         let Command { id, action } = command;
+        let price = if matches!(action, Asked::Ack(_)) { ACK_PRICE } else { UNITS_PER_TOKEN };
+        self.spend(settings, price, now)?;
         match action {
             Asked::Authenticate(authenticate) => Ok(Action::Verify { id, authenticate }),
             Asked::Ping => Ok(Action::Answer(Answer::new(id, Reply::Pong { ts: now.unix_ms, position: None }))),
@@ -271,6 +280,10 @@ impl Machine {
                 let wanted = selector.wanted(&rules.syntax, self.principal()?.org())?;
                 let answer = Answer::new(id, Reply::Unsubscribed { rooms: patterns(wanted.iter().map(|wanted| &wanted.pattern)) });
                 Ok(Action::Unsubscribe { wanted, answer })
+            }
+            Asked::Ack(ack) => {
+                self.principal()?;
+                Ok(Action::Ack { positions: ack.ids, id })
             }
             Asked::Publish(publish) => {
                 let publication = Box::new(publication(self.principal()?, *publish, rules)?);
@@ -293,8 +306,8 @@ impl Machine {
         }
     }
 
-    fn spend(&mut self, settings: &Settings, now: Now) -> Result<(), Fault> {
-        self.bucket.take(settings.rate, now.mono_ms).map_err(|exhausted| {
+    fn spend(&mut self, settings: &Settings, units: u64, now: Now) -> Result<(), Fault> {
+        self.bucket.take_units(settings.rate, units, now.mono_ms).map_err(|exhausted| {
             let text = format!("more than {} commands per second", settings.rate.per_s);
             Fault::new(Code::RateLimitExceeded, text).retry_after_ms(exhausted.retry_after_ms)
         })
@@ -456,7 +469,8 @@ fn publication(principal: &Principal, publish: Publish, rules: &Rules) -> Result
         priority: publish.priority,
         log: publish.log,
         cascade: publish.cascade,
-        requires_ack: publish.requires_ack,
+        requires_ack: requires_ack(publish.requires_ack, publish.log)?,
+        receipt_to: publish.requires_ack.then(|| principal.sub().into()),
         idempotency_key: idempotency_key(publish.idempotency_key)?,
         ttl_ms: publish.ttl_ms,
         headers: headers(publish.headers.as_ref())?,

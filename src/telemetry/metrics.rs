@@ -139,6 +139,7 @@ plain! {
     malformed: Counter = counter!(MALFORMED);
     history_pages: Counter = counter!(HISTORY_PAGES);
     overtook: Counter = counter!(OVERTOOK);
+    redelivered: Counter = counter!(REDELIVERED);
     broker_ready: Gauge = gauge!(BROKER_READY);
     notes_ignored: Counter = counter!(NOTES_IGNORED);
     accepts_refused: Counter = counter!(ACCEPTS_REFUSED);
@@ -325,6 +326,7 @@ mod tests {
             malformed(),
             history_pages(),
             overtook(),
+            redelivered(),
             notes_ignored(),
             accepts_refused(),
             polls_repeated(),

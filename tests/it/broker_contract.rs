@@ -2,6 +2,7 @@
 
 pub mod collections;
 pub mod presence;
+mod receipts;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -355,6 +356,7 @@ async fn all_promises(broker: Arc<dyn Broker>) {
     known_orgs_are_listed_up_to_the_limit(broker).await;
     collections::all_promises(broker).await;
     presence::all_promises(broker).await;
+    receipts::they_add_up_and_complete_once(broker).await;
     broker.ping().await.unwrap();
 }
 

@@ -100,6 +100,7 @@ fn meaning(command: &Command) -> Value {
             "key": asked.key, "value": asked.value, "if_version": asked.if_version, "idempotency_key": asked.idempotency_key,
         }),
         Action::Presence(presence) => presence_meaning(presence, &id),
+        Action::Ack(ack) => json!({"command": "ack", "id": id, "ids": ack.ids}),
         Action::Ping => json!({"command": "ping", "id": id}),
     }
 }
@@ -139,7 +140,7 @@ fn every_command_means_what_its_fixture_says() {
     // `meaning` names every action, so a new one must be added there and then here.
     let presence = ["enter", "leave", "unwatch", "update", "watch"].map(|name| format!("presence:{name}"));
     let every =
-        ["authenticate", "history", "ping", "publish", "subscribe", "sync:subscribe", "sync:write", "unsubscribe"].map(String::from);
+        ["ack", "authenticate", "history", "ping", "publish", "subscribe", "sync:subscribe", "sync:write", "unsubscribe"].map(String::from);
     assert_eq!(seen, every.into_iter().chain(presence).collect());
 }
 
@@ -197,7 +198,7 @@ fn refusal(command: Command) -> Option<Fault> {
         Action::SyncSubscribe(asked) => collection_room(&asked.room, &syntax(), &own()).and_then(|_| asked.after()).err(),
         Action::SyncWrite(asked) => collection_room(&asked.room, &syntax(), &own()).and_then(|room| asked.write(room)).err(),
         Action::Presence(presence) => presence.room(&syntax(), &own()).err(),
-        Action::Authenticate(_) | Action::Ping => None,
+        Action::Authenticate(_) | Action::Ack(_) | Action::Ping => None,
     }
 }
 
@@ -305,6 +306,7 @@ fn replies() -> Vec<(&'static str, Answer)> {
         ("presence-left", Answer::new(id("14"), Reply::PresenceLeft { room: lobby() })),
         ("presence-snapshot", Answer::new(id("15"), present())),
         ("presence-unwatched", Answer::new(id("16"), Reply::PresenceUnwatched { room: lobby() })),
+        ("acked", Answer::new(id("11"), Reply::Acked { count: 2 })),
         ("pong", Answer::new(id("10"), Reply::Pong { ts: TIME_US / 1_000, position: None })),
         ("sync-snapshot", Answer::new(id("13"), Reply::SyncSnapshot(snapshot(vec![task()], Some("task-17")).into()))),
         ("sync-snapshot-last", Answer::new(id("14"), Reply::SyncSnapshot(snapshot(Vec::new(), None).into()))),
@@ -322,6 +324,7 @@ fn file_of_reply(reply: &Reply) -> &'static str {
         Reply::Subscribed { .. } => "subscribed",
         Reply::Unsubscribed { .. } => "unsubscribed",
         Reply::Published { .. } => "published",
+        Reply::Acked { .. } => "acked",
         Reply::Pong { .. } => "pong",
         Reply::History(_) => "history",
         Reply::SyncSnapshot(_) => "sync-snapshot",
@@ -353,7 +356,7 @@ fn every_reply_is_written_as_its_fixture_says() {
         needed.insert(file_of_reply(&answer.reply));
     }
     assert!(files.is_empty(), "nothing is known of {:?}", files.keys());
-    assert_eq!(needed.len(), 14, "every kind of reply has a fixture");
+    assert_eq!(needed.len(), 15, "every kind of reply has a fixture");
 }
 
 fn publication() -> Publication {

@@ -1,5 +1,6 @@
 //! The promises, shown by real gateway processes on a real Redis: nothing here looks into a node.
 
+mod acks;
 mod authorisation;
 mod collections;
 mod doors;

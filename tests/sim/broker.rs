@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use rand::Rng;
 use roomcast::broker::collections::{WriteError, Written};
 use roomcast::broker::presence::{Change, ChangeError, Keeping, Kept, Owner, PresenceStore, Roster, Verdict};
+use roomcast::broker::receipts::{Receipt, Receipts, Share};
 use roomcast::broker::{
     AckLevel, Broker, Collections, ControlMessage, Feed, Health, LeaseOutcome, LogState, NodeInfo, OrgEvent, Page, PageLimit, PublishError,
     Published, ReadError, Revocation, RevocationNews, RevocationTarget, RevokedAt,
@@ -87,6 +88,26 @@ impl PresenceStore for SimBroker {
 
     async fn sweep_presence(&self, _room: &RoomName, _history: &str) -> Result<(), ReadError> {
         Err(nobody())
+    }
+}
+
+/// Nothing is acknowledged in these histories.
+#[async_trait]
+impl Receipts for SimBroker {
+    fn ack_deadline_ms(&self) -> u64 {
+        0
+    }
+
+    async fn report_receipts(&self, _org: &OrgId, _shares: &[Share]) -> Result<(), ReadError> {
+        Ok(())
+    }
+
+    async fn settle_receipts(&self, _org: &OrgId) -> Result<(), ReadError> {
+        Ok(())
+    }
+
+    async fn receipt(&self, _org: &OrgId, _position: Position) -> Result<Option<Receipt>, ReadError> {
+        Ok(None)
     }
 }
 

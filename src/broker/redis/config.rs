@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::broker::collections::Config as CollectionsConfig;
+use crate::broker::receipts;
 use crate::limit::quota::{self, Quota};
 
 /// What kind of Redis installation `url` and `nodes` lead to.
@@ -82,6 +83,8 @@ pub struct Config {
     /// Calls of one org that may be under way at once.
     #[serde(skip)]
     pub calls_per_org_max: usize,
+    /// Receipts of publications that ask to be acknowledged.
+    pub receipts: receipts::Config,
 }
 
 /// The stream that backends write to.
@@ -147,6 +150,7 @@ impl Default for Config {
             ingest: IngestConfig::default(),
             quota: Quota::default(),
             calls_per_org_max: quota::Config::default().broker_calls_per_org_max,
+            receipts: receipts::Config::default(),
         }
     }
 }

@@ -62,6 +62,9 @@ fn publish_args(publication: &NewPublication) -> Vec<Bytes> {
     if let Some(key) = &publication.idempotency_key {
         option("idempotency_key", text(key));
     }
+    if let Some(user) = &publication.receipt_to {
+        option("receipt_to", text(user));
+    }
     if let Some(ttl_ms) = publication.ttl_ms {
         option("ttl_ms", text(&ttl_ms.to_string()));
     }

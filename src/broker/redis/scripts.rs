@@ -6,6 +6,7 @@ use sha1::{Digest, Sha1};
 
 use super::config::{Config, Mode};
 use super::quota;
+use crate::broker::receipts::{RECEIPT_EVENT, SETTLED_AT_ONCE};
 use crate::protocol::item::VALUE_DEPTH_MAX;
 use crate::protocol::publication::DEPTH_MAX;
 
@@ -15,6 +16,7 @@ const BODY: &str = concat!(
     include_str!("scripts/sync.lua"),
     include_str!("scripts/leases.lua"),
     include_str!("scripts/presence.lua"),
+    include_str!("scripts/receipts.lua")
 );
 
 /// A function of the library.
@@ -36,10 +38,13 @@ pub(super) enum Function {
     PresenceRead,
     PresenceKeep,
     PresenceSweep,
+    ReportReceipts,
+    SettleReceipts,
+    Receipt,
 }
 
 impl Function {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 19] = [
         Self::Publish,
         Self::Open,
         Self::Newest,
@@ -56,6 +61,9 @@ impl Function {
         Self::PresenceRead,
         Self::PresenceKeep,
         Self::PresenceSweep,
+        Self::ReportReceipts,
+        Self::SettleReceipts,
+        Self::Receipt,
     ];
 
     /// Its name in Lua.
@@ -77,6 +85,9 @@ impl Function {
             Self::PresenceRead => "presence_read",
             Self::PresenceKeep => "presence_keep",
             Self::PresenceSweep => "presence_sweep",
+            Self::ReportReceipts => "report_receipts",
+            Self::SettleReceipts => "settle_receipts",
+            Self::Receipt => "receipt",
         }
     }
 
@@ -86,7 +97,19 @@ impl Function {
 
     /// Whether it works on an org's log, and so is called with the log as a second key.
     pub(super) fn is_on_a_log(self) -> bool {
-        matches!(self, Self::Publish | Self::Open | Self::Newest | Self::Read | Self::Trim | Self::Sync | Self::Items)
+        matches!(
+            self,
+            Self::Publish
+                | Self::Open
+                | Self::Newest
+                | Self::Read
+                | Self::Trim
+                | Self::Sync
+                | Self::Items
+                | Self::ReportReceipts
+                | Self::SettleReceipts
+                | Self::Receipt
+        )
     }
 
     /// Its name for FCALL.
@@ -130,6 +153,11 @@ impl Scripts {
             .replace("@IDLE_MS@", &(config.idle_max_s.max(1) * 1_000).to_string())
             .replace("@IDEMPOTENCY_MS@", &(config.idempotency_window_s.max(1) * 1_000).to_string())
             .replace("@QUOTA@", &quota::text(&config.quota))
+            .replace("@ACK_DEADLINE_MS@", &config.receipts.deadline_ms.to_string())
+            .replace("@RECEIPTS_KEPT_MS@", &(config.receipts.kept_s * 1_000).to_string())
+            .replace("@RECEIPTS_MAX@", &config.receipts.per_org_max.max(1).to_string())
+            .replace("@SETTLED_AT_ONCE@", &SETTLED_AT_ONCE.to_string())
+            .replace("@RECEIPT_EVENT@", RECEIPT_EVENT)
             .replace("@PUBLISH@", if in_cluster { "SPUBLISH" } else { "PUBLISH" });
         // Only functions keep values between calls, which makes looking at the lineage on every publish affordable.
         let mut library = format!("#!lua name=roomcast\n{}\n", body.replace("@FUNCTIONS@", "true"));

@@ -41,6 +41,7 @@ pub fn answer(answer: &Answer, out: &mut BytesMut) {
         Reply::Subscribed { .. } => "subscribed",
         Reply::Unsubscribed { .. } => "unsubscribed",
         Reply::Published { .. } => "published",
+        Reply::Acked { .. } => "acked",
         Reply::Pong { .. } => "client:pong",
         Reply::History(_) => "history",
         Reply::SyncSnapshot(_) => "sync:snapshot",

@@ -79,6 +79,7 @@ metrics! {
     BUS_UNREADABLE = Counter "bus_unreadable_total", "messages", [], "Pub/sub messages that could not be read; the log was read instead.";
     MALFORMED = Counter "malformed_total", "entries", [], "Log entries that are no publications of ours and were skipped.";
     HISTORY_PAGES = Counter "history_pages_total", "pages", [], "Pages of the past that sessions asked for and got.";
+    REDELIVERED = Counter "redelivered_total", "publications", [], "Publications sent again because they were not acknowledged.";
     OVERTOOK = Counter "overtook_total", "publications", [], "Urgent publications that sessions got ahead of others that waited for them.";
     BROKER_READY = Gauge "broker_ready", "0 or 1", [], "Whether the way to the broker is in order.";
     NOTES_IGNORED = Counter "notes_ignored_total", "notes", [], "Notes from other nodes that could not be read, or were too many to answer.";

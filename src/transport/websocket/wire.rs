@@ -42,6 +42,9 @@ trait Encoding: Send + Sync + 'static {
     fn kind(&self) -> usize;
     fn push(&self, push: &Push<'_>, out: &mut BytesMut);
     fn answer(&self, answer: &Answer, out: &mut BytesMut);
+    fn is_native(&self) -> bool {
+        true
+    }
     fn greet(&self, _now_ms: u64, _out: &mut BytesMut) {}
 
     /// What its frames are.
@@ -107,6 +110,10 @@ impl Encoding for Spoken {
         (self.dialect.answer)(answer, (self.clock)(), out);
     }
 
+    fn is_native(&self) -> bool {
+        false
+    }
+
     fn greet(&self, now_ms: u64, out: &mut BytesMut) {
         (self.dialect.greet)(now_ms, out);
     }
@@ -158,6 +165,10 @@ impl<E: Encoding> Wire for Frames<E> {
 
     fn ping(&self, out: &mut BytesMut) {
         frame::ping(&[], out);
+    }
+
+    fn is_native(&self) -> bool {
+        self.encoding.is_native()
     }
 
     fn greet(&self, now_ms: u64, out: &mut BytesMut) {

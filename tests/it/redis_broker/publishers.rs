@@ -115,6 +115,16 @@ async fn the_documented_user_can_publish_and_little_else() {
         let answer = as_publisher(&["FCALL", "roomcast_publish", "1", "rc:{acme}", "kpi:acme", "e", "1", "idempotency_key", "k"]);
         assert_eq!(answer.lines().count(), 2, "{answer}");
     }
+    let ask =
+        || as_publisher(&["FCALL", "roomcast_publish", "1", "rc:{acme}", "kpi:acme", "e", "1", "requires_ack", "1", "receipt_to", "alice"]);
+    let asked = ask();
+    let kept = |asked: &str| server.cli(&["EXISTS", &format!("rc:{{acme}}:receipt:{}", asked.lines().next().unwrap())]);
+    assert_eq!(kept(&asked), "1", "{asked}");
+    server.cli(&["ACL", "SETUSER", "publisher", "-hset"]);
+    let length = server.cli(&["XLEN", "rc:{acme}:log"]);
+    let asked = ask();
+    assert_eq!((kept(&asked).as_str(), asked.lines().count()), ("0", 2), "it is published all the same: {asked}");
+    assert_ne!(server.cli(&["XLEN", "rc:{acme}:log"]), length);
     assert!(as_publisher(&["XADD", "rc:ingest", "*", "room", "kpi:acme", "event", "e", "data", "1"]).contains('-'));
     assert!(as_publisher(&["FLUSHALL"]).starts_with("NOPERM"));
 }

@@ -110,7 +110,7 @@ local function add(base, epoch, header, data, at_us)
   return redis.pcall('XADD', base .. ':log', 'NOMKSTREAM', 'MAXLEN', '~', entries_max, epoch .. '-*', 'h', header, 'd', data)
 end
 
--- Appends and fans out. A missing log is begun; so is one whose numbers an XADD past this script has used up.
+-- Appends and fans out; the third value is how many were listening. A missing log is begun; so is one whose numbers an XADD past this script has used up.
 local function append(base, rest, data, at_us)
   local header = string.format('%x', at_us) .. ' ' .. rest
   local epoch = redis.call('GET', base .. ':epoch')
@@ -127,9 +127,12 @@ local function append(base, rest, data, at_us)
   end
   local place = string.format('%x-%x', tonumber(epoch), tonumber(string.match(id, '%-(%d+)$')))
   keep_alive(base, at_us)
-  redis.call(PUBLISH, base .. ':bus', place .. ' ' .. header .. '\n' .. data)
-  return place .. '-' .. string.format('%x', at_us)
+  local nodes = redis.call(PUBLISH, base .. ':bus', place .. ' ' .. header .. '\n' .. data)
+  return place .. '-' .. string.format('%x', at_us), nil, nodes
 end
+
+-- Begins the receipts of what asks to be acknowledged; defined with the rest of them, which append in their turn.
+local await_acks
 
 -- The org of each room that was found well-formed.
 local org_of, note_org = memory()
@@ -200,6 +203,11 @@ local CHECKS = {
   headers = function(value)
     if #value > OPTION_BYTES_MAX or string.find(value, '%c') or string.sub(value, 1, 1) ~= '{' then
       return 'headers is a JSON object of strings, at most 8192 bytes, on one line'
+    end
+  end,
+  receipt_to = function(value)
+    if #value == 0 or #value > 64 or string.find(value, '[^%w_.@-]') then
+      return 'receipt_to is a user of the org'
     end
   end,
   cascade = flag('cascade'),
@@ -340,7 +348,7 @@ local function publish(keys, args)
     return refuse(wrong)
   end
   local options, bad_option = read_options(
-    args, CHECKS, 'priority, idempotency_key, ttl_ms, cascade, requires_ack, log, headers, sessions, bytes, checked')
+    args, CHECKS, 'priority, idempotency_key, ttl_ms, cascade, requires_ack, receipt_to, log, headers, sessions, bytes, checked')
   if not options then
     return refuse(bad_option)
   end
@@ -358,6 +366,9 @@ local function publish(keys, args)
     if options.headers and not pcall(cjson.decode, options.headers) then
       return refuse('headers is not a JSON object')
     end
+  end
+  if options.requires_ack == '1' and options.log == '0' then
+    return refuse('only what is logged can be acknowledged')
   end
   local rest = header_of(args[1], args[2], options)
   local at_us = now_us()
@@ -385,9 +396,13 @@ local function publish(keys, args)
   if not at_us then
     return failure
   end
-  position, failure = append(base, rest, args[3], at_us)
+  local nodes
+  position, failure, nodes = append(base, rest, args[3], at_us)
   if not position then
     return failure
+  end
+  if options.requires_ack == '1' then
+    await_acks(base, position, nodes, options.receipt_to, at_us)
   end
   if key then
     redis.call('SET', key, position, 'PX', IDEMPOTENCY_MS)

@@ -308,9 +308,18 @@ mod tests {
 
     #[test]
     fn every_handle_counts_under_a_name_of_the_table() {
-        for gauge in
-            [sessions(), sessions_lagging(), orgs(), rooms(), send_queue_bytes(), broker_ready(), revocations_pending(), ingest_deferred()]
-        {
+        for gauge in [
+            sessions(),
+            sessions_lagging(),
+            orgs(),
+            rooms(),
+            send_queue_bytes(),
+            broker_ready(),
+            revocations_pending(),
+            ingest_deferred(),
+            presence_sessions(),
+            presence_watchers(),
+        ] {
             gauge.set(1.0);
         }
         for counter in [
@@ -330,6 +339,8 @@ mod tests {
             notes_ignored(),
             accepts_refused(),
             polls_repeated(),
+            presence_diffs(),
+            presence_reads(),
         ] {
             counter.increment(1);
         }

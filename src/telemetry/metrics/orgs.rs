@@ -52,6 +52,7 @@ struct Handles {
 
 impl Handles {
     fn of(label: &str) -> Self {
+        super::install();
         let handles = Self {
             sessions: gauge!(table::ORG_SESSIONS.name, "org" => label.to_owned()),
             publications: counter!(table::ORG_PUBLICATIONS.name, "org" => label.to_owned()),

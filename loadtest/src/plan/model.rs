@@ -43,8 +43,8 @@ pub struct Operations {
     /// Publications times the sessions that get each.
     pub deliveries: f64,
     pub probes: f64,
-    /// Renewals of leases on connections, and the leases of sessions that begin.
-    pub leases: f64,
+    /// Of leases on connections, one for each pair.
+    pub renewals: f64,
     pub connects: f64,
 }
 
@@ -84,7 +84,7 @@ impl Shape {
             events: publications * if self.topics > 1.0 { self.nodes_told() } else { nodes_of_an_org },
             deliveries: publications * self.sessions * self.reach,
             probes: pairs * probes_per_s(self.rate),
-            leases: pairs / RENEW_INTERVAL_S + connects,
+            renewals: pairs / RENEW_INTERVAL_S,
             connects,
         }
     }
@@ -117,13 +117,15 @@ pub struct Costs {
     pub redis_publish_us: f64,
     pub redis_told_us: f64,
     pub redis_probe_us: f64,
-    /// A lease, and what each further node of the same org adds to it.
+    pub redis_renewal_us: f64,
+    /// The lease of a session that begins, and what each further node of the same org adds to it.
     pub redis_lease_us: f64,
     pub redis_lease_node_us: f64,
     /// A node's CPU time in µs.
     pub node_event_us: f64,
     pub node_delivery_us: f64,
-    pub node_probe_us: f64,
+    /// A probe or a renewal.
+    pub node_call_us: f64,
     pub node_connect_us: f64,
     /// A node's memory in bytes: its own, and per session and pair.
     pub session_user_bytes: f64,
@@ -153,10 +155,10 @@ impl Costs {
         let redis_publish_cores = (did.publications * self.redis_publish_us + did.events * self.redis_told_us) / 1e6;
         let redis_probe_cores = did.probes * self.redis_probe_us / 1e6;
         let lease_us = self.redis_lease_us + self.redis_lease_node_us * (did.nodes_of_an_org - 1.0).max(0.0);
-        let redis_lease_cores = did.leases * lease_us / 1e6;
+        let redis_lease_cores = (did.renewals * self.redis_renewal_us + did.connects * lease_us) / 1e6;
         let node_delivery_cores = did.deliveries * self.node_delivery_us / 1e6 / shape.nodes;
         let besides_us =
-            did.events * self.node_event_us + (did.probes + did.leases) * self.node_probe_us + did.connects * self.node_connect_us;
+            did.events * self.node_event_us + (did.probes + did.renewals) * self.node_call_us + did.connects * self.node_connect_us;
         let session_bytes = self.session_user_bytes + self.session_kernel_bytes;
         Bill {
             node_cores: node_delivery_cores + besides_us / 1e6 / shape.nodes,
@@ -202,7 +204,7 @@ mod tests {
         assert!((did.pairs - 100.0 * 10.0 * (1.0 - 0.9f64.powi(50))).abs() < 1e-6);
         assert_eq!(did.events, did.publications * did.nodes_of_an_org);
         assert_eq!(did.probes, did.pairs);
-        assert!((did.leases - did.pairs / 3.0 - 5.0).abs() < 1e-9);
+        assert!((did.renewals - did.pairs / 3.0).abs() < 1e-9 && (did.connects - 5.0).abs() < 1e-9);
     }
 
     #[test]

@@ -246,7 +246,7 @@ impl Hub {
                 for (org, newest) in orgs.iter().zip(newest) {
                     schedule.note(org, newest);
                     let commands = self.orgs.lock().get(org).cloned();
-                    if let (Some(commands), Some(newest)) = (commands, newest) {
+                    if let Some(commands) = commands {
                         // A full inbox means that the org is busy; the next round will do.
                         let _ = commands.try_send(OrgCommand::Probed(newest));
                     }

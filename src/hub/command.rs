@@ -40,8 +40,8 @@ pub enum OrgCommand {
         slot: Slot,
         lingers: bool,
     },
-    /// What a probe of the log found.
-    Probed(Position),
+    /// What a probe found: the log's newest place, or no log.
+    Probed(Option<Position>),
     /// How these sessions stand; those that are not here are left out.
     Standings {
         sessions: Vec<SessionId>,

@@ -334,9 +334,10 @@ impl Org {
     }
 
     /// Reads the log when a probe shows what is not known here. What is merely newer may still be on its way, so it is given
-    /// until the next probe.
-    pub(super) fn compare(&mut self, newest: Position) {
+    /// until the next probe. A log that is gone is begun anew, and everybody told, without waiting for a publication.
+    pub(super) fn compare(&mut self, newest: Option<Position>) {
         let Some(tail) = &self.tail else { return };
+        let Some(newest) = newest else { return self.doubt() };
         let lost = self.suspect.take().is_some_and(|suspect| suspect.epoch == tail.last().epoch && suspect.seq > tail.last().seq);
         if lost || tail.differs_from(newest) {
             self.doubt();

@@ -56,7 +56,10 @@ export const CHAPTERS = [
     await scene.publish(100);
     scene.front.nodes = [second];
     scene.front.target = second;
-    await alice.whole(await scene.publish(100));
+    const last = await scene.publish(100);
+    // The other node asks the killed one until its lease has run out.
+    await until(`number ${last}`, () => alice.account(), (account) => account.last >= last, 45_000);
+    await alice.whole(last);
     await first.start();
     assert.equal((await alice.statistics()).gaps, 0);
   }],

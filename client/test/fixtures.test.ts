@@ -634,5 +634,5 @@ describe('closes', () => {
 test('every folder of fixtures is read', () => {
   const folders = readdirSync(ROOT, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
   // What is refused is not for clients to send; filters and patterns have tests of their own.
-  expect(folders.sort()).toEqual(['closes', 'commands', 'errors', 'filters', 'patterns', 'pushes', 'refused', 'replies']);
+  expect(folders.sort()).toEqual(['closes', 'commands', 'errors', 'filters', 'http', 'patterns', 'pushes', 'refused', 'replies']);
 });

@@ -200,7 +200,7 @@ check_in_browser() {
   say "the page in a browser"
   counted "the page in a browser" timeout 300 node tests/browser/console.mjs
   say "the client in a browser"
-  counted "the client in a browser" timeout 300 npm --prefix client run e2e
+  counted "the client in a browser" timeout 480 npm --prefix client run e2e
   prepare_packages examples/postgres-sync
   say "a PostgreSQL table in a browser"
   counted "a PostgreSQL table in a browser" timeout 300 npm --prefix examples/postgres-sync run e2e

@@ -117,7 +117,10 @@ impl Node {
             started,
         });
         let phase = Arc::<Phase>::default();
-        let http_sessions = http_session::Sessions::new(&info.id, config.http.clone());
+        // A shorter time for signs of life is no reason to refuse a configuration that says nothing of polls.
+        let poll_wait_ms = config.http.poll_wait_ms.min(config.limits.stale_after_ms / 2);
+        let http = http_session::Config { poll_wait_ms, ..config.http.clone() };
+        let http_sessions = http_session::Sessions::new(&info.id, http.clone());
         let api = Arc::new(api::Parts {
             node: info.clone(),
             config: config.api.clone(),
@@ -140,7 +143,7 @@ impl Node {
         let dialects = Dialects { enabled: config.dialects.dialects().collect(), guest: guest.map(Arc::new) };
         let door = Door::new(config.websocket.clone(), &dialects, Arc::clone(&parts), Arc::clone(&places))?;
         let carry = api::cluster::errand::carrier(Arc::clone(&api));
-        let (http, websocket) = (config.http.clone(), config.websocket.clone());
+        let websocket = config.websocket.clone();
         let http_door = http_session::Door::new(http, websocket, parts, Arc::clone(&places), http_sessions, carry)?;
         let node = Self {
             config,

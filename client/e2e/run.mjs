@@ -24,7 +24,7 @@ import { CHAPTERS as tokens } from './chapters/tokens.mjs';
 import { Stage } from './stage/stage.mjs';
 
 /** After so long the whole is given up. */
-const DEADLINE_MS = 300_000;
+const DEADLINE_MS = 420_000;
 
 const wanted = process.argv.slice(2).join(' ');
 const all = [connections, fallbacks, outboxes, tokens, tabs, gaps, operations, limits, disasters, places, binary, presence, readme, collections, sabotage].flat();

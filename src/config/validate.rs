@@ -109,7 +109,7 @@ fn dialects(config: &Config, judge: &mut Judge<'_>) {
 }
 
 fn http(config: &Config, judge: &mut Judge<'_>) {
-    let Config { http, websocket, limits, .. } = config;
+    let Config { http, websocket, .. } = config;
     let dialects = config.dialects.dialects().map(|dialect| dialect.path);
     let taken: Vec<&str> = dialects.chain([&*websocket.path, &*websocket.echo_path]).collect();
     for (key, path) in [("http.sse_path", &http.sse_path), ("http.poll_path", &http.poll_path)] {
@@ -120,8 +120,6 @@ fn http(config: &Config, judge: &mut Judge<'_>) {
     judge.demand(http.sse_path.is_empty() || http.sse_path != http.poll_path, "http.poll_path", "it must differ from http.sse_path");
     let fits = (1_024..=1 << 20).contains(&http.post_bytes_max);
     judge.demand(fits, "http.post_bytes_max", "it must be from 1024 to 1048576, so that it can be carried to another node");
-    let alive = http.poll_wait_ms < limits.stale_after_ms;
-    judge.demand(alive, "http.poll_wait_ms", "it must be less than limits.stale_after_ms, or whoever waits counts as gone");
     for (key, value) in [
         ("http.sessions_max", http.sessions_max as u64),
         ("http.post_commands_max", http.post_commands_max as u64),

@@ -40,7 +40,7 @@ pub struct Config {
     pub post_wait_ms: u64,
     /// How long browsers wait before they come back when a stream breaks (`retry:`): at least this, at most twice as long.
     pub retry_ms: u64,
-    /// How long a poll waits for something to say.
+    /// How long a poll waits for something to say; half of `limits.stale_after_ms` at most, or whoever waits would count as gone.
     pub poll_wait_ms: u64,
     /// After this long without a poll a session of long polling ends.
     pub poll_idle_ms: u64,

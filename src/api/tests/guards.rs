@@ -10,6 +10,8 @@ fn routes() -> Vec<(Method, &'static str, Value, &'static str)> {
         (Method::GET, session, Value::Null, "connections"),
         (Method::DELETE, session, Value::Null, "connections"),
         (Method::GET, "/rooms", Value::Null, "read"),
+        (Method::GET, "/presence?room=kpi:acme:sales", Value::Null, "read"),
+        (Method::GET, "/messages/1-1-1/receipts?organization_id=acme", Value::Null, "publish"),
         (Method::GET, "/explain?message=1-1-1&user=alice&organization_id=acme", Value::Null, "connections"),
         (Method::POST, "/broadcast", publication.clone(), "publish"),
         (Method::POST, "/broadcast/kpi", json!({"organization_id": "acme"}), "publish"),
@@ -93,12 +95,20 @@ async fn answers_have_the_fields_that_the_document_names() {
     let node = Node::start();
     let document: Value = serde_json::from_str(&document()).unwrap();
     let (mut operations, session) = (std::collections::BTreeSet::new(), node.connect("alice", "acme", &["kpi:acme"]).await.id.to_string());
+    let asking = json!({"event": "kpi:update", "target": {"organization_id": "acme"}, "data": 1, "requires_ack": true});
+    let published = call(&node, &Method::POST, "/broadcast", &asking, ADMIN).await;
+    let message = published.body["id"].as_str().unwrap();
     for (method, path, body, _) in routes() {
         let documented = path.split('?').next().unwrap();
-        let documented = if documented.starts_with("/connections/") { "/connections/{id}" } else { documented };
+        let documented = match documented.split('/').nth(1) {
+            Some("connections") if documented != "/connections" => "/connections/{id}",
+            Some("messages") => "/messages/{id}/receipts",
+            _ => documented,
+        };
         let operation = &document["paths"][format!("/api/ws{documented}")][method.as_str().to_lowercase()];
         assert!(operations.insert(operation["operationId"].as_str().unwrap().to_owned()), "{method} {path}");
-        let answer = call(&node, &method, &path.replace("0193a1f2c0de7a5b8c3d4e5f60718293", &session), &body, ADMIN).await;
+        let path = path.replace("0193a1f2c0de7a5b8c3d4e5f60718293", &session).replace("/messages/1-1-1/", &format!("/messages/{message}/"));
+        let answer = call(&node, &method, &path, &body, ADMIN).await;
         assert_eq!(answer.status, StatusCode::OK, "{method} {path}: {}", answer.body);
         let known = fields(&operation["responses"]["200"]["content"]["application/json"]["schema"], &document);
         for (name, value) in answer.body.as_object().unwrap() {

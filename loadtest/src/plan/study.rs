@@ -12,7 +12,7 @@ use crate::report::page::text::Text;
 const POINTS: u32 = 60;
 /// A drawing, and the room above it for its legend.
 const SIZE: (f64, f64) = (760.0, 340.0);
-const LEGEND: f64 = 58.0;
+const LEGEND: f64 = 66.0;
 /// One node holds so many sessions of an org where they are kept together.
 const TOGETHER: Placement = Placement::Together { per_node: 5_000.0 };
 
@@ -141,7 +141,7 @@ impl fmt::Display for Drawing {
             writeln!(f, r#"<text x="{}" y="{}">{}</text>"#, left + 40.0, top + 4.0, Text(line.name))?;
         }
         let plot = Plot { width, height, x, y, x_title: self.x_title, y_title: self.y_title, lines };
-        writeln!(f, r#"<g transform="translate(0 {LEGEND})">{plot}</g>"#)?;
+        writeln!(f, r#"<svg y="{LEGEND}" width="{width}" height="{height}">{plot}</svg>"#)?;
         f.write_str("</svg>\n")
     }
 }

@@ -73,6 +73,8 @@ fn short(value: f64) -> String {
     match value {
         1e6.. => format!("{}M", amount(value / 1e6)),
         1e4.. => format!("{}k", amount(value / 1e3)),
+        // Beyond the digits that amounts have.
+        _ if value > 0.0 && value < 1e-3 => format!("{value:.0e}"),
         _ => {
             let text = amount(value);
             if text.contains('.') { text.trim_end_matches('0').to_owned() } else { text }
@@ -108,5 +110,6 @@ mod tests {
     fn log_axes_name_what_lies_inside() {
         assert_eq!(names(Scale::Log { least: 0.1, most: 20.0 }), ["0.1", "0.2", "0.5", "1", "2", "5", "10", "20"]);
         assert_eq!(Scale::Log { least: 1.0, most: 100.0 }.place(10.0), 0.5);
+        assert_eq!(names(Scale::Log { least: 2e-5, most: 1e-4 }), ["2e-5", "5e-5", "1e-4"]);
     }
 }

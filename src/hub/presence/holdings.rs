@@ -167,9 +167,10 @@ impl Holdings {
                     Settled::Full
                 }
             };
-            if !held.is_queued {
+            // What is only told once more has been told; whoever asked for it must not hear of what becomes of that.
+            if !held.is_queued || held.wanted == held.told {
                 answers.extend(held.asking.take().map(|asking| (asking, settled)));
-                if held.wanted.is_none() && held.told.is_none() {
+                if !held.is_queued && held.wanted.is_none() && held.told.is_none() {
                     self.forget(&key);
                 }
             }
@@ -187,6 +188,9 @@ impl Holdings {
             if let Some(asking) = held.asking.take() {
                 if held.wanted.is_some() {
                     held.wanted.clone_from(&held.told);
+                } else {
+                    // It takes itself to be out from now on: nothing that fails later may go back to what it was before.
+                    held.told = None;
                 }
                 answers.push((asking, Settled::Away));
             }

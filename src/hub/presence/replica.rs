@@ -21,6 +21,9 @@ pub struct Replica {
     owners: BTreeMap<Owner, usize>,
     /// Stays that a reading lacked at a time when the store may have lost them for a moment only.
     doubtful: HashSet<SessionId>,
+    /// Stays that a reading held although their owners' leases are over: no watcher has seen them, and the store keeps them until
+    /// they are swept.
+    passed_over: HashSet<SessionId>,
     shown: BTreeMap<UserId, Arc<Member>>,
     /// Users whose shown member may be another by now.
     changed: BTreeSet<UserId>,
@@ -45,11 +48,16 @@ impl Replica {
             sessions: HashMap::new(),
             owners: BTreeMap::new(),
             doubtful: HashSet::new(),
+            passed_over: HashSet::new(),
             shown: BTreeMap::new(),
             changed: BTreeSet::new(),
         };
-        for (session, stay) in roster.stays.into_iter().filter(|(_, stay)| roster.owners.contains(&stay.owner)) {
-            replica.put(session, stay);
+        for (session, stay) in roster.stays {
+            if roster.owners.contains(&stay.owner) {
+                replica.put(session, stay);
+            } else {
+                replica.passed_over.insert(session);
+            }
         }
         replica.take_diff();
         replica
@@ -79,11 +87,14 @@ impl Replica {
     pub fn reread(&mut self, roster: Roster, is_believed: bool) {
         self.seq = roster.seq;
         self.doubtful.clear();
+        self.passed_over.clear();
         let mut missing: HashSet<SessionId> = self.stays.keys().copied().collect();
         for (session, stay) in roster.stays {
             let was_known = missing.remove(&session);
             if was_known || roster.owners.contains(&stay.owner) {
                 self.put(session, stay);
+            } else {
+                self.passed_over.insert(session);
             }
         }
         if is_believed {
@@ -98,9 +109,9 @@ impl Replica {
         !self.doubtful.is_empty()
     }
 
-    /// Whether it holds stays of others than these.
+    /// Whether the store keeps stays of others than these.
     pub fn has_owner_besides(&self, running: &BTreeSet<Owner>) -> bool {
-        self.owners.keys().any(|owner| !running.contains(owner))
+        !self.passed_over.is_empty() || self.owners.keys().any(|owner| !running.contains(owner))
     }
 
     /// Whether there is something that watchers have not been shown.
@@ -151,6 +162,7 @@ impl Replica {
 
     fn remove(&mut self, session: SessionId) {
         self.doubtful.remove(&session);
+        self.passed_over.remove(&session);
         let Some(stay) = self.stays.remove(&session) else { return };
         let user = &stay.member.user_id;
         self.changed.insert(user.clone());

@@ -23,9 +23,12 @@ enum Step {
         lingers: bool,
     },
     Passes,
-    /// A write begins, and ends as it may.
+    /// A write begins, unless one is under way.
     Write {
         reaches: bool,
+    },
+    /// The one under way ends, well or badly.
+    Return {
         returns: bool,
     },
     StoreLost,
@@ -37,7 +40,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (0u64..5).prop_map(Step::Leave),
         1 => (0u64..5, any::<bool>()).prop_map(|(session, lingers)| Step::End { session, lingers }),
         1 => Just(Step::Passes),
-        8 => (prop::bool::weighted(0.8), prop::bool::weighted(0.8)).prop_map(|(reaches, returns)| Step::Write { reaches, returns }),
+        8 => prop::bool::weighted(0.8).prop_map(|reaches| Step::Write { reaches }),
+        8 => prop::bool::weighted(0.8).prop_map(|returns| Step::Return { returns }),
         1 => Just(Step::StoreLost),
     ];
     prop::collection::vec(step, 0..60)
@@ -75,38 +79,56 @@ proptest! {
     fn the_store_comes_to_hold_what_sessions_want(steps in steps()) {
         let room = RoomSyntax::new(4, ["chat"]).room("chat:acme").unwrap();
         let (mut holdings, mut store) = (Holdings::default(), BTreeMap::new());
-        let (mut now, mut waiting, mut ended) = (Instant::now(), None, BTreeSet::new());
+        let (mut now, mut ended) = (Instant::now(), BTreeSet::new());
+        // Who waits for an answer, and what each was told to be in the room.
+        let (mut waiting, mut believed) = (None, BTreeMap::new());
+        let mut under_way = None;
         let linger = Duration::from_secs(5);
-        for step in steps.into_iter().chain([Step::Passes]).chain([Step::Write { reaches: true, returns: true }; 8]) {
+        let last = [Step::Write { reaches: true }, Step::Return { returns: true }].repeat(9);
+        for step in steps.into_iter().chain([Step::Passes]).chain(last) {
             match step {
                 // A session has one command at a time, and none once it has ended.
                 Step::Enter { session: number, .. } | Step::Leave(number) if ended.contains(&number) || waiting.is_some() => {}
                 Step::Enter { session: number, state } => {
-                    waiting = Some(number);
+                    waiting = Some((number, Some(member(state))));
                     holdings.want(&room, session(number), Some(member(state)), Some(asking(number)));
                 }
                 Step::Leave(number) => {
-                    waiting = Some(number);
+                    waiting = Some((number, None));
                     holdings.want(&room, session(number), None, Some(asking(number)));
                 }
                 Step::End { session: number, lingers } => {
                     ended.insert(number);
                     holdings.end(session(number), lingers.then_some(now + linger));
-                    waiting = waiting.filter(|waiting| *waiting != number);
+                    waiting = waiting.filter(|(waiting, _)| *waiting != number);
                 }
                 Step::Passes => {
                     now += linger;
                     holdings.expire(now);
                 }
-                Step::Write { reaches, returns } => {
-                    let Some(batch) = holdings.take_batch() else { continue };
-                    let verdicts = if reaches { Some(carry_out(&mut store, &batch)) } else { None };
+                Step::Write { reaches } => {
+                    if under_way.is_none() && let Some(batch) = holdings.take_batch() {
+                        let verdicts = if reaches { Some(carry_out(&mut store, &batch)) } else { None };
+                        under_way = Some((batch, verdicts));
+                    }
+                }
+                Step::Return { returns } => {
+                    let Some((batch, verdicts)) = under_way.take() else { continue };
                     let answers = match verdicts.filter(|_| returns) {
                         Some(verdicts) => holdings.done(batch, &verdicts),
                         None => holdings.failed(batch),
                     };
-                    for (asking, _) in answers {
-                        prop_assert_eq!(waiting.take(), Some(u64::from(asking.slot)), "who waits is answered, once");
+                    for (asking, settled) in answers {
+                        let number = u64::from(asking.slot);
+                        let (who, asked) = waiting.take().expect("somebody waits");
+                        prop_assert_eq!(who, number, "who waits is answered, once");
+                        let before = believed.remove(&number);
+                        let now_believed = match settled {
+                            Settled::Done => asked,
+                            Settled::Full => None,
+                            Settled::Away => asked.and(before),
+                        };
+                        believed.extend(now_believed.map(|member| (number, member)));
                     }
                 }
                 Step::StoreLost => {
@@ -115,10 +137,14 @@ proptest! {
                 }
             }
         }
-        prop_assert_eq!(waiting, None, "nobody waits for ever");
+        prop_assert!(under_way.is_none());
+        prop_assert!(waiting.is_none(), "nobody waits for ever");
         prop_assert!(holdings.queue.is_empty());
         let wanted: BTreeMap<_, _> = holdings.held.iter().filter_map(|((_, session), held)| Some((*session, held.wanted.clone()?))).collect();
         prop_assert_eq!(&wanted, &store);
+        believed.retain(|number, _| !ended.contains(number));
+        let believed: BTreeMap<_, _> = believed.into_iter().map(|(number, member)| (session(number), member)).collect();
+        prop_assert_eq!(&wanted, &believed, "each is what it was told to be");
         prop_assert_eq!(holdings.held.len(), store.len(), "nothing is kept of those who left");
         prop_assert_eq!(holdings.rooms.values().map(BTreeSet::len).sum::<usize>(), store.len());
         prop_assert!(ended.iter().all(|number| !store.contains_key(&session(*number))));

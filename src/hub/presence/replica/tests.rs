@@ -179,10 +179,13 @@ fn whoever_is_left_of_a_dead_node_is_not_shown_to_newcomers() {
     let mut known = Replica::new(store.roster());
     known.reread(roster, true);
     assert_eq!(known.stays.len(), 2, "those who have seen them wait for the news");
+    let running = BTreeSet::from([Owner(1)]);
+    assert!(replica.has_owner_besides(&running) && known.has_owner_besides(&running), "whoever has read them has them swept");
     let swept = store.remove(|_, stay| stay.owner == Owner(2));
     for replica in [&mut replica, &mut known] {
         assert_eq!(replica.follow(&swept), Followed::Applied);
         replica.take_diff();
         assert_eq!(replica.shown().count(), 1);
+        assert!(!replica.has_owner_besides(&running));
     }
 }

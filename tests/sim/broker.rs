@@ -6,7 +6,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rand::Rng;
 use roomcast::broker::collections::{WriteError, Written};
-use roomcast::broker::presence::{Change, ChangeError, Keeping, Kept, Owner, PresenceStore, Roster, Verdict};
 use roomcast::broker::receipts::{Receipt, Receipts, Share};
 use roomcast::broker::{
     AckLevel, Broker, Collections, ControlMessage, Feed, Health, LeaseOutcome, LogState, NodeInfo, OrgEvent, Page, PageLimit, PublishError,
@@ -32,7 +31,7 @@ pub struct SimBroker {
 
 impl SimBroker {
     /// Passes a call, or the answer to it, over the network. The calls of a node that was killed never return.
-    async fn pass(&self) -> Result<(), ReadError> {
+    pub async fn pass(&self) -> Result<(), ReadError> {
         let (dead, lost) = {
             let mut inner = self.store.inner.lock();
             let lost = inner.flaky && inner.rng.random_bool(LOST);
@@ -45,7 +44,7 @@ impl SimBroker {
         if lost { Err(ReadError::Unavailable("the call is lost".into())) } else { Ok(()) }
     }
 
-    async fn take_time(&self) {
+    pub async fn take_time(&self) {
         let latency_us = self.store.inner.lock().rng.random_range(0..LATENCY_MAX_US);
         tokio::time::sleep(Duration::from_micros(latency_us)).await;
     }
@@ -64,30 +63,6 @@ impl Collections for SimBroker {
 
     async fn items(&self, _room: &RoomName, _after: Option<&ItemKey>) -> Result<Snapshot, ReadError> {
         Err(ReadError::Unavailable("the simulation keeps no items".into()))
-    }
-}
-
-/// Nobody is present in the simulation: its histories are about the log.
-fn nobody() -> ReadError {
-    ReadError::Unavailable("the simulation has no presence".into())
-}
-
-#[async_trait]
-impl PresenceStore for SimBroker {
-    async fn change_presence(&self, _org: &OrgId, _changes: &[Change], _keeping: Keeping) -> Result<Vec<Verdict>, ChangeError> {
-        Err(nobody().into())
-    }
-
-    async fn presence(&self, _room: &RoomName) -> Result<Roster, ReadError> {
-        Err(nobody())
-    }
-
-    async fn keep_presence(&self, _org: &OrgId, _owner: Option<Owner>, _lease_ms: u64, _rooms: &[RoomName]) -> Result<Kept, ReadError> {
-        Err(nobody())
-    }
-
-    async fn sweep_presence(&self, _room: &RoomName, _history: &str) -> Result<(), ReadError> {
-        Err(nobody())
     }
 }
 

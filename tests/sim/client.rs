@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use roomcast::auth::Principal;
 use roomcast::hub::send_queue::Limits;
-use roomcast::hub::{Hub, NoSink, OrgLink, SendQueue};
+use roomcast::hub::{Hub, OrgLink};
 use roomcast::protocol::codec::Wire;
 use roomcast::protocol::push::{Answer, Reply};
 use roomcast::protocol::{CommandId, OrgId, Position, SessionId};
 use serde_json::Value;
 
 use super::lines::Lines;
+use super::socket::{Socket, command_id};
 use super::wanted::Wanted;
 
 /// Publications that may wait for one client, in bytes: a handful.
@@ -87,9 +88,8 @@ pub struct Client {
 
 struct Connection {
     session: SessionId,
-    queue: Arc<SendQueue>,
+    socket: Socket,
     link: OrgLink,
-    partial: Vec<u8>,
     /// Commands under way by their ids: the patterns of subscriptions with where they begin, and those given up.
     asked: Vec<Asked>,
 }
@@ -118,11 +118,11 @@ impl Client {
         self.refused = false;
         let session = SessionId(uuid::Uuid::from_u128(id));
         let limits = Limits { bytes_max: QUEUE_BYTES_MAX, replies_bytes_max: REPLIES_BYTES_MAX };
-        let queue: Arc<SendQueue> = Arc::new(SendQueue::new(limits, NoSink));
+        let socket = Socket::new(limits);
         let wire: Arc<dyn Wire> = Arc::new(Lines);
-        let Ok(link) = hub.attach(&self.org, session, &queue, &wire).await else { return };
+        let Ok(link) = hub.attach(&self.org, session, &socket.queue, &wire).await else { return };
         self.seen.push(Seen::Connected { session, since: self.position });
-        self.connection = Some(Connection { session, queue, link, partial: Vec::new(), asked: Vec::new() });
+        self.connection = Some(Connection { session, socket, link, asked: Vec::new() });
         self.subscribe(self.patterns.clone(), self.position).await;
     }
 
@@ -152,7 +152,7 @@ impl Client {
 
     pub async fn disconnect(&mut self) {
         if let Some(connection) = self.connection.take() {
-            connection.queue.shut();
+            connection.socket.queue.shut();
             connection.link.detach().await;
         }
     }
@@ -165,20 +165,17 @@ impl Client {
     /// Reads up to `room` bytes, while the log holds `known` records; whether there were any.
     pub async fn read(&mut self, room: usize, known: usize) -> bool {
         let Some(connection) = &mut self.connection else { return false };
-        let taken = connection.take(room);
-        if connection.queue.take_drained() {
+        let messages = connection.socket.read(room);
+        if connection.socket.queue.take_drained() {
             let _ = connection.link.drained().await;
         }
-        connection.partial.extend_from_slice(&taken);
-        let mut lines: Vec<Vec<u8>> = connection.partial.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
-        connection.partial = lines.pop().unwrap_or_default();
-        for line in lines {
-            self.note(&serde_json::from_slice(&line).unwrap(), known);
+        for message in messages.iter().flatten() {
+            self.note(message, known);
         }
         if std::mem::take(&mut self.refused) {
             self.disconnect().await;
         }
-        !taken.is_empty()
+        messages.is_some()
     }
 
     pub async fn heartbeat(&self) {
@@ -189,7 +186,7 @@ impl Client {
 
     /// Whether no more waits for the client than may.
     pub fn check_bounds(&mut self) {
-        let waiting = self.connection.as_ref().map_or(0, |connection| connection.queue.bytes());
+        let waiting = self.connection.as_ref().map_or(0, |connection| connection.socket.queue.bytes());
         if waiting > QUEUE_BYTES_MAX.max(PUSH_BYTES_MAX) + REPLIES_BYTES_MAX {
             self.fault.get_or_insert(format!("{waiting} bytes wait for {}", self.name));
         }
@@ -267,21 +264,6 @@ impl Connection {
     /// The id of the command.
     fn ask(&mut self, asked: Asked) -> CommandId {
         self.asked.push(asked);
-        let message = format!(r#"{{"event":"client:ping","id":{}}}"#, self.asked.len() - 1);
-        roomcast::protocol::Command::parse(message.as_bytes()).unwrap().id.unwrap()
-    }
-
-    fn take(&mut self, mut room: usize) -> Vec<u8> {
-        let mut taken = Vec::new();
-        let _ = self.queue.flush(|slices| {
-            let before = taken.len();
-            for slice in slices {
-                let count = slice.len().min(room);
-                taken.extend_from_slice(&slice[..count]);
-                room -= count;
-            }
-            if taken.len() == before { Err(std::io::ErrorKind::WouldBlock.into()) } else { Ok(taken.len() - before) }
-        });
-        taken
+        command_id(self.asked.len() - 1)
     }
 }

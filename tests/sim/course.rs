@@ -8,10 +8,10 @@ use roomcast::broker::{AckLevel, Broker};
 use roomcast::protocol::event::EventName;
 use roomcast::protocol::{NewPublication, OrgId, Position, Priority};
 
-use super::broker::SimBroker;
 use super::client::Seen;
+use super::node::NODES;
 use super::wanted::{Wanted, headers};
-use super::world::{NODES, PATTERNS, World, pick, pick_filter};
+use super::world::{PATTERNS, World, pick, pick_filter};
 
 const ROOMS: [&str; 6] = ["kpi:ORG", "kpi:ORG:a", "kpi:ORG:a:q", "chat:ORG:b", "kpi:ORG:b:q", "org:ORG"];
 const PRIORITIES: [Priority; 6] = [Priority::Low, Priority::Low, Priority::Medium, Priority::Medium, Priority::High, Priority::Urgent];
@@ -94,8 +94,7 @@ impl World {
     }
 
     async fn publish(&mut self, new: NewPublication, node: usize) {
-        let broker = SimBroker { store: Arc::clone(&self.store), node, life: self.nodes[node].life };
-        let outcome = broker.publish(&new, AckLevel::Primary).await;
+        let outcome = self.nodes[node].broker().publish(&new, AckLevel::Primary).await;
         self.note(format!("node {node} publishes {} into {}: {outcome:?}", new.data.escape_ascii(), new.room));
         if outcome.is_err() && new.idempotency_key.is_some() {
             self.unsettled.push(new);

@@ -10,14 +10,20 @@
 mod broker;
 mod check;
 mod client;
+mod clock;
 mod course;
 mod lines;
 mod log;
+mod node;
+mod presence;
 mod sabotage;
 mod scale;
+mod socket;
 mod store;
 mod wanted;
 mod world;
+
+use std::fmt::Debug;
 
 use sabotage::Sabotage;
 use world::{Faults, World};
@@ -28,32 +34,42 @@ const SEEDS: u64 = 1_000;
 /// Seeds in one of which each sabotage must be found.
 const SABOTAGED_SEEDS: u64 = 20;
 
-fn run(seed: u64, faults: Faults) -> (Vec<String>, Result<(), String>) {
+/// A history in time that passes when nobody has anything to do.
+fn in_simulated_time<T>(history: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(World::new(seed, faults).live())
+    runtime.block_on(history)
 }
 
-fn seeds() -> Vec<u64> {
+/// So many as are usual, unless others are asked for.
+fn seeds(usual: u64, regressions: &[u64]) -> Vec<u64> {
     if let Ok(seed) = std::env::var("SIM_SEED") {
         return vec![seed.parse().unwrap()];
     }
-    let count = std::env::var("SIM_SEEDS").map_or(SEEDS, |count| count.parse().unwrap());
-    (0..count).chain(REGRESSIONS.into_iter().filter(|seed| *seed >= count)).collect()
+    let count = std::env::var("SIM_SEEDS").map_or(usual, |count| count.parse().unwrap());
+    (0..count).chain(regressions.iter().copied().filter(|seed| *seed >= count)).collect()
+}
+
+/// Shows a history that was asked for, or that broke a promise.
+fn judge(seed: u64, faults: impl Debug, (history, verdict): (Vec<String>, Result<(), String>)) {
+    if std::env::var("SIM_SEED").is_ok() || verdict.is_err() {
+        println!("{}", history.join("\n"));
+    }
+    if let Err(why) = verdict {
+        panic!("seed {seed} with {faults:?}: {why}");
+    }
+}
+
+fn run(seed: u64, faults: Faults) -> (Vec<String>, Result<(), String>) {
+    in_simulated_time(World::new(seed, faults).live())
 }
 
 fn all_seeds(faults: Faults) {
-    run_seeds(seeds(), faults);
+    run_seeds(seeds(SEEDS, &REGRESSIONS), faults);
 }
 
 fn run_seeds(seeds: impl IntoIterator<Item = u64>, faults: Faults) {
     for seed in seeds {
-        let (history, verdict) = run(seed, faults);
-        if std::env::var("SIM_SEED").is_ok() || verdict.is_err() {
-            println!("{}", history.join("\n"));
-        }
-        if let Err(why) = verdict {
-            panic!("seed {seed} with {faults:?}: {why}");
-        }
+        judge(seed, faults, run(seed, faults));
     }
 }
 
@@ -79,12 +95,15 @@ fn everything_at_once() {
 
 #[test]
 fn filters_hold_back_what_does_not_pass_and_nothing_else() {
-    run_seeds(seeds().into_iter().step_by(4), Faults { history: false, retention: 1_000_000, filters: true, sabotage: None });
+    run_seeds(
+        seeds(SEEDS, &REGRESSIONS).into_iter().step_by(4),
+        Faults { history: false, retention: 1_000_000, filters: true, sabotage: None },
+    );
 }
 
 #[test]
 fn everything_at_once_with_filters() {
-    run_seeds(seeds().into_iter().step_by(4), Faults { history: true, retention: 30, filters: true, sabotage: None });
+    run_seeds(seeds(SEEDS, &REGRESSIONS).into_iter().step_by(4), Faults { history: true, retention: 30, filters: true, sabotage: None });
 }
 
 /// A check that finds nothing proves nothing, unless it finds what is there.

@@ -10,7 +10,9 @@ use rand::{Rng, SeedableRng};
 use roomcast::broker::{Body, Entry, Feed, OrgEvent, Page};
 use roomcast::protocol::{GapReason, NewPublication, OrgId, Position};
 
+use super::clock;
 use super::log::Log;
+use super::presence::store::Presences;
 use super::sabotage::Sabotage;
 
 pub struct Store {
@@ -22,6 +24,7 @@ pub struct Store {
 
 pub struct Inner {
     pub logs: BTreeMap<OrgId, Log>,
+    pub presences: Presences,
     pub nodes: Vec<Way>,
     pub rng: SmallRng,
     /// Whether calls may fail for no reason that lasts.
@@ -67,13 +70,14 @@ pub struct Way {
     /// Its subscription to the old primary is gone and the one to the new not yet there.
     deaf: bool,
     /// Pub/sub messages under way, in no certain order.
-    delayed: Vec<(OrgId, Entry)>,
+    delayed: Vec<(OrgId, OrgEvent)>,
 }
 
 impl Store {
     pub fn new(seed: u64, nodes: usize, retention: usize, sabotage: Option<Sabotage>) -> Arc<Self> {
         let inner = Inner {
             logs: BTreeMap::new(),
+            presences: Presences::default(),
             nodes: (0..nodes).map(|_| Way::default()).collect(),
             rng: SmallRng::seed_from_u64(seed),
             flaky: true,
@@ -111,7 +115,7 @@ impl Store {
     /// Hands an ephemeral publication to the nodes, each of which gets it now or never.
     pub fn fan_out(&self, new: &NewPublication) {
         let mut inner = self.inner.lock();
-        inner.clock_us += 10;
+        inner.tick();
         let publication = Arc::new(new.placed(None, inner.clock_us));
         let Inner { nodes, rng, .. } = &mut *inner;
         for feed in nodes.iter().filter_map(|way| way.hears(new.room.org())) {
@@ -126,8 +130,7 @@ impl Store {
         if std::mem::take(&mut inner.log(org).fence_due) {
             self.append(inner, org, None);
         }
-        inner.clock_us += 10;
-        let clock_us = inner.clock_us;
+        let clock_us = inner.tick();
         let position = inner.log(org).next(clock_us);
         let body = match new {
             Some(new) => Body::Publication(Arc::new(new.placed(Some(position), clock_us))),
@@ -135,7 +138,7 @@ impl Store {
         };
         let entry = Entry { position, body };
         inner.log(org).append(entry.clone(), new, self.retention);
-        inner.carry(org, &entry);
+        inner.carry(org, &OrgEvent::Entry(entry));
         position
     }
 
@@ -188,6 +191,7 @@ impl Store {
             let mut inner = self.inner.lock();
             inner.begin(org);
             inner.log(org).fall_back(count);
+            inner.presences.fall_back(org, count);
         }
         for new in early {
             self.publish(new);
@@ -198,8 +202,12 @@ impl Store {
     /// The store comes back with nothing.
     pub fn lose(&self, org: &OrgId) {
         self.disconnect_all();
-        if let Some(log) = self.inner.lock().logs.get_mut(org) {
-            log.lose();
+        {
+            let mut inner = self.inner.lock();
+            if let Some(log) = inner.logs.get_mut(org) {
+                log.lose();
+            }
+            inner.presences.lose(org);
         }
         self.reconnect_all();
     }
@@ -232,9 +240,9 @@ impl Store {
         let way = &mut nodes[node];
         while !way.delayed.is_empty() && (all || rng.random_bool(0.7)) {
             let index = rng.random_range(0..way.delayed.len());
-            let (org, entry) = way.delayed.swap_remove(index);
+            let (org, event) = way.delayed.swap_remove(index);
             if let Some(feed) = way.feeds.get(&org) {
-                feed.send(OrgEvent::Entry(entry));
+                feed.send(event);
             }
         }
     }
@@ -270,22 +278,28 @@ impl Inner {
         }
     }
 
-    /// Each node may or may not get the entry, now or later, once or twice.
-    fn carry(&mut self, org: &OrgId, entry: &Entry) {
+    /// Each node may or may not get it, now or later, once or twice.
+    pub fn carry(&mut self, org: &OrgId, event: &OrgEvent) {
         for way in &mut self.nodes {
             let Some(feed) = way.hears(org) else { continue };
             if self.calm {
                 self.calls.events += 1;
-                feed.send(OrgEvent::Entry(entry.clone()));
+                feed.send(event.clone());
                 continue;
             }
             match self.rng.random_range(0..100) {
-                0..75 => feed.send(OrgEvent::Entry(entry.clone())),
+                0..75 => feed.send(event.clone()),
                 75..80 => {}
-                80..85 => (0..2).for_each(|_| feed.send(OrgEvent::Entry(entry.clone()))),
-                _ => way.delayed.push((org.clone(), entry.clone())),
+                80..85 => (0..2).for_each(|_| feed.send(event.clone())),
+                _ => way.delayed.push((org.clone(), event.clone())),
             }
         }
+    }
+
+    /// The time, at which nothing else happens.
+    fn tick(&mut self) -> u64 {
+        self.clock_us = clock::now_us().max(self.clock_us + 10);
+        self.clock_us
     }
 
     fn interrupt(&mut self, node: usize) {

@@ -6,14 +6,12 @@ use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use roomcast::hub::{Config, Hub, Limits};
 use roomcast::protocol::{NewPublication, OrgId, RoomSyntax};
-use roomcast::telemetry::counters::Counters;
-use tokio::task::JoinHandle;
 
-use super::broker::SimBroker;
 use super::check::{check, logged_once};
 use super::client::Client;
+use super::clock;
+use super::node::{NODES, Node};
 use super::sabotage::Sabotage;
 use super::store::Store;
 use super::wanted::{FILTERS, Wanted};
@@ -30,7 +28,6 @@ pub struct Faults {
     pub sabotage: Option<Sabotage>,
 }
 
-pub const NODES: usize = 3;
 const STEPS: usize = 250;
 /// Rounds of reading at the end, and after how many in which nothing came it is over: longer than a node waits between
 /// attempts and probes.
@@ -58,12 +55,6 @@ pub struct World {
     pub unsettled: Vec<NewPublication>,
     pub sessions: u128,
     history: Vec<String>,
-}
-
-pub struct Node {
-    pub hub: Arc<Hub>,
-    pub life: u32,
-    prober: JoinHandle<()>,
 }
 
 impl World {
@@ -103,7 +94,8 @@ impl World {
 
     /// Runs the history and judges it.
     pub async fn live(mut self) -> (Vec<String>, Result<(), String>) {
-        self.nodes = (0..NODES).map(|node| self.start(node, 0)).collect();
+        clock::begin();
+        self.nodes = Node::start_all(&self.store, self.seed);
         for _ in 0..STEPS {
             self.step().await;
             self.clients.iter_mut().for_each(Client::check_bounds);
@@ -122,29 +114,9 @@ impl World {
         self.history.push(what.into());
     }
 
-    fn start(&self, node: usize, life: u32) -> Node {
-        let broker = Arc::new(SimBroker { store: Arc::clone(&self.store), node, life });
-        let config = Config {
-            tail_bytes_max: 6_000,
-            page_entries_max: 7,
-            events_max: 8,
-            probe_interval_ms: 500,
-            probe_interval_max_ms: 1_000,
-            linger_ms: 2_000,
-            ..Config::default()
-        };
-        let limits = Limits { subscriptions_max: 16, room_members_max: 1_000 };
-        let seed = self.seed ^ node as u64 ^ u64::from(life) << 8;
-        let hub = Arc::new(Hub::new(config, limits, broker, Arc::<Counters>::default(), seed));
-        let probed = Arc::clone(&hub);
-        Node { hub, life, prober: tokio::spawn(async move { probed.probe().await }) }
-    }
-
     pub fn restart(&mut self, node: usize) {
         self.clients.iter_mut().filter(|client| client.node == node).for_each(Client::cut);
-        self.nodes[node].prober.abort();
-        let life = self.store.restart(node);
-        self.nodes[node] = self.start(node, life);
+        self.nodes[node].restart();
     }
 
     /// How much the log of a client's org has ever held.

@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rand::Rng;
-use roomcast::broker::collections::{WriteError, Written};
 use roomcast::broker::receipts::{Receipt, Receipts, Share};
 use roomcast::broker::{
-    AckLevel, Broker, Collections, ControlMessage, Feed, Health, LeaseOutcome, LogState, NodeInfo, OrgEvent, Page, PageLimit, PublishError,
-    Published, ReadError, Revocation, RevocationNews, RevocationTarget, RevokedAt,
+    AckLevel, Broker, ControlMessage, Feed, Health, LeaseOutcome, LogState, NodeInfo, OrgEvent, Page, PageLimit, PublishError, Published,
+    ReadError, Revocation, RevocationNews, RevocationTarget, RevokedAt,
 };
-use roomcast::protocol::item::{ItemKey, NewWrite, Snapshot};
-use roomcast::protocol::{NewPublication, OrgId, Position, RoomName};
+use roomcast::protocol::{NewPublication, OrgId, Position};
 use tokio::sync::mpsc;
 
 use super::store::Store;
@@ -51,18 +49,6 @@ impl SimBroker {
 
     fn is_alive(&self) -> bool {
         self.store.inner.lock().nodes[self.node].life == self.life
-    }
-}
-
-/// Nobody in the simulation has a collection: their changes are publications like any other, and their state is the store's alone.
-#[async_trait]
-impl Collections for SimBroker {
-    async fn write(&self, _write: &NewWrite, _ack: AckLevel) -> Result<Written, WriteError> {
-        Err(WriteError::Unavailable("the simulation keeps no items".into()))
-    }
-
-    async fn items(&self, _room: &RoomName, _after: Option<&ItemKey>) -> Result<Snapshot, ReadError> {
-        Err(ReadError::Unavailable("the simulation keeps no items".into()))
     }
 }
 

@@ -11,6 +11,7 @@ mod broker;
 mod check;
 mod client;
 mod clock;
+mod collections;
 mod course;
 mod lines;
 mod log;

@@ -11,6 +11,7 @@ use roomcast::broker::{Body, Entry, Feed, OrgEvent, Page};
 use roomcast::protocol::{GapReason, NewPublication, OrgId, Position};
 
 use super::clock;
+use super::collections::store::Kept;
 use super::log::Log;
 use super::presence::store::Presences;
 use super::sabotage::Sabotage;
@@ -25,6 +26,7 @@ pub struct Store {
 pub struct Inner {
     pub logs: BTreeMap<OrgId, Log>,
     pub presences: Presences,
+    pub kept: Kept,
     pub nodes: Vec<Way>,
     pub rng: SmallRng,
     /// Whether calls may fail for no reason that lasts.
@@ -78,6 +80,7 @@ impl Store {
         let inner = Inner {
             logs: BTreeMap::new(),
             presences: Presences::default(),
+            kept: Kept::default(),
             nodes: (0..nodes).map(|_| Way::default()).collect(),
             rng: SmallRng::seed_from_u64(seed),
             flaky: true,
@@ -126,7 +129,7 @@ impl Store {
     }
 
     /// Appends a publication, or a fence, behind the fence that may be due.
-    fn append(&self, inner: &mut Inner, org: &OrgId, new: Option<&NewPublication>) -> Position {
+    pub fn append(&self, inner: &mut Inner, org: &OrgId, new: Option<&NewPublication>) -> Position {
         if std::mem::take(&mut inner.log(org).fence_due) {
             self.append(inner, org, None);
         }
@@ -191,6 +194,8 @@ impl Store {
             let mut inner = self.inner.lock();
             inner.begin(org);
             inner.log(org).fall_back(count);
+            let last = inner.log(org).last.unwrap();
+            inner.kept.fall_back(org, last);
             inner.presences.fall_back(org, count);
         }
         for new in early {
@@ -208,6 +213,7 @@ impl Store {
                 log.lose();
             }
             inner.presences.lose(org);
+            inner.kept.lose(org);
         }
         self.reconnect_all();
     }

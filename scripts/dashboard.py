@@ -148,12 +148,14 @@ def panels():
                 [(quantile(0.99, "roomcast_delivery_seconds", "instance"), "{{instance}}")], "s", log=True)
 
     board.row("What is lost or lagging?")
-    board.graph("Gaps", "trimmed: logs keep too little. fork, log_lost: Redis lost entries. evicted: a node's memory.",
+    board.graph("Gaps", "trimmed: logs keep too little. fork, log_lost: Redis lost entries. evicted: a node's memory. unreadable: a later version wrote it; finish the update.",
                 [(rate("roomcast_gaps_total", by="reason"), "{{reason}}")], "cps", stacked=True)
     board.graph("Sessions that are behind", "They are caught up from the log; slow networks and too little CPU make them.",
                 [(f"roomcast_sessions_lagging{{{NODES}}}", "{{instance}}")], stacked=True)
     board.graph("Send queues without room", "overflow: caught up from the log later. conflated, ephemeral: as their publishers wanted it.",
                 [(rate("roomcast_dropped_total", by="reason"), "{{reason}}")], "cps", stacked=True)
+    board.graph("Sent again", "Publications that ask to be acknowledged and were not in time; clients that crash or are overloaded make them.",
+                [(rate("roomcast_redelivered_total"), "publications")], "cps")
     board.graph("Catch-ups", "Resumes and slow sessions, by how they ended.", [(rate("roomcast_resumes_total", by="outcome"), "{{outcome}}")], "cps", stacked=True)
     board.graph("Pages read to catch up", "tail: the node's memory, for nothing. log: read from Redis.",
                 [(rate("roomcast_catch_up_reads_total", by="source"), "{{source}}")], "cps", stacked=True)

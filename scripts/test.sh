@@ -74,6 +74,8 @@ install_missing() {
   # Without ensurepip, which Debian has apart from Python, a virtual environment has no pip.
   python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
   [ -e "$chromium" ] || packages+=(chromium)
+  # Debian keeps it, too, where only root finds it.
+  [ -x /usr/sbin/haproxy ] || command -v haproxy >/dev/null || packages+=(haproxy)
   # Debian keeps its programs out of the path.
   ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || [ -n "${POSTGRES_BIN:-}" ] || packages+=(postgresql)
   [ -e /etc/ssl/certs/ca-certificates.crt ] || packages+=(ca-certificates)

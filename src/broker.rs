@@ -47,6 +47,8 @@ pub enum Body {
     Publication(Arc<Publication>),
     /// The log admits that publications acknowledged before this entry may be missing: whoever reads past it is told by a gap.
     Fence(GapReason),
+    /// A later version of roomcast wrote it and says something with it that this one does not know: what it held is admitted as lost.
+    Newer,
     /// An entry that something else than a roomcast publisher wrote; it keeps its number and is skipped and counted.
     Malformed,
 }
@@ -55,7 +57,7 @@ impl Entry {
     pub fn cost_bytes(&self) -> usize {
         match &self.body {
             Body::Publication(publication) => size_of::<Self>() + publication.cost_bytes(),
-            Body::Fence(_) | Body::Malformed => size_of::<Self>(),
+            Body::Fence(_) | Body::Newer | Body::Malformed => size_of::<Self>(),
         }
     }
 }

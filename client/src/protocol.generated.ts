@@ -517,7 +517,9 @@ export type GapReason =
   /** The log was lost and begun anew. */
   | 'log_lost'
   /** The session was too slow for what the node could keep, and the log has moved on. */
-  | 'evicted';
+  | 'evicted'
+  /** A later version wrote it, and the node that serves the session cannot read it: an update is under way. */
+  | 'unreadable';
 
 /** Answers `sync:subscribe` with one page of the collection. */
 export interface SyncSnapshotReply {

@@ -33,7 +33,7 @@ export interface Publication<T = unknown> {
   redelivered?: number;
 }
 
-export type GapReason = 'trimmed' | 'evicted' | 'fork' | 'log_lost';
+export type GapReason = 'trimmed' | 'evicted' | 'fork' | 'log_lost' | 'unreadable';
 
 /** An admitted loss: what was published after `from` and up to `to` may be missing. Fetch the present state anew. */
 export interface Gap {

@@ -549,6 +549,7 @@ describe('pushes', () => {
     'gap-evicted': gap,
     'gap-fork': gap,
     'gap-log-lost': gap,
+    'gap-unreadable': gap,
     async position(wire) {
       const { client, enter, say } = scripted();
       await enter();

@@ -1,5 +1,7 @@
 //! Everything that happened to one client, in order. The client writes it, whoever judges reads it and waits on it.
 
+mod loss;
+
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -7,6 +9,8 @@ use parking_lot::{Mutex, MutexGuard};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::watch;
+
+pub use loss::Loss;
 
 /// Most events that one journal holds. A client whose journal is full stops reading.
 pub const EVENTS_MAX: usize = 1 << 20;
@@ -62,7 +66,7 @@ pub enum What {
         reason: String,
     },
     /// The connection could not be made, or ended without a close frame.
-    Lost(String),
+    Lost(Loss),
     /// No further attempt will be made.
     Ended,
 }

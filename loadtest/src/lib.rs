@@ -44,5 +44,5 @@ mod usage;
 mod wire;
 
 pub use client::{Client, Options, Outcome};
-pub use journal::{Event, Message, What};
+pub use journal::{Event, Loss, Message, What};
 pub use ledger::{Ledger, Verdict};

@@ -13,6 +13,7 @@ mod idle;
 mod mixed;
 mod publish;
 mod resume_storm;
+mod rolling;
 mod rooms;
 mod slow;
 mod soak;
@@ -46,6 +47,8 @@ pub enum Scenario {
     Slow(slow::Slow),
     /// One org at a steady rate, alone and beside another one that floods: by how much its times grow.
     Fairness(fairness::Fairness),
+    /// Nodes behind a load balancer are replaced one after another: what clients feel of an update, and of failures.
+    Rolling(rolling::Rolling),
     /// Mixed traffic for long: growth of memory, times over time.
     Soak(soak::Soak),
 }
@@ -79,6 +82,7 @@ impl Scenario {
             Self::Churn(_) => [&mixed::FIGURES[..], &churn::FIGURES].concat(),
             Self::Slow(_) => slow::FIGURES.into(),
             Self::Fairness(_) => fairness::FIGURES.into(),
+            Self::Rolling(_) => rolling::FIGURES.into(),
             Self::Soak(_) => [&mixed::FIGURES[..], &soak::FIGURES].concat(),
         };
         kinds.into_iter().map(|kind| kind.name).collect()
@@ -101,6 +105,7 @@ impl Scenario {
             Self::Churn(churn) => churn.run(progress),
             Self::Slow(slow) => slow.run(progress),
             Self::Fairness(fairness) => fairness.run(progress),
+            Self::Rolling(rolling) => rolling.run(progress),
             Self::Soak(soak) => soak.run(progress),
         }
     }

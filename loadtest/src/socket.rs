@@ -41,7 +41,8 @@ pub enum Incoming {
 pub enum SocketError {
     #[error(transparent)]
     Io(#[from] io::Error),
-    #[error("the server answered {0:?}")]
+    /// With the head of the answer.
+    #[error("the server answered {:?}", .0.lines().next().unwrap_or_default())]
     Refused(String),
     #[error("a frame of {0} bytes")]
     TooLarge(u64),
@@ -119,7 +120,7 @@ impl Handshake {
     /// [`SocketError::Refused`] when the response with this head does not switch protocols, or not to an extension that was offered.
     pub fn check(&self, head: &str) -> Result<(), SocketError> {
         if !head.starts_with("HTTP/1.1 101 ") || !head.contains(&self.accept) {
-            return Err(SocketError::Refused(head.lines().next().unwrap_or_default().to_owned()));
+            return Err(SocketError::Refused(head.to_owned()));
         }
         if self.deflates && !head.contains("permessage-deflate") {
             return Err(SocketError::Refused("without permessage-deflate, which was offered".to_owned()));

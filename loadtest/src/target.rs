@@ -3,6 +3,7 @@
 //! The tool talks to the addresses that it is given and to loopback, and to nothing else.
 
 mod address;
+pub mod balancer;
 mod entrance;
 mod gateway;
 mod metrics;
@@ -15,7 +16,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 pub use entrance::Entrance;
-use gateway::Gateway;
+pub use gateway::Gateway;
 use metrics::Buckets;
 use redis::Redis;
 use serde::Serialize;
@@ -84,7 +85,8 @@ pub enum Spread {
 /// What is under load. What was started for it ends with it.
 pub struct Target {
     // Dropped in this order: gateways before their Redis.
-    gateways: Vec<Gateway>,
+    /// Those that were started for this run, in the order of `nodes`.
+    pub gateways: Vec<Gateway>,
     _redis: Option<Redis>,
     pub nodes: Vec<SocketAddr>,
     pub redis_address: Option<SocketAddr>,

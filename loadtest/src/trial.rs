@@ -67,13 +67,7 @@ impl Trial {
         let target = common.target.start()?;
         let clock = Clock::start(progress.clock_offset_us());
         let meter = Meter::start(&target, progress)?;
-        let report = Report {
-            scenario: scenario.to_owned(),
-            started_at: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
-            options: setting::options(options),
-            machine: setting::machine(),
-            ..Report::default()
-        };
+        let report = report(scenario, options);
         let (figures, total, floors) = Default::default();
         let patience = Duration::from_secs(common.deadline_s);
         Ok(Self { target, meter, clock, figures, total, floors, report, begun: Instant::now(), patience })
@@ -186,6 +180,17 @@ impl Trial {
         report.latencies.extend(floors.latencies(", floor"));
         report.remarks.extend(total.evidence);
         report
+    }
+}
+
+/// The report of a scenario that begins now.
+pub fn report(scenario: &str, options: &impl Serialize) -> Report {
+    Report {
+        scenario: scenario.to_owned(),
+        started_at: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
+        options: setting::options(options),
+        machine: setting::machine(),
+        ..Report::default()
     }
 }
 

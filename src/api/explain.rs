@@ -209,7 +209,7 @@ impl Found {
         Ok(match page.entries.into_iter().next() {
             Some(entry) if entry.position == at => match entry.body {
                 Body::Publication(publication) => Self::Publication(publication),
-                Body::Fence(_) | Body::Malformed => Self::NoPublication,
+                Body::Fence(_) | Body::Newer | Body::Malformed => Self::NoPublication,
             },
             Some(entry) if entry.position.seq == at.seq => Self::Replaced,
             Some(_) | None => Self::Trimmed,

@@ -17,7 +17,7 @@ use crate::broker::{Body, Entry, ReadError};
 use crate::clock::unix_us;
 use crate::protocol::command::history::Shown;
 use crate::protocol::filter::Document;
-use crate::protocol::push::Gap;
+use crate::protocol::push::{Gap, GapReason};
 use crate::protocol::{Code, Fault, Filter, OrgId, Pattern, Position, Publication};
 
 #[derive(Deserialize, IntoParams)]
@@ -64,7 +64,7 @@ pub(super) struct LogAnswer {
 pub(super) struct GapShape {
     from: Option<String>,
     to: String,
-    /// `trimmed`, `fork`, `log_lost` or `evicted`.
+    /// `trimmed`, `fork`, `log_lost`, `evicted` or `unreadable`.
     reason: String,
 }
 
@@ -97,6 +97,10 @@ pub(super) async fn read(
             Body::Fence(reason) => {
                 let from = if asked.reverse { None } else { before };
                 log.gaps.push(Gap { from, to: entry.position, reason: *reason });
+            }
+            Body::Newer => {
+                let from = if asked.reverse { None } else { before };
+                log.gaps.push(Gap { from, to: entry.position, reason: GapReason::Unreadable });
             }
             Body::Publication(_) | Body::Malformed => {}
         }

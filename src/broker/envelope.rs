@@ -4,6 +4,9 @@
 //! put there by anyone, so reading judges everything and trusts nothing: room, event, options, and that the data is one
 //! JSON value, because nodes splice it into frames as it stands.
 //!
+//! Later versions add options and kinds of fences, and never another meaning of what is here (adr/0023): a node that meets one which it does
+//! not know says so, instead of leaving out what it cannot read.
+//!
 //! ```text
 //! header      = check " " room " " event *( " " option )
 //! option      = "p=" priority / "c" / "a" / "b" (data are bytes) / "t=" ttl-ms / "s=" session *( "," session ) / "h=" headers-to-end-of-line
@@ -32,6 +35,14 @@ const LINE_BYTES_MAX: usize = 32 * 1_024;
 #[error("a message on an org's bus is not roomcast's")]
 pub struct Unreadable;
 
+/// Why an entry is not read as a publication.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Unread {
+    Malformed,
+    /// It is well-formed up to an option that this version does not know.
+    Newer,
+}
+
 /// Reads a message from the bus of `org`.
 ///
 /// # Errors
@@ -48,7 +59,7 @@ pub fn bus_message(payload: &Bytes, org: &OrgId, syntax: &RoomSyntax) -> Result<
     }
     if place == "-" {
         let time_us = check_of(header).ok_or(Unreadable)?;
-        let publication = publication(header, data, None, time_us, org, syntax).ok_or(Unreadable)?;
+        let publication = publication(header, data, None, time_us, org, syntax).map_err(|_| Unreadable)?;
         return Ok(OrgEvent::Ephemeral(Arc::new(publication)));
     }
     let (epoch, seq) = place.split_once('-').ok_or(Unreadable)?;
@@ -82,16 +93,25 @@ pub fn log_entry(epoch: u64, seq: u64, header: &[u8], data: Bytes, org: &OrgId, 
     // An entry without a readable check value keeps its place by number; 0 is what the log's state says of it too.
     let check = check_of(header).unwrap_or(0);
     let position = Position { epoch, seq, check };
-    Entry { position, body: body(header, data, position, org, syntax).unwrap_or(Body::Malformed) }
+    let body = match body(header, data, position, org, syntax) {
+        Ok(body) => body,
+        Err(Unread::Newer) => Body::Newer,
+        Err(Unread::Malformed) => Body::Malformed,
+    };
+    Entry { position, body }
 }
 
-fn body(header: &str, data: Bytes, position: Position, org: &OrgId, syntax: &RoomSyntax) -> Option<Body> {
-    let rest = header.split_once(' ')?.1;
-    if rest == "! fork" {
-        return Some(Body::Fence(GapReason::Fork));
+fn body(header: &str, data: Bytes, position: Position, org: &OrgId, syntax: &RoomSyntax) -> Result<Body, Unread> {
+    let (_, rest) = header.split_once(' ').ok_or(Unread::Malformed)?;
+    let time_us = check_of(header).ok_or(Unread::Malformed)?;
+    match rest.strip_prefix("! ") {
+        Some("fork") => Ok(Body::Fence(GapReason::Fork)),
+        Some(_) => Err(Unread::Newer),
+        None => {
+            let publication = publication(header, data, Some(position), time_us, org, syntax)?;
+            Ok(Body::Publication(Arc::new(publication)))
+        }
     }
-    let publication = publication(header, data, Some(position), check_of(header)?, org, syntax)?;
-    Some(Body::Publication(Arc::new(publication)))
 }
 
 fn publication(
@@ -101,13 +121,13 @@ fn publication(
     time_us: u64,
     org: &OrgId,
     syntax: &RoomSyntax,
-) -> Option<Publication> {
+) -> Result<Publication, Unread> {
     let mut words = header.split(' ').skip(1);
-    let room = syntax.room(words.next()?).ok()?;
-    let event = EventName::parse(words.next()?).ok()?;
+    let room = words.next().and_then(|word| syntax.room(word).ok()).ok_or(Unread::Malformed)?;
+    let event = words.next().and_then(|word| EventName::parse(word).ok()).ok_or(Unread::Malformed)?;
     // Isolation: a room of another org on this org's bus is nobody's.
     if room.org() != org {
-        return None;
+        return Err(Unread::Malformed);
     }
     let mut read = Publication {
         position,
@@ -125,32 +145,33 @@ fn publication(
     };
     let options = header.splitn(4, ' ').nth(3).unwrap_or_default();
     read_options(options, &mut read)?;
-    read.json().is_none_or(|json| is_data(json)).then_some(read)
+    if read.json().is_none_or(|json| is_data(json)) { Ok(read) } else { Err(Unread::Malformed) }
 }
 
-fn read_options(mut rest: &str, into: &mut Publication) -> Option<()> {
+fn read_options(mut rest: &str, into: &mut Publication) -> Result<(), Unread> {
     while !rest.is_empty() {
         if let Some(headers) = rest.strip_prefix("h=") {
             // Headers reach frames and traces: an object of strings, nothing else.
-            serde_json::from_str::<HashMap<String, String>>(headers).ok()?;
+            serde_json::from_str::<HashMap<String, String>>(headers).map_err(|_| Unread::Malformed)?;
             into.headers = Some(headers.into());
-            return Some(());
+            return Ok(());
         }
         let (option, after) = rest.split_once(' ').unwrap_or((rest, ""));
         match option.split_once('=') {
             None if option == "c" => into.cascade = true,
             None if option == "a" => into.requires_ack = true,
             None if option == "b" => into.content = Content::Bytes,
-            Some(("p", priority)) => into.priority = Priority::parse(priority)?,
-            Some(("t", ttl_ms)) => into.ttl_ms = Some(ttl_ms.parse().ok()?),
+            Some(("p", priority)) => into.priority = Priority::parse(priority).ok_or(Unread::Malformed)?,
+            Some(("t", ttl_ms)) => into.ttl_ms = Some(ttl_ms.parse().map_err(|_| Unread::Malformed)?),
             Some(("s", sessions)) => {
-                into.sessions = sessions.split(',').map(str::parse::<SessionId>).collect::<Result<_, _>>().ok()?;
+                let ids = sessions.split(',').map(str::parse::<SessionId>).collect::<Result<_, _>>();
+                into.sessions = ids.map_err(|_| Unread::Malformed)?;
             }
-            _ => return None,
+            _ => return Err(Unread::Newer),
         }
         rest = after;
     }
-    Some(())
+    Ok(())
 }
 
 /// Whether the bytes can be a publication's data: one JSON value in UTF-8, nested so that the message around it keeps to [`DEPTH_MAX`].
@@ -324,13 +345,32 @@ mod tests {
             ("5 kpi:acme e", b"NaN"),
             ("5 kpi:acme e h={\"a\":1}", b"{}"),
             ("5 kpi:acme e h={} ,\"evil\":1", b"{}"),
-            ("5 kpi:acme e x=1", b"{}"),
             ("5 kpi:acme e p=", b"{}"),
             ("5 kpi:acme", b"{}"),
             ("+5 kpi:acme e", b"{}"),
             ("", b""),
         ] {
             assert_eq!(judge(header, data), Body::Malformed, "{header:?} {data:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_later_version_adds_is_known_for_it() {
+        for header in ["5 kpi:acme e x=1", "5 kpi:acme e c z", "5 kpi:acme e p=high z=1 h={}", "5 ! moved", "5 ! fork 7"] {
+            assert_eq!(judge(header, b"{}"), Body::Newer, "{header:?}");
+        }
+        // Of another org it is nobody's, whoever wrote it.
+        assert_eq!(judge("5 kpi:other e x=1", b"{}"), Body::Malformed);
+        let ephemeral = bus_message(&Bytes::from_static(b"- 5 kpi:acme e x=1\n{}"), &acme(), &syntax());
+        assert_eq!(ephemeral, Err(Unreadable));
+    }
+
+    /// Lines as the versions before this one wrote them.
+    #[test]
+    fn what_earlier_versions_wrote_is_read() {
+        for header in ["5 kpi:acme:sales kpi:update", "5 kpi:acme e p=low c a t=9 s=00000000-0000-0000-0000-000000000001 h={\"a\":\"b c\"}"]
+        {
+            assert!(matches!(judge(header, b"{}"), Body::Publication(_)), "{header:?}");
         }
     }
 }

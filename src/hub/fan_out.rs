@@ -19,7 +19,7 @@ use super::standing::note_for_all;
 use super::trace::What;
 use crate::broker::{Body, Entry};
 use crate::clock::unix_us;
-use crate::protocol::push::Gap;
+use crate::protocol::push::{Gap, GapReason};
 use crate::protocol::{Position, Priority, Publication, Push};
 use crate::telemetry::metrics::{self, DropReason};
 use crate::telemetry::trace;
@@ -47,6 +47,11 @@ impl Org {
                 Body::Fence(reason) => {
                     self.fan_out(&batch, Some(start), before.seq).await;
                     self.tell_gap(&Gap { from: self.doubted_from(), to: entry.position, reason: *reason }, before);
+                    batch.clear();
+                }
+                Body::Newer => {
+                    self.fan_out(&batch, Some(start), before.seq).await;
+                    self.tell_gap(&Gap { from: Some(before), to: entry.position, reason: GapReason::Unreadable }, before);
                     batch.clear();
                 }
                 Body::Malformed => {

@@ -9,7 +9,7 @@ use crate::broker::{Body, Entry, ReadError};
 use crate::clock::unix_us;
 use crate::protocol::command::history::{HistoryPage, Shown};
 use crate::protocol::filter::Document;
-use crate::protocol::push::Gap;
+use crate::protocol::push::{Gap, GapReason};
 use crate::protocol::{Filter, Position, SessionId};
 use crate::telemetry::metrics;
 
@@ -59,6 +59,10 @@ impl Hub {
                 Body::Fence(reason) => {
                     let from = if past.reverse { None } else { before };
                     page.gaps.push(Gap { from, to: entry.position, reason: *reason });
+                }
+                Body::Newer => {
+                    let from = if past.reverse { None } else { before };
+                    page.gaps.push(Gap { from, to: entry.position, reason: GapReason::Unreadable });
                 }
                 Body::Malformed => {}
             }

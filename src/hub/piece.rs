@@ -15,7 +15,7 @@ use super::trace::What;
 use super::verdicts::Verdicts;
 use crate::broker::{Body, Entry};
 use crate::clock::unix_us;
-use crate::protocol::push::{Gap, Manner};
+use crate::protocol::push::{Gap, GapReason, Manner};
 use crate::protocol::{Position, Priority, Publication, Push};
 use crate::telemetry::metrics::{self, DropReason};
 
@@ -68,11 +68,9 @@ impl Piece {
                     }
                     Some(replays.frame(member.wire.as_ref(), entry.position, manner, publication))
                 }
-                Body::Fence(reason) => {
-                    // Entries may stand between the parting of the histories and the fence, and the session may come from one of
-                    // them: where the loss began is not known.
-                    let gap = Gap { from: None, to: entry.position, reason: *reason };
-                    metrics::gaps(*reason).increment(1);
+                Body::Fence(_) | Body::Newer => {
+                    let gap = admitted(entry, cursor);
+                    metrics::gaps(gap.reason).increment(1);
                     gaps = true;
                     Some(frames::push(member.wire.as_ref(), &Push::Gap(&gap)))
                 }
@@ -109,6 +107,16 @@ impl Piece {
             catch_up.told_gap |= gaps;
         }
         Self { cursor, bytes: piece, asking }
+    }
+}
+
+/// What is missing at an entry that is no publication, for a session that has everything up to `before`.
+fn admitted(entry: &Entry, before: Position) -> Gap {
+    match &entry.body {
+        // Entries may stand between the parting of the histories and the fence, and the session may come from one of them: where the loss
+        // began is not known.
+        Body::Fence(reason) => Gap { from: None, to: entry.position, reason: *reason },
+        _ => Gap { from: Some(before), to: entry.position, reason: GapReason::Unreadable },
     }
 }
 

@@ -30,6 +30,8 @@ pub enum GapReason {
     LogLost,
     /// The session was too slow for what the node could keep, and the log has moved on.
     Evicted,
+    /// A later version wrote it, and the node that serves the session cannot read it: an update is under way.
+    Unreadable,
 }
 
 impl GapReason {
@@ -39,6 +41,7 @@ impl GapReason {
             Self::Fork => "fork",
             Self::LogLost => "log_lost",
             Self::Evicted => "evicted",
+            Self::Unreadable => "unreadable",
         }
     }
 }

@@ -165,8 +165,8 @@ pub fn resumes(outcome: ResumeOutcome) -> &'static Counter {
 }
 
 pub fn gaps(reason: GapReason) -> &'static Counter {
-    const REASONS: [GapReason; 4] = [GapReason::Trimmed, GapReason::Fork, GapReason::LogLost, GapReason::Evicted];
-    static FAMILY: Family<Counter, 4> = Family::new(|| counters(&table::GAPS, REASONS.map(GapReason::as_str)));
+    const REASONS: [GapReason; 5] = [GapReason::Trimmed, GapReason::Fork, GapReason::LogLost, GapReason::Evicted, GapReason::Unreadable];
+    static FAMILY: Family<Counter, 5> = Family::new(|| counters(&table::GAPS, REASONS.map(GapReason::as_str)));
     FAMILY.at(reason as usize)
 }
 

@@ -6,6 +6,7 @@
 
 mod away;
 mod backend;
+mod balanced;
 mod clocks;
 mod cluster;
 mod cut_off;

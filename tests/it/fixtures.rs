@@ -410,6 +410,7 @@ fn file_of_push(push: &Push<'_>) -> &'static str {
             GapReason::Fork => "gap-fork",
             GapReason::LogLost => "gap-log-lost",
             GapReason::Evicted => "gap-evicted",
+            GapReason::Unreadable => "gap-unreadable",
         },
         Push::Position(_) => "position",
         Push::TokenExpiring { .. } => "token-expiring",
@@ -426,7 +427,7 @@ fn every_push_is_written_as_its_fixture_says() {
     let missed = Publication { position: alert.position, time_us: alert.time_us, ..publication.clone() };
     let fresh_log = Position { epoch: 1_763_715_500_000, seq: 0, check: 0 };
     let gap = |reason| Gap { from: Some(position()), to: if reason == GapReason::LogLost { fresh_log } else { at(49, 0) }, reason };
-    let gaps = [GapReason::Trimmed, GapReason::Fork, GapReason::LogLost, GapReason::Evicted].map(gap);
+    let gaps = [GapReason::Trimmed, GapReason::Fork, GapReason::LogLost, GapReason::Evicted, GapReason::Unreadable].map(gap);
     let urgent = Publication { cascade: false, requires_ack: false, headers: None, ..alert.clone() };
     let low = Publication { priority: Priority::Low, ..missed.clone() };
     let unacknowledged = Publication { requires_ack: true, ..missed.clone() };

@@ -24,3 +24,4 @@ mod slow;
 mod streams;
 mod traces;
 mod transcript;
+mod versions;

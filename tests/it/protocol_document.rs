@@ -46,7 +46,7 @@ fn every_code_is_explained() {
     for code in CloseCode::ALL {
         assert!(text.contains(&format!("| {} |", code as u16)), "{code:?} is missing");
     }
-    for reason in [GapReason::Trimmed, GapReason::Fork, GapReason::LogLost, GapReason::Evicted] {
+    for reason in [GapReason::Trimmed, GapReason::Fork, GapReason::LogLost, GapReason::Evicted, GapReason::Unreadable] {
         assert!(text.contains(&format!("| `{}` |", reason.as_str())), "{reason:?} is missing");
     }
 }

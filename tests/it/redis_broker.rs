@@ -7,6 +7,7 @@ mod keeping;
 mod presence;
 mod publishers;
 mod quotas;
+pub mod versions;
 
 use std::sync::Arc;
 

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::{Options, Order};
-use crate::journal::{Journal, Message, What};
+use crate::journal::{Journal, Loss, Message, What};
 use crate::socket::{self, Incoming, Reader, SocketError, Writer};
 
 /// Publications remembered for the dedupe; a server that resumes correctly repeats far fewer.
@@ -96,8 +96,8 @@ impl Run {
                     self.journal.write(self.connection, What::Opened(address));
                     self.converse(reader, writer).await
                 }
-                Ok(Err(error)) => self.lost(&error.to_string()),
-                Err(_) => self.lost("the connection was not made in time"),
+                Ok(Err(error)) => self.lost(error),
+                Err(_) => self.lost(Loss::Late),
             };
             if end.fatal {
                 return;
@@ -108,8 +108,8 @@ impl Run {
         }
     }
 
-    fn lost(&self, why: &str) -> End {
-        self.journal.write(self.connection, What::Lost(why.to_owned()));
+    fn lost(&self, why: impl Into<Loss>) -> End {
+        self.journal.write(self.connection, What::Lost(why.into()));
         End::LOST
     }
 
@@ -117,8 +117,8 @@ impl Run {
         let mut answers: HashMap<u64, oneshot::Sender<Message>> = HashMap::new();
         let mut id = FIRST_ID;
         self.ways.cuts.mark_unchanged();
-        if writer.text(&self.introduction()).await.is_err() {
-            return self.lost("the connection broke");
+        if let Err(error) = writer.text(&self.introduction()).await {
+            return self.lost(error);
         }
         let mut silent_at = Instant::now() + self.options.silence_max;
         loop {
@@ -137,8 +137,8 @@ impl Run {
                         return End { fatal: true, ..End::LOST };
                     }
                 }
-                Ok(()) = self.ways.cuts.changed() => return self.lost("cut on purpose"),
-                () = tokio::time::sleep_until(silent_at), if reads => return self.lost("nothing came for too long"),
+                Ok(()) = self.ways.cuts.changed() => return self.lost(Loss::Cut),
+                () = tokio::time::sleep_until(silent_at), if reads => return self.lost(Loss::Silent),
                 // Commands wait until the session has begun.
                 order = self.ways.orders.recv(), if self.failures == 0 => {
                     let Some(order) = order else { return End { fatal: true, ..End::LOST } };
@@ -146,8 +146,8 @@ impl Run {
                     answers.retain(|_, answer| !answer.is_closed());
                     answers.insert(id, order.answer);
                     let command = json!({ "event": order.event, "id": id, "data": order.data });
-                    if writer.text(&command.to_string()).await.is_err() {
-                        return self.lost("the connection broke");
+                    if let Err(error) = writer.text(&command.to_string()).await {
+                        return self.lost(error);
                     }
                 }
             }
@@ -175,12 +175,12 @@ impl Run {
         match incoming {
             Ok(Incoming::Text(text)) => match serde_json::from_slice(&text) {
                 Ok(message) => self.note(message, answers),
-                Err(error) => return Some(self.lost(&format!("no JSON message came: {error}"))),
+                Err(error) => return Some(self.lost(Loss::Other(format!("no JSON message came: {error}")))),
             },
             Ok(Incoming::Ping(payload)) => {
                 self.journal.write(self.connection, What::Ping);
-                if writer.pong(&payload).await.is_err() {
-                    return Some(self.lost("the connection broke"));
+                if let Err(error) = writer.pong(&payload).await {
+                    return Some(self.lost(error));
                 }
             }
             Ok(Incoming::Close(code, reason)) => {
@@ -192,7 +192,7 @@ impl Run {
                 return Some(End { fatal: (CLOSE_FATAL_MIN..5_000).contains(&code), retry_after });
             }
             Ok(Incoming::Other) => {}
-            Err(error) => return Some(self.lost(&error.to_string())),
+            Err(error) => return Some(self.lost(error)),
         }
         None
     }

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use super::process::{Process, command};
@@ -13,7 +14,7 @@ use crate::usage::Usage;
 /// How long one probe may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Limits that would get into the way of load.
-const ROOM_FOR_LOAD: [(&str, &str); 10] = [
+const ROOM_FOR_LOAD: [(&str, &str); 9] = [
     ("LIMITS__CONNECTIONS_PER_NODE_MAX", "1000000"),
     ("LIMITS__CONNECTIONS_PER_ORG_MAX", "0"),
     ("LIMITS__MEMBERS_PER_ROOM_MAX", "1000000"),
@@ -22,7 +23,6 @@ const ROOM_FOR_LOAD: [(&str, &str); 10] = [
     ("SERVER__CONNECTIONS_MAX", "1000000"),
     ("SERVER__CONNECTIONS_PER_ADDRESS_MAX", "0"),
     ("API__REQUESTS_PER_S", "0"),
-    ("INTERNAL__LISTEN", "127.0.0.1:0"),
     ("TELEMETRY__LOG__FORMAT", "json"),
 ];
 
@@ -30,7 +30,9 @@ const ROOM_FOR_LOAD: [(&str, &str); 10] = [
 pub struct Gateway {
     process: Process,
     pub address: SocketAddr,
-    internal: SocketAddr,
+    pub internal: SocketAddr,
+    cpu: Option<usize>,
+    settings: Vec<(String, String)>,
 }
 
 impl Gateway {
@@ -40,18 +42,62 @@ impl Gateway {
     /// # Errors
     /// When it does not start, or does not say where it is.
     pub fn start(binary: &Path, cpu: Option<usize>, settings: &[(String, String)]) -> anyhow::Result<Self> {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::start_at((nowhere, nowhere), binary, cpu, settings)
+    }
+
+    /// The same where another one was, once that has ended, with its settings.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn replace(&mut self, binary: &Path) -> anyhow::Result<()> {
+        *self = Self::start_at((self.address, self.internal), binary, self.cpu, &self.settings)?;
+        Ok(())
+    }
+
+    fn start_at(
+        (address, internal): (SocketAddr, SocketAddr),
+        binary: &Path,
+        cpu: Option<usize>,
+        settings: &[(String, String)],
+    ) -> anyhow::Result<Self> {
         let mut gateway = command(binary, cpu);
-        gateway.args(["serve", "--listen", "127.0.0.1:0"]);
+        gateway.args(["serve", "--listen", &address.to_string()]);
         // What this process inherits is meant for others.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ROOMCAST_")) {
             gateway.env_remove(name);
         }
         gateway.envs(ROOM_FOR_LOAD.map(|(name, value)| (format!("ROOMCAST_{name}"), value)));
+        gateway.env("ROOMCAST_INTERNAL__LISTEN", internal.to_string());
         gateway.envs(settings.iter().map(|(name, value)| (format!("ROOMCAST_{name}"), value)));
         let mut process = Process::start(&binary.display().to_string(), gateway)?;
         let (address, internal) = process.says(serving)?;
         process.becomes("ready", || probe(internal, "/readyz").filter(|answer| answer.contains("\"ready\"")))?;
-        Ok(Self { process, address, internal })
+        Ok(Self { process, address, internal, cpu, settings: settings.to_vec() })
+    }
+
+    /// Asks it to drain and to go (SIGTERM).
+    ///
+    /// # Errors
+    /// When it has gone already.
+    pub fn terminate(&self) -> anyhow::Result<()> {
+        self.process.signal(Signal::TERM)
+    }
+
+    /// SIGKILL.
+    ///
+    /// # Errors
+    /// When it has gone already.
+    pub fn kill(&self) -> anyhow::Result<()> {
+        self.process.signal(Signal::KILL)
+    }
+
+    /// Whether it has gone.
+    ///
+    /// # Errors
+    /// When it went by itself and not well.
+    pub fn has_gone(&mut self) -> anyhow::Result<bool> {
+        self.process.has_ended()
     }
 
     pub fn usage(&self) -> Usage {

@@ -3,14 +3,16 @@
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use parking_lot::Mutex;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::usage::Usage;
 
@@ -99,6 +101,26 @@ impl Process {
             std::thread::park_timeout(Duration::from_millis(20));
         }
         bail!("{} is not {what} after {START_TIMEOUT:?}; it said:\n{}", self.name, self.last_words())
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.context("a process has a number")?, signal).with_context(|| format!("{} cannot be sent a signal", self.name))
+    }
+
+    /// Whether it has ended.
+    ///
+    /// # Errors
+    /// When it ended otherwise than well, and was not killed.
+    pub fn has_ended(&mut self) -> anyhow::Result<bool> {
+        let Some(status) = self.child.try_wait()? else { return Ok(false) };
+        let killed = status.signal() == Some(Signal::KILL.as_raw());
+        ensure!(status.success() || killed, "{} ended with {status}; it said:\n{}", self.name, self.last_words());
+        Ok(true)
     }
 
     /// What it costs.

@@ -1,7 +1,7 @@
 //! The supervised connection that all commands share, and the functions that it calls.
 //!
 //! `redis.rs` starts the supervisor; `log`, `registry` and `ingest` call. Functions are loaded by every new connection, so a server
-//! that was restarted or promoted has them before the first call.
+//! that was restarted or promoted has them before the first call; but not over those of a later version whose nodes run (adr/0023).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -14,13 +14,26 @@ use super::config::Config;
 use super::connection::{Connection, Pause, reason};
 use super::endpoint::{ConfigError, Endpoint};
 use super::keys::Keys;
-use super::scripts::{Function, Scripts};
+use super::scripts::{Function, Scripts, VERSION};
 use crate::telemetry::metrics;
+
+/// Whose functions a server has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Standing {
+    /// Of this node's version, perhaps with another node's settings.
+    Ours,
+    /// Of a later version, nodes of which run.
+    Later,
+    /// None, those of an earlier version, or what nodes of a later one left behind.
+    Others,
+}
 
 /// The connection that commands share, while there is one.
 pub(super) struct Link {
     pub(super) endpoint: Endpoint,
     scripts: Scripts,
+    /// The key of the nodes' registry.
+    nodes: String,
     /// The scripts that publishers call, and where their SHA-1 stands for them.
     shas: [(Function, String); 2],
     timeout: Duration,
@@ -50,6 +63,7 @@ impl Link {
         Ok(Self {
             endpoint: Endpoint::new(config)?,
             scripts: Scripts::new(config),
+            nodes: keys.nodes(),
             shas: [(Function::Publish, keys.publish_sha()), (Function::Sync, keys.sync_sha())],
             timeout: Duration::from_millis(config.command_timeout_ms),
             interval: Duration::from_millis(config.watchdog_interval_ms),
@@ -106,8 +120,38 @@ impl Link {
 
     async fn establish(&self) -> RedisResult<Connection> {
         let mut connection = self.endpoint.connect(self.timeout, None).await?;
-        self.load(&mut connection).await?;
+        if let Ok(Standing::Later) = self.standing(&mut connection).await {
+            tracing::info!("left the functions of a later version in Redis, nodes of which run");
+        } else {
+            self.load(&mut connection).await?;
+        }
         Ok(connection)
+    }
+
+    async fn standing(&self, connection: &mut Connection) -> RedisResult<Standing> {
+        let mut ask = cmd("FCALL");
+        ask.arg(Function::Version.name()).arg(1).arg(&self.nodes);
+        match connection.query::<(u32, u32)>(&ask).await {
+            Ok((VERSION, _)) => Ok(Standing::Ours),
+            Ok((there, latest)) if there > VERSION && latest > VERSION => Ok(Standing::Later),
+            Ok(_) => Ok(Standing::Others),
+            Err(error) if is_missing(&error) => Ok(Standing::Others),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Puts the functions back that a node of an earlier version replaced, and those of this version in the place of later ones once no node
+    /// brings such along any more.
+    pub(super) async fn keep_functions(&self) {
+        if self.by_script.load(Ordering::Acquire) {
+            return;
+        }
+        let Ok(mut connection) = self.connection() else { return };
+        if self.standing(&mut connection).await.is_ok_and(|standing| standing == Standing::Others)
+            && let Err(error) = self.load(&mut connection).await
+        {
+            tracing::debug!(reason = reason(&error), "the functions could not be loaded; the next renewal tries again");
+        }
     }
 
     /// Loads the functions, or the scripts where functions are refused.
@@ -170,7 +214,8 @@ impl Link {
         Ok((first, replicas))
     }
 
-    /// A function that is missing (a server was flushed, or joined the Cluster) is loaded and called again, once.
+    /// A function that is missing (a server was flushed, or joined the Cluster) or does not know what is asked of it (a node of an earlier
+    /// version loaded its own) is loaded and called again, once.
     async fn call_on(
         &self,
         connection: &mut Connection,
@@ -263,7 +308,8 @@ async fn send(connection: &mut Connection, command: &Cmd, key: &str, then: Optio
 }
 
 fn is_missing(error: &RedisError) -> bool {
-    error.to_string().contains("Function not found")
+    let text = error.to_string();
+    text.contains("Function not found") || text.contains("there is no such option")
 }
 
 /// Whether the server has no functions, or does not let us load any.

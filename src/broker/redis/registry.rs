@@ -9,11 +9,12 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use parking_lot::Mutex;
 use redis::{RedisError, cmd};
+use serde::Serialize;
 
 use super::keys::Keys;
 use super::link::Link;
 use super::log::{odd_answer, read_error};
-use super::scripts::Function;
+use super::scripts::{Function, VERSION};
 use crate::broker::{ControlMessage, LeaseOutcome, NodeInfo, ReadError};
 use crate::protocol::OrgId;
 
@@ -82,6 +83,14 @@ impl Held {
     }
 }
 
+/// What a node says of itself: to people, and to the functions, which tell by it whose they should be.
+#[derive(Serialize)]
+struct Announcement<'a> {
+    #[serde(flatten)]
+    node: &'a NodeInfo,
+    functions: u32,
+}
+
 /// The registry as one node uses it.
 pub(super) struct Registry<'a> {
     pub(super) link: &'a Link,
@@ -117,10 +126,11 @@ impl Registry<'_> {
     }
 
     pub(super) async fn renew(&self, node: &NodeInfo) -> Result<(), ReadError> {
-        let info = serde_json::to_string(node).map_err(|_| odd_answer())?;
+        let info = serde_json::to_string(&Announcement { node, functions: VERSION }).map_err(|_| odd_answer())?;
         let lease = self.lease_ms.to_string();
         let args = [node.id.as_bytes(), lease.as_bytes(), info.as_bytes()];
         self.link.call::<u64>(Function::Register, &self.keys.nodes(), &args).await.map_err(|error| read_error(&error))?;
+        self.link.keep_functions().await;
         stream::iter(self.counts.orgs())
             .for_each_concurrent(RENEWALS_MAX, |org| async move {
                 let count = self.counts.current(&org);

@@ -19,6 +19,9 @@ const BODY: &str = concat!(
     include_str!("scripts/receipts.lua")
 );
 
+/// Of the functions. Raised with every change by which those of the version before would fail nodes of this one (adr/0023).
+pub(super) const VERSION: u32 = 1;
+
 /// A function of the library.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Function {
@@ -32,6 +35,7 @@ pub(super) enum Function {
     Lease,
     Register,
     Nodes,
+    Version,
     Revoke,
     Own,
     PresenceChange,
@@ -44,7 +48,7 @@ pub(super) enum Function {
 }
 
 impl Function {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 20] = [
         Self::Publish,
         Self::Open,
         Self::Newest,
@@ -55,6 +59,7 @@ impl Function {
         Self::Lease,
         Self::Register,
         Self::Nodes,
+        Self::Version,
         Self::Revoke,
         Self::Own,
         Self::PresenceChange,
@@ -79,6 +84,7 @@ impl Function {
             Self::Lease => "lease",
             Self::Register => "register",
             Self::Nodes => "nodes",
+            Self::Version => "version",
             Self::Revoke => "revoke",
             Self::Own => "own",
             Self::PresenceChange => "presence_change",
@@ -139,6 +145,7 @@ impl Scripts {
         let in_cluster = config.mode == Mode::Cluster;
         let collections = &config.collections;
         let body = BODY
+            .replace("@VERSION@", &VERSION.to_string())
             .replace("@ITEM_BYTES_MAX@", &collections.item_bytes_max.to_string())
             .replace("@ITEM_DEPTH_MAX@", &VALUE_DEPTH_MAX.to_string())
             .replace("@ITEMS_MAX@", &collections.items_max.to_string())

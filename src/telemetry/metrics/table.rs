@@ -67,7 +67,7 @@ metrics! {
     SEND_QUEUE_BYTES = Gauge "send_queue_bytes", "bytes", [], "Bytes that wait in send queues.";
     DROPPED = Counter "dropped_total", "times", ["reason": "`overflow` (the session catches up from the log), `conflated`, `ephemeral`"], "Times that a send queue had no room and publications were not written from it.";
     RESUMES = Counter "resumes_total", "resumes", ["outcome": "`complete`, `gap`, `failed`"], "Catch-ups from an older position, of sessions that resumed or were too slow.";
-    GAPS = Counter "gaps_total", "gaps", ["reason": "`trimmed`, `fork`, `log_lost`, `evicted`"], "Losses that clients were told.";
+    GAPS = Counter "gaps_total", "gaps", ["reason": "`trimmed`, `fork`, `log_lost`, `evicted`, `unreadable`"], "Losses that clients were told.";
     CATCH_UP_READS = Counter "catch_up_reads_total", "reads", ["source": "`tail` (the node's memory) or `log` (the broker)"], "Pages read to catch sessions up.";
     INTERRUPTIONS = Counter "interruptions_total", "interruptions", [], "Times that entries may have been missed and the log was read to make sure.";
     INGESTED = Counter "ingested_total", "entries", ["outcome": "`logged`, `duplicate`, `dead`"], "Entries taken from the ingest stream.";

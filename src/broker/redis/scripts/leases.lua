@@ -56,6 +56,15 @@ local function nodes(keys)
   return out
 end
 
+-- KEYS: the registry. Answers of which version these functions are, and the latest that a node with a running lease brings along.
+local function version(keys)
+  local latest = 0
+  for _, info in ipairs(nodes(keys)) do
+    latest = math.max(latest, tonumber(string.match(info, '"functions":(%d+)')) or 0)
+  end
+  return { VERSION, latest }
+end
+
 -- KEYS: the revocations. ARGV: target as JSON, entries at most, age at most in ms, how long ago in ms it was asked for or else since when
 -- it holds in Unix ms (the other one is empty). Answers since when it holds.
 local function revoke(keys, args)

@@ -2,6 +2,7 @@
 -- Words between @ signs are filled in from the node's configuration when it loads this.
 
 local FUNCTIONS = @FUNCTIONS@
+local VERSION = @VERSION@
 -- How much may come at once, in seconds of the rate.
 local BURST_S = 2
 -- How long a quota that was read is gone by, in µs.

@@ -14,6 +14,7 @@ pub mod explain;
 mod fan_out;
 pub mod frames;
 pub mod history;
+pub mod latest;
 mod member;
 mod narrowing;
 mod org;
@@ -48,13 +49,14 @@ pub use config::{Config, Limits};
 pub use send_queue::{NoSink, SendQueue, Sink};
 pub use snapshots::Snapshots;
 
-use crate::broker::{Broker, feed};
+use crate::broker::{Broker, PageLimit, feed};
 use crate::limit::Quotas;
 use crate::protocol::{OrgId, Pattern, Position, Publication, SessionId, Wire};
 use crate::telemetry::counters::Counters;
 use command::OrgCommand;
 use explain::{Explained, Standing, Verdict};
 use history::Readers;
+use latest::LatestValues;
 use org::Org;
 use probing::Schedule;
 use trace::{Event, Place, Traces, What};
@@ -72,7 +74,8 @@ pub struct Hub {
     shared: Shared,
     seeds: Mutex<SmallRng>,
     snapshots: Snapshots,
-    readers: Readers,
+    readers: Arc<Readers>,
+    latest: LatestValues,
 }
 
 /// What orgs share with each other and with the rest of the node.
@@ -94,8 +97,10 @@ impl Hub {
         let seeds = Mutex::new(SmallRng::seed_from_u64(seed));
         let (snapshots, reads) = (Snapshots::new(Arc::clone(&broker)), Arc::new(Semaphore::new(config.reads_max)));
         let shared = Shared { quotas: Arc::default(), reads, presence: Arc::default(), traces: Arc::default() };
-        let readers = Readers::new(config.history_reads_max);
-        Self { config: Arc::new(config), limits, broker, counters, orgs: Arc::default(), shared, seeds, snapshots, readers }
+        let readers = Arc::new(Readers::new(config.history_reads_max));
+        let page = PageLimit { entries: config.page_entries_max, bytes: config.page_bytes_max };
+        let latest = LatestValues::new(Arc::clone(&broker), config.latest, page, Arc::clone(&readers));
+        Self { config: Arc::new(config), limits, broker, counters, orgs: Arc::default(), shared, seeds, snapshots, readers, latest }
     }
 
     /// Holds orgs to these quotas; without them there are none.
@@ -119,6 +124,11 @@ impl Hub {
     /// Pages of collections.
     pub fn snapshots(&self) -> &Snapshots {
         &self.snapshots
+    }
+
+    /// The last publications of rooms.
+    pub fn latest(&self) -> &LatestValues {
+        &self.latest
     }
 
     /// Makes a session known to its org. It gets nothing before it subscribes.

@@ -10,6 +10,7 @@ pub mod database_change;
 pub mod event;
 pub mod filter;
 pub mod item;
+pub mod latest;
 pub mod pattern;
 pub mod position;
 pub mod presence;

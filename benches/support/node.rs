@@ -95,7 +95,7 @@ impl Node {
 
     /// Subscribes the sessions at one stroke, and waits until all that comes of it is done.
     pub fn subscribe(&self, sessions: &[Session], grant: &Grant, since: Option<Position>) {
-        let answer = || Answer::new(None, Reply::Subscribed { rooms: vec![grant.pattern().clone()], position: None });
+        let answer = || Answer::new(None, Reply::Subscribed { rooms: vec![grant.pattern().clone()], position: None, latest: None });
         let subscribing = sessions.iter().map(|session| session.link.subscribe(vec![grant.clone()], since, answer()));
         self.runtime.block_on(async {
             for subscribed in futures_util::future::join_all(subscribing).await {

@@ -62,7 +62,7 @@ pub struct Grant {
 }
 
 /// A pattern of whose past its principal may read what the filter lets through. Cannot be made outside this file.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct HistoryGrant {
     pattern: Pattern,
     enforced: Option<Filter>,

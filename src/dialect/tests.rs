@@ -108,6 +108,7 @@ fn authenticated(permissions: Option<Vec<String>>) -> Reply {
         ping_interval_ms: 25_000,
         rooms: Vec::new(),
         position: None,
+        latest: None,
         features: &[],
         permissions,
     })
@@ -190,7 +191,7 @@ fn api_v2_subscribes_to_alerts_and_devices() {
     assert_eq!(subscribes(name, &json!({"action": "subscribe", "type": "device", "device_id": "d-1"})), ["telemetry:acme:d-1"]);
     assert_eq!(unsubscribes(name, &json!({"action": "unsubscribe", "type": "device", "device_id": "d-1"})), ["telemetry:acme:d-1"]);
     let pattern = |text: &str| vec![syntax().pattern(text).unwrap()];
-    let subscribed = |text: &str| answered(name, None, Reply::Subscribed { rooms: pattern(text), position: None });
+    let subscribed = |text: &str| answered(name, None, Reply::Subscribed { rooms: pattern(text), position: None, latest: None });
     assert_eq!(subscribed("alerts:acme"), json!({"type": "subscribed", "channel": "alerts"}));
     assert_eq!(subscribed("telemetry:acme:d-1"), json!({"type": "subscribed", "channel": "device", "device_id": "d-1"}));
     let unsubscribed = answered(name, None, Reply::Unsubscribed { rooms: pattern("telemetry:acme:d-1") });

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::latest;
+
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -37,7 +39,7 @@ pub struct Config {
     pub history_entries_max: usize,
     /// Bytes of publications in the answer to one `history` command; the one that exceeds it is the last.
     pub history_bytes_max: usize,
-    /// `history` commands that read at a time on this node; further ones wait for their turn.
+    /// `history` commands, and orgs whose rooms are read for `latest`, that read at a time on this node; further ones wait for their turn.
     pub history_reads_max: usize,
     /// Different filters of one org's subscriptions on this node: each is asked once per publication that reaches it.
     pub filters_max: usize,
@@ -49,6 +51,8 @@ pub struct Config {
     pub conflate_low: bool,
     /// Publications that ask to be acknowledged.
     pub acks: AcksConfig,
+    /// The last publications of rooms, for who subscribes with `latest`.
+    pub latest: latest::Config,
 }
 
 /// Bounds and times of what waits to be acknowledged.
@@ -118,6 +122,7 @@ impl Default for Config {
             overtaking_max: 64,
             conflate_low: true,
             acks: AcksConfig::default(),
+            latest: latest::Config::default(),
         }
     }
 }
@@ -137,7 +142,10 @@ impl Config {
             ("history_entries_max", self.history_entries_max),
             ("history_reads_max", self.history_reads_max),
             ("reads_max", self.reads_max),
-        ] {
+        ]
+        .into_iter()
+        .chain(self.latest.positive())
+        {
             if value == 0 {
                 faults.push((key, "must be more than 0"));
             }

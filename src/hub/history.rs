@@ -31,6 +31,11 @@ impl Readers {
     pub(super) fn new(count: usize) -> Self {
         Self(Semaphore::new(count.clamp(1, Semaphore::MAX_PERMITS)))
     }
+
+    /// Waits for a turn, which ends when the answer is dropped.
+    pub(super) async fn turn(&self) -> impl Drop + '_ {
+        self.0.acquire().await.expect("it is never closed")
+    }
 }
 
 impl Hub {
@@ -39,8 +44,7 @@ impl Hub {
     /// # Errors
     /// [`ReadError`] when the log cannot be read.
     pub async fn history(&self, session: SessionId, past: Past) -> Result<HistoryPage, ReadError> {
-        // It is never closed.
-        let _turn = self.readers.0.acquire().await;
+        let _turn = self.readers.turn().await;
         let config = self.config();
         let (limit, bytes_max) = (past.limit.clamp(1, config.history_entries_max), config.history_bytes_max);
         let (pattern, filter) = (past.grant.pattern(), past.grant.filter(past.filter.as_ref()));

@@ -109,7 +109,10 @@ impl Org {
             member.start_catch_up(CatchUp { slow: false, ..CatchUp::lagging(tail.last()) });
         }
         if !member.is_live() && (command.since.is_some() || member.has_waiting()) {
-            if member.waiting().len() < self.limits.subscriptions_max {
+            let bytes_max = self.config.latest.reply_bytes_max;
+            let told = |waiting: &Subscribe| waiting.answer.latest().map_or(0, |latest| latest.bytes());
+            let is_light = told(&command) == 0 || member.each_waiting().map(|waiting| told(waiting)).sum::<usize>() < bytes_max;
+            if member.waiting().len() < self.limits.subscriptions_max && is_light {
                 command.handled = None;
                 member.waiting().push_back(command);
             } else {

@@ -32,6 +32,8 @@ pub use selector::{FILTERS_MAX, Named, Selector, Wanted};
 const ID_BYTES_MAX: usize = 128;
 /// Longest explanation of what is wrong with a message, in characters.
 const MALFORMED_CHARS_MAX: usize = 200;
+/// Whoever knows a position has what came before it.
+const LATEST_OR_SINCE: &str = "latest and since exclude each other: latest is for rooms of which the client has nothing yet";
 /// Most rooms and channels that one command may name.
 pub const SELECTORS_MAX: usize = 256;
 
@@ -125,6 +127,9 @@ pub struct Subscribe {
     pub selector: Selector,
     /// Replay what came after this position first. Without it delivery begins now.
     pub since: Option<Position>,
+    /// Answer with the last publication of each room first. Not together with `since`.
+    #[schemars(default)]
+    pub latest: bool,
 }
 
 /// The data of both, as it is spelled. Written out, because fields of fields (`flatten`) are read by way of copies of everything.
@@ -146,6 +151,8 @@ struct Entering<Token> {
     since: Option<Position>,
     #[serde(default)]
     filter: Option<String>,
+    #[serde(default)]
+    latest: bool,
 }
 
 /// Any value, or none: a field that is passed over.
@@ -273,11 +280,11 @@ impl Action {
     fn parse(event: &str, data: Option<&RawValue>) -> Result<Self, Fault> {
         match event {
             "authenticate" | "client:authenticate" => {
-                let (token, subscribe) = read::<Entering<String>>(event, data)?.split();
+                let (token, subscribe) = read::<Entering<String>>(event, data)?.split()?;
                 Ok(Self::Authenticate(Authenticate { token, subscribe }))
             }
             "subscribe" | "client:subscribe" => {
-                let (_, subscribe) = read::<Entering<Ignored>>(event, data)?.split();
+                let (_, subscribe) = read::<Entering<Ignored>>(event, data)?.split()?;
                 Ok(Self::Subscribe(subscribe))
             }
             "unsubscribe" | "client:unsubscribe" => read(event, data).map(Self::Unsubscribe),
@@ -336,9 +343,13 @@ fn malformed(what: &dyn fmt::Display, error: &serde_json::Error) -> Fault {
 }
 
 impl<Token> Entering<Token> {
-    fn split(self) -> (Token, Subscribe) {
-        let Self { token, rooms, channels, organization_id, department_id, queue_name, since, filter } = self;
-        (token, Subscribe { selector: Selector { rooms, channels, organization_id, department_id, queue_name, filter }, since })
+    fn split(self) -> Result<(Token, Subscribe), Fault> {
+        let Self { token, rooms, channels, organization_id, department_id, queue_name, since, filter, latest } = self;
+        if latest && since.is_some() {
+            return Err(Fault::new(Code::InvalidMessage, LATEST_OR_SINCE));
+        }
+        let selector = Selector { rooms, channels, organization_id, department_id, queue_name, filter };
+        Ok((token, Subscribe { selector, since, latest }))
     }
 }
 

@@ -9,6 +9,7 @@ use super::code::Fault;
 use super::command::CommandId;
 use super::command::history::HistoryPage;
 use super::item::{ItemKey, Snapshot};
+use super::latest::Latest;
 use super::pattern::Pattern;
 use super::position::Position;
 use super::presence::{self, Diff};
@@ -16,7 +17,7 @@ use super::publication::Publication;
 use super::room::{OrgId, RoomName, SessionId};
 
 /// What a gateway can do beyond the base protocol, by the names that `authenticated` tells.
-pub const FEATURES: &[&str] = &["ack", "filters", "history", "presence", "sync"];
+pub const FEATURES: &[&str] = &["ack", "filters", "history", "latest", "presence", "sync"];
 
 /// Why something within a client's reach may be missing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, JsonSchema)]
@@ -131,6 +132,9 @@ pub enum Reply {
         rooms: Vec<Pattern>,
         /// Where live delivery begins, or the client's own `since`; `null` while earlier publications still wait for it.
         position: Option<Position>,
+        /// Where the command asked for it: how the rooms stand at that position.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        latest: Option<Arc<Latest>>,
     },
     Unsubscribed {
         /// The subscriptions that ended, in canonical form.
@@ -193,6 +197,9 @@ pub struct Authenticated {
     pub rooms: Vec<Pattern>,
     /// Where live delivery begins, or the client's own `since`; `null` while earlier publications still wait for it.
     pub position: Option<Position>,
+    /// Where the command asked for it: how the rooms stand at that position.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latest: Option<Arc<Latest>>,
     /// What the server can do beyond the base protocol, by names; ignore those that you do not know.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub features: &'static [&'static str],
@@ -215,5 +222,22 @@ impl Answer {
 
     pub fn error(id: Option<CommandId>, fault: Fault) -> Self {
         Self { id, reply: Reply::Error(fault) }
+    }
+
+    /// How rooms stand, where it tells that.
+    pub fn latest(&self) -> Option<&Arc<Latest>> {
+        match &self.reply {
+            Reply::Subscribed { latest, .. } | Reply::Authenticated(Authenticated { latest, .. }) => latest.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The same answer, telling how rooms stand.
+    #[must_use]
+    pub fn with_latest(mut self, told: Arc<Latest>) -> Self {
+        if let Reply::Subscribed { latest, .. } | Reply::Authenticated(Authenticated { latest, .. }) = &mut self.reply {
+            *latest = Some(told);
+        }
+        self
     }
 }

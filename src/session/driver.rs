@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::alarm::{Alarm, Alarms};
 use super::config::Settings;
 use super::language::Language;
-use super::machine::{Action, Machine, Now, Rules, Terms};
+use super::machine::{Action, Machine, Now, Rules, Start, Terms};
 use super::registry::{Entry, Registry};
 use crate::auth::{Grant, Principal, Verifier};
 use crate::broker::{AckLevel, Broker, LeaseOutcome, PublishError, Published, ReadError, collections, quota, submit};
@@ -26,7 +26,7 @@ use crate::hub::{Hub, OrgGone, OrgLink, SendQueue, send_queue};
 use crate::limit::Quotas;
 use crate::protocol::command::{CommandId, Subscribe, Unreadable};
 use crate::protocol::push::{Answer, Reply};
-use crate::protocol::{Close, CloseCode, Code, Command, Fault, Position, Push, SessionId};
+use crate::protocol::{Close, CloseCode, Code, Command, Fault, OrgId, Position, Push, SessionId};
 use crate::telemetry::counters::Counters;
 use crate::telemetry::metrics::{self, QuotaKind};
 
@@ -115,7 +115,30 @@ struct Verified {
 enum Refusal {
     /// The org has its full number of connections; the command that asked, if one did.
     Full(Option<CommandId>),
+    /// The log cannot be read, and the client wants to know what stands in it; it is told so.
+    Unread(Box<Answer>),
     Gone,
+}
+
+/// Why a session was not subscribed.
+enum Unbegun {
+    Unread(Box<Answer>),
+    Gone,
+}
+
+impl From<OrgGone> for Unbegun {
+    fn from(OrgGone: OrgGone) -> Self {
+        Self::Gone
+    }
+}
+
+impl From<Unbegun> for Refusal {
+    fn from(unbegun: Unbegun) -> Self {
+        match unbegun {
+            Unbegun::Unread(answer) => Self::Unread(answer),
+            Unbegun::Gone => Self::Gone,
+        }
+    }
 }
 
 impl Session {
@@ -281,12 +304,14 @@ impl Session {
             match action {
                 Action::Answer(answer) => self.answer(&answer),
                 Action::Verify { id, authenticate } => self.verify(id, authenticate.token, authenticate.subscribe),
-                Action::Open { principal, grants, since, answer } => self.open(&principal, grants, since, answer),
-                Action::Renew { principal, grants, since, answer } => self.renew(principal, grants, since, answer),
-                Action::Subscribe { grants, since, answer, instead_of } => {
-                    self.settle(|link| async move {
+                Action::Open { principal, grants, from, answer } => self.open(&principal, grants, from, answer),
+                Action::Renew { principal, grants, from, answer } => self.renew(principal, grants, from, answer),
+                Action::Subscribe { grants, from, answer, instead_of } => {
+                    let hub = Arc::clone(&self.parts.hub);
+                    self.enroll(|link| async move {
+                        let (since, answer) = begun(&hub, link.org(), from, answer).await?;
                         link.subscribe(grants, since, answer).await?;
-                        if instead_of.is_empty() { Ok(()) } else { link.unsubscribe(instead_of, None).await }
+                        if instead_of.is_empty() { Ok(()) } else { Ok(link.unsubscribe(instead_of, None).await?) }
                     });
                 }
                 Action::Unsubscribe { wanted, answer } => {
@@ -347,6 +372,23 @@ impl Session {
         }
     }
 
+    /// Subscribes to something; where it cannot begin the client is told so, and nothing was subscribed to.
+    fn enroll<F>(&mut self, ask: impl FnOnce(OrgLink) -> F)
+    where
+        F: Future<Output = Result<(), Unbegun>> + Send + 'static,
+    {
+        if let Some(link) = &self.link {
+            let asked = ask(link.clone());
+            self.pending = Some(Box::pin(async move {
+                match asked.await {
+                    Ok(()) => Done::Settled(Ok(())),
+                    Err(Unbegun::Gone) => Done::Settled(Err(OrgGone)),
+                    Err(Unbegun::Unread(answer)) => Done::Answered(answer),
+                }
+            }));
+        }
+    }
+
     fn verify(&mut self, id: Option<CommandId>, token: String, subscribe: Subscribe) {
         let parts = Arc::clone(&self.parts);
         self.pending = Some(Box::pin(async move {
@@ -356,7 +398,7 @@ impl Session {
     }
 
     /// Takes a lease on a connection of the org, enters the hub, and subscribes.
-    fn open(&mut self, principal: &Arc<Principal>, grants: Vec<Grant>, since: Option<Position>, answer: Answer) {
+    fn open(&mut self, principal: &Arc<Principal>, grants: Vec<Grant>, from: Start, answer: Answer) {
         if !self.is_welcome(principal, &answer) {
             return;
         }
@@ -380,6 +422,10 @@ impl Session {
                 metrics::quota_refusals(QuotaKind::Sessions).increment(1);
                 return Done::Opened(Err(Refusal::Full(answer.id)));
             }
+            let (since, answer) = match begun(&parts.hub, &org, from, answer).await {
+                Ok(begun) => begun,
+                Err(unbegun) => return Done::Opened(Err(unbegun.into())),
+            };
             let entered = async {
                 let link = parts.hub.attach(&org, session, &queue, &wire).await?;
                 parts.hub.note_opened(&org, session, principal.sub());
@@ -389,12 +435,14 @@ impl Session {
         }));
     }
 
-    fn renew(&mut self, principal: Arc<Principal>, grants: Vec<Grant>, since: Option<Position>, answer: Answer) {
+    fn renew(&mut self, principal: Arc<Principal>, grants: Vec<Grant>, from: Start, answer: Answer) {
         if self.link.is_some() && self.is_welcome(&principal, &answer) {
             self.claim_quotas(&principal);
-            self.settle(|link| async move {
+            let hub = Arc::clone(&self.parts.hub);
+            self.enroll(|link| async move {
                 link.narrow(principal).await?;
-                link.subscribe(grants, since, answer).await
+                let (since, answer) = begun(&hub, link.org(), from, answer).await?;
+                Ok(link.subscribe(grants, since, answer).await?)
             });
         }
     }
@@ -459,6 +507,11 @@ impl Session {
                 self.answer(&Answer::error(id, fault.retry_after_ms(wait_ms)));
                 Close::because(CloseCode::ConnectionLimit, Code::ConnectionLimit)
             }
+            Refusal::Unread(answer) => {
+                self.is_leased = true;
+                self.answer(&answer);
+                Close::because(CloseCode::BrokerUnavailable, Code::BrokerUnavailable)
+            }
             Refusal::Gone => {
                 self.is_leased = true;
                 Close::because(CloseCode::InternalError, Code::InternalError)
@@ -499,6 +552,23 @@ impl Session {
 
     fn say(&self, bytes: BytesMut) {
         self.entry.queue.hold_reply(bytes.freeze());
+    }
+}
+
+/// Where the subscriptions begin, and the answer with what was asked of their rooms.
+async fn begun(hub: &Hub, org: &OrgId, from: Start, answer: Answer) -> Result<(Option<Position>, Answer), Unbegun> {
+    match from {
+        Start::Now => Ok((None, answer)),
+        Start::After(since) => Ok((Some(since), answer)),
+        Start::Latest(wishes) => match hub.latest().ask(org, wishes).await {
+            Ok((latest, at)) => Ok((Some(at), answer.with_latest(latest))),
+            Err(error) => {
+                tracing::debug!(%error, "the last publications of rooms could not be read");
+                let text = "the last publications cannot be read at the moment, so nothing was subscribed to";
+                let fault = Fault::new(Code::BrokerUnavailable, text).retry_after_ms(1_000);
+                Err(Unbegun::Unread(Box::new(Answer::error(answer.id, fault))))
+            }
+        },
     }
 }
 

@@ -12,6 +12,7 @@ use super::config::Settings;
 use crate::auth::{Grant, Principal};
 use crate::dialect::{Dialect, Follows};
 use crate::hub::history::Past;
+use crate::hub::latest::Wish;
 use crate::hub::presence::Ask;
 use crate::limit::bucket::{Bucket, UNITS_PER_TOKEN};
 use crate::protocol::command::history::{History, LIMIT_DEFAULT};
@@ -66,19 +67,19 @@ pub enum Action {
     Open {
         principal: Arc<Principal>,
         grants: Vec<Grant>,
-        since: Option<Position>,
+        from: Start,
         answer: Answer,
     },
     /// The token was renewed: end what it no longer grants, then answer.
     Renew {
         principal: Arc<Principal>,
         grants: Vec<Grant>,
-        since: Option<Position>,
+        from: Start,
         answer: Answer,
     },
     Subscribe {
         grants: Vec<Grant>,
-        since: Option<Position>,
+        from: Start,
         answer: Answer,
         /// Wider subscriptions that the session had by itself, and that these take the place of.
         instead_of: Vec<Wanted>,
@@ -124,6 +125,16 @@ pub enum Action {
         expires_at_s: u64,
     },
     Close(Close),
+}
+
+/// Where new subscriptions begin.
+#[derive(Debug)]
+pub enum Start {
+    Now,
+    /// Behind a position that the client knows.
+    After(Position),
+    /// Where the answer to these ends, which goes out with the reply.
+    Latest(Vec<Wish>),
 }
 
 /// The state of one session.
@@ -273,8 +284,9 @@ impl Machine {
                 let instead_of = instead_of.map(|pattern| Wanted { pattern, filter: None }).collect();
                 let grants = grants(principal, &subscribe.selector, rules)?;
                 let rooms = patterns(grants.iter().map(Grant::pattern));
-                let answer = Answer::new(id, Reply::Subscribed { rooms, position: None });
-                Ok(Action::Subscribe { grants, since: subscribe.since, answer, instead_of })
+                let from = from(principal, &subscribe, &grants)?;
+                let answer = Answer::new(id, Reply::Subscribed { rooms, position: None, latest: None });
+                Ok(Action::Subscribe { grants, from, answer, instead_of })
             }
             Asked::Unsubscribe(selector) => {
                 let wanted = selector.wanted(&rules.syntax, self.principal()?.org())?;
@@ -341,6 +353,7 @@ impl Machine {
         }
         let principal = Arc::new(principal);
         let mut asked = if subscribe.selector.is_empty() { Vec::new() } else { grants(&principal, &subscribe.selector, rules)? };
+        let from = from(&principal, subscribe, &asked)?;
         asked.extend(followed(dialect, &principal, rules));
         let mut introduction = self.introduction(&principal, &asked, settings);
         introduction.permissions = dialect.map(|_| principal.permissions());
@@ -348,12 +361,11 @@ impl Machine {
         let left_ms = principal.expires_at_s().saturating_mul(1_000).saturating_sub(now.unix_ms);
         let expires_ms = now.mono_ms.saturating_add(left_ms);
         self.phase = Phase::Authenticated { principal: Arc::clone(&principal), expires_ms, warned: false, is_guest: false };
-        let since = subscribe.since;
         if earlier.is_some() {
-            return Ok(Action::Renew { principal, grants: asked, since, answer });
+            return Ok(Action::Renew { principal, grants: asked, from, answer });
         }
         let grants = principal.own_rooms().into_iter().chain(asked).collect();
-        Ok(Action::Open { principal, grants, since, answer })
+        Ok(Action::Open { principal, grants, from, answer })
     }
 
     fn introduction(&self, principal: &Principal, asked: &[Grant], settings: &Settings) -> Authenticated {
@@ -365,6 +377,7 @@ impl Machine {
             ping_interval_ms: settings.ping_interval_ms,
             rooms: patterns(asked.iter().map(Grant::pattern)),
             position: None,
+            latest: None,
             features: FEATURES,
             permissions: None,
         }
@@ -401,6 +414,17 @@ fn close_for(fault: &Fault) -> Close {
 fn grants(principal: &Principal, selector: &Selector, rules: &Rules) -> Result<Vec<Grant>, Fault> {
     let wanted = selector.wanted(&rules.syntax, principal.org())?;
     wanted.into_iter().map(|wanted| Ok(principal.grant_subscribe(wanted.pattern)?.filtered(wanted.filter))).collect()
+}
+
+fn from(principal: &Principal, asked: &Subscribe, grants: &[Grant]) -> Result<Start, Fault> {
+    match asked.since {
+        Some(since) => Ok(Start::After(since)),
+        None if asked.latest && !grants.is_empty() => {
+            let wishes = grants.iter().map(|grant| Ok(Wish::new(principal.grant_history(grant.pattern().clone())?, grant)));
+            wishes.collect::<Result<_, Fault>>().map(Start::Latest)
+        }
+        None => Ok(Start::Now),
+    }
 }
 
 fn past(principal: &Principal, asked: &History, rules: &Rules) -> Result<Past, Fault> {

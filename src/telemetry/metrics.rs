@@ -138,6 +138,10 @@ plain! {
     bus_unreadable: Counter = counter!(BUS_UNREADABLE);
     malformed: Counter = counter!(MALFORMED);
     history_pages: Counter = counter!(HISTORY_PAGES);
+    latest_rooms: Gauge = gauge!(LATEST_ROOMS);
+    latest_bytes: Gauge = gauge!(LATEST_BYTES);
+    latest_builds: Counter = counter!(LATEST_BUILDS);
+    latest_reads: Counter = counter!(LATEST_READS);
     overtook: Counter = counter!(OVERTOOK);
     redelivered: Counter = counter!(REDELIVERED);
     broker_ready: Gauge = gauge!(BROKER_READY);
@@ -319,6 +323,8 @@ mod tests {
             ingest_deferred(),
             presence_sessions(),
             presence_watchers(),
+            latest_rooms(),
+            latest_bytes(),
         ] {
             gauge.set(1.0);
         }
@@ -334,6 +340,8 @@ mod tests {
             bus_unreadable(),
             malformed(),
             history_pages(),
+            latest_builds(),
+            latest_reads(),
             overtook(),
             redelivered(),
             notes_ignored(),

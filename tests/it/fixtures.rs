@@ -294,9 +294,15 @@ fn replies() -> Vec<(&'static str, Answer)> {
         ("authenticated-by-handshake", Answer::new(None, authenticated(&[], earlier))),
         (
             "subscribed",
-            Answer::new(id("2"), Reply::Subscribed { rooms: patterns(&["kpi:acme:sales", "alerts:acme:**"]), position: Some(earlier) }),
+            Answer::new(
+                id("2"),
+                Reply::Subscribed { rooms: patterns(&["kpi:acme:sales", "alerts:acme:**"]), position: Some(earlier), latest: None },
+            ),
         ),
-        ("subscribed-catching-up", Answer::new(id("2"), Reply::Subscribed { rooms: patterns(&["kpi:acme:sales"]), position: None })),
+        (
+            "subscribed-catching-up",
+            Answer::new(id("2"), Reply::Subscribed { rooms: patterns(&["kpi:acme:sales"]), position: None, latest: None }),
+        ),
         ("unsubscribed", Answer::new(id("7"), Reply::Unsubscribed { rooms: patterns(&["kpi:acme:sales"]) })),
         ("published", Answer::new(id("8"), Reply::Published { id: Some(next), duplicate: false })),
         ("published-duplicate", Answer::new(id("9"), Reply::Published { id: Some(next), duplicate: true })),

@@ -10,6 +10,7 @@ mod failover;
 mod filters;
 mod history;
 mod killed;
+mod latest;
 mod metrics;
 mod once;
 mod outage;

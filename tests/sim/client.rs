@@ -133,7 +133,7 @@ impl Client {
         let grants = wanted.iter().map(grant).collect();
         let rooms = wanted.iter().map(|wanted| wanted.pattern.clone()).collect();
         let id = connection.ask(Asked::Subscribe(wanted, since));
-        let answer = Answer::new(Some(id), Reply::Subscribed { rooms, position: None });
+        let answer = Answer::new(Some(id), Reply::Subscribed { rooms, position: None, latest: None });
         if connection.link.subscribe(grants, since, answer).await.is_err() {
             self.connection = None;
         }

@@ -90,7 +90,7 @@ impl Town {
         let wanted = (session as f64) < self.shape.sessions * self.shape.reach;
         let pattern = syntax().pattern(&format!("{}:{name}", if wanted { "kpi" } else { "chat" })).unwrap();
         let grant = Principal::new("someone", &name, 1 << 40).unwrap().grant_subscribe(pattern.clone()).unwrap();
-        let answer = Answer::new(None, Reply::Subscribed { rooms: vec![pattern], position: None });
+        let answer = Answer::new(None, Reply::Subscribed { rooms: vec![pattern], position: None, latest: None });
         link.subscribe(vec![grant], None, answer).await.unwrap();
         self.links.push(link);
         self.pairs.insert((org, node));

@@ -95,7 +95,7 @@ pub fn token(head: &mut Parts, config: &websocket::Config) -> Result<Option<Stri
 }
 
 /// What a query wishes to be subscribed to, from where on: `rooms` and `channels` (repeated, or with commas), `organization_id`,
-/// `department_id`, `queue_name`, `since`, `filter`; `Last-Event-ID` knows better than `since`.
+/// `department_id`, `queue_name`, `since`, `filter`, `latest` (`true`); `Last-Event-ID` knows better than `since` and `latest`.
 ///
 /// # Errors
 /// What the command `subscribe` is refused for.
@@ -109,11 +109,14 @@ pub fn wishes(head: &Parts) -> Result<Subscribe, Bad> {
                 list.as_array_mut().into_iter().for_each(|list| list.extend(names.clone()));
             }
             key if TEXTS.contains(&key) => drop(data.insert(key.to_owned(), value.into())),
+            "latest" => drop(data.insert(key.into_owned(), (value == "true").into())),
             _ => {}
         }
     }
     if let Some(position) = one(&head.headers, &LAST_EVENT_ID)?.filter(|position| !position.is_empty()) {
         data.insert("since".to_owned(), position.into());
+        // A browser comes back with the address that it came with first.
+        data.remove("latest");
     }
     let command = serde_json::json!({ "event": "subscribe", "data": data }).to_string();
     match Command::parse(command.as_bytes()).map_err(|unreadable| unreadable.fault)?.action {
@@ -180,6 +183,11 @@ mod tests {
     fn the_last_event_knows_better_than_the_address() {
         let wishes = |id| super::wishes(&head("/sse?since=1-2-3", &[("Last-Event-ID", id)])).unwrap().since.unwrap();
         assert_eq!((wishes("1-5-6").seq, wishes("").seq), (5, 2));
+        let latest = |headers: &[(&str, &str)]| super::wishes(&head("/sse?rooms=kpi:acme&latest=true", headers)).unwrap();
+        assert!(latest(&[]).latest && latest(&[]).since.is_none());
+        let back = latest(&[("Last-Event-ID", "1-5-6")]);
+        assert_eq!((back.latest, back.since.unwrap().seq), (false, 5));
+        assert_eq!(super::wishes(&head("/sse?latest=true&since=1-2-3", &[])).unwrap_err().status, StatusCode::BAD_REQUEST);
     }
 
     #[test]

@@ -38,7 +38,12 @@ impl Org {
     pub(super) fn serve(&mut self, slot: Slot) {
         loop {
             let (Some(tail), Some(member)) = (&self.tail, self.members.get_mut(slot)) else { return };
-            let Delivery::CatchUp(catch_up) = &mut member.delivery else { return };
+            let Delivery::CatchUp(catch_up) = &mut member.delivery else {
+                if member.has_waiting() && self.begin_waiting(slot) {
+                    continue;
+                }
+                return;
+            };
             if !catch_up.verified {
                 match tail.resume(catch_up.cursor) {
                     Resumption::From(cursor) => member.verify(cursor),
@@ -93,14 +98,23 @@ impl Org {
         }
         note(&self.notes, member, self.tail.as_ref(), What::CaughtUp);
         member.go_live();
-        while let Some(member) = self.members.get_mut(slot) {
+        self.carry_out_waiting(slot)
+    }
+
+    /// Carries out what waited for a live session. Whether one of these commands began another catch-up.
+    pub(super) fn carry_out_waiting(&mut self, slot: Slot) -> bool {
+        loop {
+            let Some(member) = self.members.get_mut(slot) else { return false };
             if !member.is_live() {
                 return true;
             }
-            let Some(command) = member.next_waiting() else { return false };
+            if self.is_ahead(slot) {
+                self.again.insert(slot);
+                return false;
+            }
+            let Some(command) = self.members.get_mut(slot).and_then(Member::next_waiting) else { return false };
             self.subscribe_now(command);
         }
-        false
     }
 
     /// Serves everyone who waits for older entries from one page of the log, read from `from_seq`.

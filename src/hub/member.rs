@@ -133,6 +133,10 @@ impl Member {
         self.waiting.iter_mut().flat_map(|waiting| waiting.iter_mut())
     }
 
+    pub fn first_waiting(&self) -> Option<&Subscribe> {
+        self.waiting.as_ref()?.front()
+    }
+
     pub fn has_waiting(&self) -> bool {
         self.waiting.is_some()
     }

@@ -91,6 +91,8 @@ pub(super) struct Org {
     doubted: Option<(Position, Instant)>,
     /// What the last probe found beyond the tail's end: still missing at the next one, it is lost.
     suspect: Option<Position>,
+    /// Probes in a row that found the tail's end, since somebody came with a position beyond it.
+    pub(super) agreements: u32,
     failures: u32,
     jitter: SmallRng,
     /// What this org contributes to the gauge of rooms.
@@ -143,6 +145,7 @@ impl Org {
             repair: None,
             doubted: None,
             suspect: None,
+            agreements: 0,
             failures: 0,
             jitter: SmallRng::seed_from_u64(seed),
             rooms_counted: 0,
@@ -336,14 +339,23 @@ impl Org {
     /// Reads the log when a probe shows what is not known here. What is merely newer may still be on its way, so it is given
     /// until the next probe. A log that is gone is begun anew, and everybody told, without waiting for a publication.
     pub(super) fn compare(&mut self, newest: Option<Position>) {
-        let Some(tail) = &self.tail else { return };
+        if self.tail.is_none() {
+            return;
+        }
         let Some(newest) = newest else { return self.doubt() };
+        self.agree(newest);
+        let Some(tail) = &self.tail else { return };
         let lost = self.suspect.take().is_some_and(|suspect| suspect.epoch == tail.last().epoch && suspect.seq > tail.last().seq);
         if lost || tail.differs_from(newest) {
             self.doubt();
         } else if newest.seq > tail.last().seq {
             self.suspect = Some(newest);
         }
+    }
+
+    /// Whether the log is being read because something may be missing.
+    pub(super) fn is_repairing(&self) -> bool {
+        self.repair.is_some()
     }
 
     /// Has the log read before anything else is delivered.

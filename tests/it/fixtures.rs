@@ -12,6 +12,7 @@ use roomcast::protocol::command::history::{HistoryPage, Shown};
 use roomcast::protocol::command::presence::Presence;
 use roomcast::protocol::command::{Action, Address, Wanted};
 use roomcast::protocol::item::{Conflict, Item, ItemKey, ItemValue, Snapshot, collection_room};
+use roomcast::protocol::latest::Latest;
 use roomcast::protocol::presence::{Diff, Member, State, Status, UserId};
 use roomcast::protocol::publication::Content;
 use roomcast::protocol::push::{Answer, Authenticated, Conflated, Gap, Manner, Reply};
@@ -66,7 +67,11 @@ fn meaning(command: &Command) -> Value {
             "rooms": rooms_of(&authenticate.subscribe.selector), "since": authenticate.subscribe.since,
         }),
         Action::Subscribe(subscribe) => {
-            json!({"command": "subscribe", "id": id, "rooms": rooms_of(&subscribe.selector), "since": subscribe.since})
+            let mut meaning = json!({"command": "subscribe", "id": id, "rooms": rooms_of(&subscribe.selector), "since": subscribe.since});
+            if subscribe.latest {
+                meaning["latest"] = json!(true);
+            }
+            meaning
         }
         Action::Unsubscribe(selector) => json!({"command": "unsubscribe", "id": id, "rooms": rooms_of(selector)}),
         Action::Publish(publish) => {
@@ -233,6 +238,7 @@ fn authenticated(rooms: &[&str], position: Position) -> Reply {
         ping_interval_ms: 25_000,
         rooms: patterns(rooms),
         position: Some(position),
+        latest: None,
         features: &[],
         permissions: None,
     })
@@ -281,6 +287,13 @@ fn present() -> Reply {
     Reply::PresenceSnapshot(roomcast::protocol::presence::Snapshot { room: lobby(), version: (1 << 32) + 7, members })
 }
 
+/// A subscription that tells how its rooms stand.
+fn standing() -> Answer {
+    let latest = Latest { publications: Shown::of(&publication()).into_iter().collect(), complete: true };
+    let subscribed = Reply::Subscribed { rooms: patterns(&["kpi:acme:sales"]), position: Some(position()), latest: None };
+    Answer::new(id("15"), subscribed).with_latest(latest.into())
+}
+
 /// What the server says for each file of `replies`.
 fn replies() -> Vec<(&'static str, Answer)> {
     let (earlier, next) = (at(41, TIME_US - 1_000_000), at(43, TIME_US + 2_000_000));
@@ -303,6 +316,7 @@ fn replies() -> Vec<(&'static str, Answer)> {
             "subscribed-catching-up",
             Answer::new(id("2"), Reply::Subscribed { rooms: patterns(&["kpi:acme:sales"]), position: None, latest: None }),
         ),
+        ("subscribed-latest", standing()),
         ("unsubscribed", Answer::new(id("7"), Reply::Unsubscribed { rooms: patterns(&["kpi:acme:sales"]) })),
         ("published", Answer::new(id("8"), Reply::Published { id: Some(next), duplicate: false })),
         ("published-duplicate", Answer::new(id("9"), Reply::Published { id: Some(next), duplicate: true })),

@@ -35,6 +35,6 @@ export async function historyOf<T = unknown>(client: Client, room: string, optio
 }
 
 /** As handlers get them: what is left out on the wire says nothing. */
-function toPublication<T>({ requires_ack: requiresAck = false, cascade: _, ...plain }: HistoryPageData['publications'][number]): Publication<T> {
+export function toPublication<T>({ requires_ack: requiresAck = false, cascade: _, ...plain }: HistoryPageData['publications'][number]): Publication<T> {
   return { priority: 'medium', headers: {}, replayed: false, ...plain, requiresAck } as Publication<T>;
 }

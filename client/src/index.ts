@@ -14,6 +14,8 @@ export { RoomcastError } from './fault.js';
 export { historyOf } from './history.js';
 export type { HistoryOptions, HistoryPage } from './history.js';
 export { keepIn } from './keep.js';
+export { followLatest } from './latest.js';
+export type { LatestOptions } from './latest.js';
 export { presence } from './presence.js';
 export { onReceipt, publishForReceipt } from './receipts.js';
 export { alertsOf } from './stores/alerts.js';

@@ -39,6 +39,8 @@ export interface AuthenticateData {
    * Only what passes, for all rooms that have no filter of their own. At most 64 different ones fit into one command.
    */
   filter?: Filter | null;
+  /** Answer with the last publication of each room first. Not together with `since`. Default `false`. */
+  latest?: boolean;
   /** The session's own org without one. */
   organization_id?: string | null;
   /** Without a department it means the queue in every department. */
@@ -86,6 +88,8 @@ export interface SubscribeData {
    * Only what passes, for all rooms that have no filter of their own. At most 64 different ones fit into one command.
    */
   filter?: Filter | null;
+  /** Answer with the last publication of each room first. Not together with `since`. Default `false`. */
+  latest?: boolean;
   /** The session's own org without one. */
   organization_id?: string | null;
   /** Without a department it means the queue in every department. */
@@ -401,6 +405,8 @@ export interface AuthenticatedData {
   position: Position | null;
   /** What the server can do beyond the base protocol, by names; ignore those that you do not know. */
   features?: string[];
+  /** Where the command asked for it: how the rooms stand at that position. */
+  latest?: LatestData | null;
 }
 
 /** One connected client, unique over the cluster and over time. */
@@ -411,6 +417,17 @@ export type OrganizationId = string;
 
 /** A pattern in canonical form: `kpi:acme`, `kpi:acme:*:support`, `*:acme:**`. */
 export type Pattern = string;
+
+/** How rooms stand at the reply's position. */
+export interface LatestData {
+  /** The last publication of each room that the subscriptions reach, in the order of the log. */
+  publications: Publication[];
+  /**
+   * `false`: there are more rooms than the server keeps or tells; those whose last publication is the oldest are
+   * missing.
+   */
+  complete: boolean;
+}
 
 /** Answers `subscribe`. */
 export interface SubscribedReply {
@@ -424,6 +441,8 @@ export interface SubscribedData {
   rooms: Pattern[];
   /** Where live delivery begins, or the client's own `since`; `null` while earlier publications still wait for it. */
   position: Position | null;
+  /** Where the command asked for it: how the rooms stand at that position. */
+  latest?: LatestData | null;
 }
 
 /** Answers `unsubscribe`: nothing more comes by these subscriptions. */

@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import type { Client, ClientOptions, Collection, Gap, Item, Priority, Publication, RoomcastFault, Transport, TransportEvents } from '../src/types.js';
 import { historyOf } from '../src/history.js';
 import type { HistoryOptions, HistoryPage } from '../src/history.js';
+import { followLatest } from '../src/latest.js';
 import { canonical } from '../src/pattern.js';
 import { presence } from '../src/presence.js';
 import type { WireMember } from '../src/presence/roster.js';
@@ -227,6 +228,14 @@ describe('commands', () => {
     async 'sync-write-put'() {
       expect(canonical((wire('sync-write-put').data as unknown as { room: string }).room)).toBe(meaning('sync-write-put').room);
     },
+    async 'subscribe-latest'() {
+      const { client, sent, enter, answer } = scripted();
+      const rooms = meaning('subscribe-latest').rooms;
+      followLatest(client, rooms[0]!, () => {});
+      await enter({ features: ['latest'] });
+      await answer('subscribe', { event: 'subscribed', data: { rooms, position: null } });
+      expect(said(sent, 'subscribe')).toEqual(wire('subscribe-latest'));
+    },
     history: () => asksForHistory('history', {}),
     'history-options': () => {
       const { since, limit, reverse, filter } = meaning('history-options') as unknown as { since: string; limit: number; reverse: boolean; filter: string };
@@ -381,6 +390,16 @@ describe('replies', () => {
     },
     subscribed,
     'subscribed-catching-up': subscribed,
+    async 'subscribed-latest'(wire) {
+      const { client, enter, answer } = scripted();
+      const seen: Publication[] = [];
+      followLatest(client, 'kpi:acme:sales', (publication) => seen.push(publication));
+      await enter({ features: ['latest'] });
+      await answer('subscribe', replies.subscribed!.wire);
+      await answer('subscribe', wire);
+      const { latest } = wire.data as unknown as { latest: { publications: object[] } };
+      expect(seen).toEqual(latest.publications.map((push) => ({ ...push, priority: 'medium', headers: {}, replayed: false, requiresAck: false })));
+    },
     published,
     'published-duplicate': published,
     'published-ephemeral': published,

@@ -8,9 +8,10 @@ use crate::fixtures::folder;
 
 /// Refused for what the schema leaves open: the grammar of rooms, what is to be counted in bytes or asked of one operation and not of
 /// another, and the form of positions, which is none of a client's business.
-const BEYOND_SHAPE: [&str; 18] = [
+const BEYOND_SHAPE: [&str; 19] = [
     "ack-no-position",
     "filter-malformed",
+    "latest-and-since",
     "presence-of-a-pattern",
     "presence-of-another-org",
     "presence-state-too-large",

@@ -1,7 +1,7 @@
 // Subscriptions to one room or several: which rooms, how they stand, and what is kept of their publications.
 
 import { RoomcastError } from '../fault.js';
-import type { Client, Filter, Gap, Publication, RoomcastFault, Subscription, SubscriptionStatus } from '../types.js';
+import type { Client, Filter, Gap, Handler, Publication, RoomcastFault, SubscribeOptions, Subscription, SubscriptionStatus } from '../types.js';
 import { createStore } from './store.js';
 import type { Batch, Source, Store } from './store.js';
 
@@ -26,6 +26,8 @@ export interface RoomOptions {
   since?: string;
   /** Only what passes: `where('severity >= 3')`. */
   filter?: Filter;
+  /** How rooms are subscribed to: `followLatest` brings the last publication of each first. Default: by `client.subscribe`. */
+  follow?: (client: Client, room: string, handler: Handler, options: SubscribeOptions) => Subscription;
   /** Default `frame`. */
   batch?: Batch;
   /** Called for every publication, before listeners hear of it. */
@@ -127,9 +129,10 @@ function watch<V extends object>(
     changed();
     if (!target || (subscriptions[0] && !has('ended'))) return;
     leave();
-    const { event, since, filter } = options;
+    const { event, since, filter, follow } = options;
+    const more = { event, since, filter, onGap, onError } as SubscribeOptions;
     const rooms = roomsOf(target, client.session?.organizationId);
-    subscriptions = rooms.map((room) => client.subscribe(room, take, { event, since, filter, onGap, onError }));
+    subscriptions = rooms.map((room) => (follow ? follow(client, room, take, more) : client.subscribe(room, take, more)));
     subscriptions.forEach(({ ready }) => ready.then(changed, changed));
   };
   return {

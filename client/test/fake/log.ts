@@ -53,6 +53,13 @@ export class Log {
     return { entries: this.entries.slice(0, index).reverse() };
   }
 
+  /** The last entry of each room, if it is wanted. */
+  latest(wanted: (push: Entry['push']) => boolean): { publications: Entry['push'][]; complete: boolean } {
+    const last = new Map(this.entries.map((entry) => [entry.push.room, entry]));
+    const told = this.entries.filter((entry) => last.get(entry.push.room) === entry && wanted(entry.push));
+    return { publications: told.map((entry) => entry.push), complete: true };
+  }
+
   /** Forgets all but the newest entries. */
   trim(keep: number): void {
     const gone = Math.max(0, this.entries.length - keep);

@@ -187,8 +187,10 @@ export class FakeSession {
     const since = this.position(data.since);
     const rooms = this.named(data.rooms, this.claims!);
     if (!rooms.length) throw new Refusal('INVALID_MESSAGE', 'name the rooms, or the channels, that you mean');
-    const run = () => this.open(rooms, since, (position) => this.send(event, { rooms: patternsOf(rooms), position }, id));
-    if (this.catchingUp && since !== undefined) this.held.push(() => this.again(run));
+    if (data.latest && since !== undefined) throw new Refusal('INVALID_MESSAGE', 'latest and since exclude each other');
+    const told = () => (data.latest ? { latest: this.server.log(this.claims!.org).latest((push) => rooms.some((room) => isFor(room, push))) } : {});
+    const run = () => this.open(rooms, since, (position) => this.send(event, { rooms: patternsOf(rooms), position, ...told() }, id));
+    if (this.catchingUp && (data.latest || since !== undefined)) this.held.push(() => this.again(run));
     else run();
   }
 

@@ -59,7 +59,7 @@ impl Mirror {
         let link = hub.attach(org, SessionId(uuid::Uuid::from_u128(id)), &socket.queue, &wire).await.ok()?;
         let pattern = Pattern::of_room(&self.room);
         let grant = Principal::new("someone", org, 1 << 40).unwrap().grant_subscribe(pattern.clone()).unwrap();
-        let answer = Answer::new(Some(command_id(0)), Reply::Subscribed { rooms: vec![pattern], position: None });
+        let answer = Answer::new(Some(command_id(0)), Reply::Subscribed { rooms: vec![pattern], position: None, latest: None });
         link.subscribe(vec![grant], self.position, answer).await.ok()?;
         Some(Connection { socket, link, is_subscribed: false })
     }

@@ -6,6 +6,7 @@ mod quota;
 mod recall;
 mod receipts;
 
+use std::collections::hash_map::Entry as Place;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
@@ -165,21 +166,16 @@ impl MemoryBroker {
 
 impl State {
     fn log(&mut self, org: &OrgId, config: &Config, now_us: u64) -> Option<&mut Log> {
-        if !self.logs.contains_key(org) {
-            if self.logs.len() >= config.orgs_max {
-                return None;
-            }
-            self.logs.insert(org.clone(), Log::new(now_us));
+        let full = self.logs.len() >= config.orgs_max;
+        match self.logs.entry(org.clone()) {
+            Place::Occupied(log) => Some(log.into_mut()),
+            Place::Vacant(_) if full => None,
+            Place::Vacant(place) => Some(place.insert(Log::new(now_us))),
         }
-        self.logs.get_mut(org)
     }
 
     fn account(&mut self, org: &OrgId, config: &Config, now_us: u64) -> &mut Account {
-        // Found without a copy of the name in all cases but the first.
-        if !self.accounts.contains_key(org) {
-            self.accounts.insert(org.clone(), Account::new(config.quota, now_us));
-        }
-        self.accounts.get_mut(org).expect("it was just seen to")
+        self.accounts.entry(org.clone()).or_insert_with(|| Account::new(config.quota, now_us))
     }
 
     /// Appends to the org's log and fans out; `None` when there may be no further log.

@@ -25,6 +25,8 @@ struct Checked {
     text: Arc<str>,
     org: OrgId,
     rest: bool,
+    /// Whether it is a room's text, and so stands for no more than the room and what lies below.
+    plain: bool,
 }
 
 /// One step of a pattern.
@@ -36,7 +38,9 @@ pub enum Step<'a> {
 
 impl Pattern {
     fn new(text: impl Into<Arc<str>>, org: OrgId, rest: bool) -> Self {
-        Self(Arc::new(Checked { text: text.into(), org, rest }))
+        let text = text.into();
+        let plain = rest && !text.contains('*');
+        Self(Arc::new(Checked { text, org, rest, plain }))
     }
 
     pub fn as_str(&self) -> &str {
@@ -70,6 +74,15 @@ impl Pattern {
 
     /// Whether a publication into `room` reaches a subscription on this pattern, cascade aside.
     pub fn matches(&self, room: &RoomName) -> bool {
+        if self.0.plain { self.matches_text(room) } else { self.matches_steps(room) }
+    }
+
+    /// Most patterns are rooms, and this is asked for each entry of a replay.
+    fn matches_text(&self, room: &RoomName) -> bool {
+        room.as_str().strip_prefix(self.as_str()).is_some_and(|below| below.is_empty() || below.starts_with(':'))
+    }
+
+    fn matches_steps(&self, room: &RoomName) -> bool {
         let mut segments = room.segments();
         for (depth, step) in self.steps().enumerate() {
             match segments.next() {
@@ -83,8 +96,11 @@ impl Pattern {
     /// Whether a publication into `room` reaches a subscription on this pattern. With `cascade` it reaches what lies below the room too,
     /// and everything of the org where the room is the org's own.
     pub fn is_reached_by(&self, room: &RoomName, cascade: bool) -> bool {
+        if !cascade {
+            return self.matches(room);
+        }
         let is_above_all = room.channel() == ORG_CHANNEL && self.org() == room.org();
-        if cascade { is_above_all || self.matches_at_or_below(room) } else { self.matches(room) }
+        is_above_all || self.matches_at_or_below(room)
     }
 
     /// Whether some room at or below `room` would match.
@@ -305,6 +321,12 @@ mod tests {
             if wide.covers(&narrow) && narrow.matches(&room) {
                 prop_assert!(wide.matches(&room));
             }
+        }
+
+        #[test]
+        fn a_rooms_text_says_what_its_steps_say(pattern in "kpi:acme(:(a|ab|b)){0,2}", room in "kpi:acme(:(a|ab|b|bb)){0,2}") {
+            let (pattern, room) = (syntax().pattern(&pattern).unwrap(), syntax().room(&room).unwrap());
+            prop_assert_eq!(pattern.matches_text(&room), pattern.matches_steps(&room));
         }
 
         #[test]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use bytes::{BufMut, BytesMut};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -24,6 +25,33 @@ pub struct Position {
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:x}-{:x}-{:x}", self.epoch, self.seq, self.check)
+    }
+}
+
+impl Position {
+    /// Writes the same text as `Display`, faster: it stands in every frame.
+    pub(in crate::protocol) fn write(&self, out: &mut BytesMut) {
+        for (index, number) in [self.epoch, self.seq, self.check].into_iter().enumerate() {
+            if index > 0 {
+                out.put_u8(b'-');
+            }
+            let mut text = [0; 16];
+            let start = hex(number, &mut text);
+            out.put_slice(&text[start..]);
+        }
+    }
+}
+
+/// Writes lower-case hex without leading zeros to the end of `text`, and tells where it begins.
+fn hex(mut number: u64, text: &mut [u8; 16]) -> usize {
+    let mut start = text.len();
+    loop {
+        start -= 1;
+        text[start] = b"0123456789abcdef"[(number & 15) as usize];
+        number >>= 4;
+        if number == 0 {
+            return start;
+        }
     }
 }
 
@@ -84,6 +112,9 @@ mod tests {
         fn text_and_back(epoch: u64, seq: u64, check: u64) {
             let position = Position { epoch, seq, check };
             prop_assert_eq!(position.to_string().parse(), Ok(position));
+            let (mut written, text) = (BytesMut::new(), position.to_string());
+            position.write(&mut written);
+            prop_assert_eq!(&written[..], text.as_bytes());
         }
 
         #[test]

@@ -10,6 +10,7 @@ mod catch_up;
 pub mod command;
 pub mod config;
 mod conflation;
+mod effort;
 pub mod explain;
 mod fan_out;
 pub mod frames;

@@ -3,6 +3,7 @@
 //! A [`RedisBroker`] runs its own supervisors (commands, subscriptions, maintenance, ingest) until it is dropped. While Redis is
 //! away every call fails fast and says so; nothing has to be restarted when it returns.
 
+mod aside;
 mod collections;
 mod config;
 mod connection;

@@ -19,9 +19,6 @@ use crate::broker::{Entry, Page};
 use crate::protocol::{GapReason, Position, Publication, Push};
 use crate::telemetry::metrics::{self, CatchUpSource};
 
-/// Sessions served before other tasks get their turn.
-const SESSIONS_AT_ONCE: usize = 256;
-
 /// How far serving a session got.
 #[derive(PartialEq)]
 enum Served {
@@ -29,13 +26,15 @@ enum Served {
     Full,
     /// It has got everything that was at hand.
     All,
+    /// It has got a piece, and there is more.
+    Piece,
     /// It fell back to an earlier place, and has room.
     Again,
 }
 
 impl Org {
     /// Brings a session in catch-up as far as memory and its queue allow.
-    pub(super) fn serve(&mut self, slot: Slot) {
+    pub(super) async fn serve(&mut self, slot: Slot) {
         loop {
             let (Some(tail), Some(member)) = (&self.tail, self.members.get_mut(slot)) else { return };
             let Delivery::CatchUp(catch_up) = &mut member.delivery else {
@@ -72,12 +71,23 @@ impl Org {
                 return;
             } else {
                 metrics::catch_up_reads(CatchUpSource::Tail).increment(1);
-                let mut asking = Vec::new();
-                let served = feed(member, tail.after(cursor.seq), self.config.conflate_low, &mut self.replays, &mut asking);
-                self.expect_acks_of(slot, &asking);
-                if served == Served::Full {
+                if self.feed_from_tail(slot).await == Served::Full {
                     return;
                 }
+            }
+        }
+    }
+
+    async fn feed_from_tail(&mut self, slot: Slot) -> Served {
+        loop {
+            let (Some(tail), Some(member)) = (&self.tail, self.members.get_mut(slot)) else { return Served::Full };
+            let Some(after) = member.catch_up().map(|catch_up| catch_up.cursor.seq) else { return Served::All };
+            let mut asking = Vec::new();
+            let served = feed(member, tail.after(after), self.config.conflate_low, &mut self.replays, &mut asking);
+            self.expect_acks_of(slot, &asking);
+            self.effort.spend(self.replays.take_effort()).await;
+            if served != Served::Piece {
+                return served;
             }
         }
     }
@@ -88,7 +98,7 @@ impl Org {
         let Some(member) = self.members.get_mut(slot) else { return false };
         match tell_pending_gap(member) {
             Served::All => {}
-            Served::Again => return true,
+            Served::Again | Served::Piece => return true,
             Served::Full => return false,
         }
         // Replays of commands that wait start from an empty queue, and one with a seam ends in one.
@@ -126,17 +136,13 @@ impl Org {
             return;
         }
         metrics::catch_up_reads(CatchUpSource::Log).increment(1);
-        let waiting: Vec<Slot> = std::mem::take(&mut self.cold).into_iter().collect();
-        for slots in waiting.chunks(SESSIONS_AT_ONCE) {
-            for slot in slots {
-                self.serve_from_page(*slot, page, from_seq);
-            }
-            tokio::task::yield_now().await;
+        for slot in std::mem::take(&mut self.cold) {
+            self.serve_from_page(slot, page, from_seq).await;
         }
         self.replays.clear();
     }
 
-    fn serve_from_page(&mut self, slot: Slot, page: &Page, from_seq: u64) {
+    async fn serve_from_page(&mut self, slot: Slot, page: &Page, from_seq: u64) {
         let (Some(tail), Some(member)) = (&self.tail, self.members.get_mut(slot)) else { return };
         let Delivery::CatchUp(catch_up) = &mut member.delivery else { return };
         let needed = tail.ask_from_seq(catch_up.cursor);
@@ -160,19 +166,30 @@ impl Org {
         let Some(after) = member.catch_up().map(|catch_up| catch_up.cursor.seq) else { return };
         if after + 1 < from_seq {
             // A gap may end before this page.
-            return self.serve(slot);
+            return self.serve(slot).await;
         }
-        let entries = page.entries.iter().skip_while(|entry| entry.position.seq <= after);
-        let mut asking = Vec::new();
-        let served = feed(member, entries, self.config.conflate_low, &mut self.replays, &mut asking);
-        self.expect_acks_of(slot, &asking);
-        if served != Served::Full {
-            self.serve(slot);
+        if self.feed_from_page(slot, page).await != Served::Full {
+            self.serve(slot).await;
+        }
+    }
+
+    async fn feed_from_page(&mut self, slot: Slot, page: &Page) -> Served {
+        loop {
+            let Some(member) = self.members.get_mut(slot) else { return Served::Full };
+            let Some(after) = member.catch_up().map(|catch_up| catch_up.cursor.seq) else { return Served::All };
+            let skip = page.entries.partition_point(|entry| entry.position.seq <= after);
+            let mut asking = Vec::new();
+            let served = feed(member, page.entries[skip..].iter(), self.config.conflate_low, &mut self.replays, &mut asking);
+            self.expect_acks_of(slot, &asking);
+            self.effort.spend(self.replays.take_effort()).await;
+            if served != Served::Piece {
+                return served;
+            }
         }
     }
 }
 
-/// Feeds consecutive entries that follow the member's cursor, as far as its queue has room, and notes which of them ask to be
+/// Feeds a piece of consecutive entries that follow the member's cursor, if its queue has room, and notes which of them ask to be
 /// acknowledged.
 fn feed<'a>(
     member: &mut Member,
@@ -182,32 +199,34 @@ fn feed<'a>(
     asking: &mut Vec<Arc<Publication>>,
 ) -> Served {
     let mut entries = entries.peekable();
-    while entries.peek().is_some() {
-        let told = tell_pending_gap(member);
-        if told != Served::All {
-            return told;
-        }
-        let room = member.queue.log_room();
-        if room == 0 {
-            if member.queue.is_closed() || member.queue.want_drain() {
-                return Served::Full;
-            }
-            continue;
-        }
-        let Some(before) = member.catch_up().map(|catch_up| catch_up.cursor) else { return Served::All };
-        let piece = Piece::take(member, &mut entries, before, room, conflate, replays);
-        match piece.bytes.map(|bytes| member.queue.push_log(&bytes, Some(before))) {
-            None | Some(Pushed::Taken) => {
-                if let Some(catch_up) = member.catch_up() {
-                    catch_up.cursor = piece.cursor;
-                }
-                asking.extend(piece.asking);
-            }
-            Some(Pushed::Closed) => return Served::Full,
-            Some(Pushed::Overflowed(from)) => return fall_back(member, from),
-        }
+    if entries.peek().is_none() {
+        return Served::All;
     }
-    Served::All
+    let told = tell_pending_gap(member);
+    if told != Served::All {
+        return told;
+    }
+    let room = loop {
+        match member.queue.log_room() {
+            0 if member.queue.is_closed() || member.queue.want_drain() => return Served::Full,
+            // It was emptied just now.
+            0 => {}
+            room => break room,
+        }
+    };
+    let Some(before) = member.catch_up().map(|catch_up| catch_up.cursor) else { return Served::All };
+    let piece = Piece::take(member, &mut entries, before, room, conflate, replays);
+    match piece.bytes.map(|bytes| member.queue.push_log(&bytes, Some(before))) {
+        None | Some(Pushed::Taken) => {
+            if let Some(catch_up) = member.catch_up() {
+                catch_up.cursor = piece.cursor;
+            }
+            asking.extend(piece.asking);
+        }
+        Some(Pushed::Closed) => return Served::Full,
+        Some(Pushed::Overflowed(from)) => return fall_back(member, from),
+    }
+    if entries.peek().is_some() { Served::Piece } else { Served::All }
 }
 
 fn tell_pending_gap(member: &mut Member) -> Served {

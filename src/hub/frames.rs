@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use foldhash::fast::FixedState;
 
+use super::effort;
 use super::fan_out::Mask;
 use super::standing::Notes;
 use super::verdicts::Verdicts;
@@ -75,16 +77,21 @@ impl Batch {
 }
 
 /// Encodings that sessions in catch-up share, and verdicts of their filters, over one round of serving them. Kept by whole positions: a number alone may stand
-/// for another entry once the history was replaced.
+/// for another entry once the history was replaced. Nobody outside chooses them, so they need no hash that withstands being chosen.
 #[derive(Default)]
 pub struct Replays {
-    frames: HashMap<(Position, usize, Manner), Bytes>,
-    groups: HashMap<(usize, Vec<(Position, Manner)>), Bytes>,
+    frames: HashMap<(Position, usize, Manner), Bytes, FixedState>,
+    groups: HashMap<(usize, Parts), Bytes, FixedState>,
     bytes: usize,
+    /// What was done since it was last asked, in units of [`effort`].
+    effort: usize,
     pub verdicts: Verdicts,
     /// Where it is noted what is left out of a replay.
     pub(super) notes: Notes,
 }
+
+/// What a piece is made of.
+type Parts = Vec<(Position, Manner)>;
 
 /// How many bytes of encodings are kept between sessions of one round.
 const REPLAY_BYTES_MAX: usize = 8 << 20;
@@ -92,17 +99,18 @@ const REPLAY_BYTES_MAX: usize = 8 << 20;
 impl Replays {
     pub fn frame(&mut self, wire: &dyn Wire, position: Position, manner: Manner, publication: &Publication) -> Bytes {
         self.shrink();
-        let bytes = &mut self.bytes;
+        let (bytes, effort) = (&mut self.bytes, &mut self.effort);
         let frame = self.frames.entry((position, wire.kind(), manner)).or_insert_with(|| {
             let frame = encode(wire, publication, manner);
             *bytes += frame.len();
+            *effort += effort::FRAME;
             frame
         });
         frame.clone()
     }
 
     /// The frames as one piece; sessions that miss the same publications share it.
-    pub fn group(&mut self, wire: &dyn Wire, parts: Vec<(Position, Manner)>, frames: &[Bytes]) -> Bytes {
+    pub fn group(&mut self, wire: &dyn Wire, parts: Parts, frames: &[Bytes]) -> Bytes {
         if let [only] = frames {
             return only.clone();
         }
@@ -120,7 +128,15 @@ impl Replays {
     }
 
     pub fn clear(&mut self) {
-        *self = Self::new(self.notes.take());
+        *self = Self { effort: self.effort, ..Self::new(self.notes.take()) };
+    }
+
+    pub(super) fn looked_at(&mut self, entries: usize) {
+        self.effort += entries * effort::LOOK;
+    }
+
+    pub(super) fn take_effort(&mut self) -> usize {
+        std::mem::take(&mut self.effort)
     }
 
     fn shrink(&mut self) {

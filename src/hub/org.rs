@@ -17,6 +17,7 @@ use super::acknowledging::{Reporting, Settling};
 use super::acks::Acks;
 use super::command::OrgCommand;
 use super::config::{Config, Limits};
+use super::effort::{self, Effort};
 use super::fan_out::{BATCH_MAX, Mask, seconds_since};
 use super::frames::{Batch, Replays};
 use super::member::Member;
@@ -38,8 +39,6 @@ use crate::telemetry::metrics::orgs::OrgMeter;
 
 /// Commands handled before the feed gets its turn.
 const COMMANDS_AT_ONCE: usize = 256;
-/// Commands handled before other tasks get their turn.
-const COMMANDS_A_TURN: usize = 16;
 /// Doubts closer together than this are one: a lost connection is noticed in several ways, and a fence comes with the last.
 const DOUBT_LASTS: Duration = Duration::from_secs(30);
 
@@ -68,6 +67,7 @@ pub(super) struct Org {
     /// Per slot, which publications of the batch in hand reach it.
     pub(super) marks: Vec<Mask>,
     pub(super) touched: Vec<Slot>,
+    pub(super) effort: Effort,
     /// Which publications of the batch in hand are urgent.
     pub(super) urgent: Mask,
     /// Which of them ask to be acknowledged.
@@ -133,6 +133,7 @@ impl Org {
             batch: Batch::default(),
             marks: Vec::new(),
             touched: Vec::new(),
+            effort: Effort::default(),
             urgent: 0,
             asking: 0,
             acks,
@@ -190,14 +191,11 @@ impl Org {
                     }
                 }
                 _ = inbox.recv_many(&mut commands, COMMANDS_AT_ONCE), if serving => {
-                    for (number, command) in commands.drain(..).enumerate() {
-                        self.handle(command);
-                        if number % COMMANDS_A_TURN == COMMANDS_A_TURN - 1 {
-                            // Each may have been a long replay from memory.
-                            tokio::task::yield_now().await;
-                        }
+                    for command in commands.drain(..) {
+                        self.handle(command).await;
+                        self.effort.spend(effort::COMMAND).await;
                     }
-                    self.serve_again();
+                    self.serve_again().await;
                     self.replays.clear();
                     self.count_rooms();
                     // However many commands come, the feed has its turn after each round of them.
@@ -289,7 +287,7 @@ impl Org {
         }
         self.deliver(&entries, before).await;
         self.deliver_ephemeral(&ephemeral).await;
-        self.serve_again();
+        self.serve_again().await;
         self.replays.clear();
     }
 
@@ -312,7 +310,7 @@ impl Org {
                     self.tell_gap(&gap, known);
                 }
                 self.deliver(&entries, base).await;
-                self.serve_again();
+                self.serve_again().await;
                 self.replays.clear();
             }
         }
@@ -325,14 +323,14 @@ impl Org {
         self.meter.sessions(self.by_session.len());
     }
 
-    fn serve_again(&mut self) {
+    async fn serve_again(&mut self) {
         for slot in std::mem::take(&mut self.again) {
             if let Some(member) = self.members.get(slot)
                 && member.has_just_overflowed()
             {
                 note(&self.notes, member, self.tail.as_ref(), What::Lagging);
             }
-            self.serve(slot);
+            self.serve(slot).await;
         }
     }
 

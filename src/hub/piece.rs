@@ -19,8 +19,10 @@ use crate::protocol::push::{Gap, GapReason, Manner};
 use crate::protocol::{Position, Priority, Publication, Push};
 use crate::telemetry::metrics::{self, DropReason};
 
-/// Entries looked at for one session before its queue is looked at again.
-const ENTRIES_AT_ONCE: usize = 1_024;
+/// Most entries in a piece. The task gives way between pieces.
+const ENTRIES_MAX: usize = 128;
+/// Most where low priority may give way: the more, the less is sent.
+const CONFLATED_MAX: usize = 1_024;
 
 /// What a run of entries comes to for one session.
 pub(super) struct Piece {
@@ -52,12 +54,15 @@ impl Piece {
         let verdicts = std::mem::take(&mut replays.verdicts);
         let wanted =
             |publication: &Arc<Publication>, position: Position| wanted(member, publication, position, seam_seq, now_us, &verdicts);
-        let run = entries.clone().take(ENTRIES_AT_ONCE);
+        let run = entries.clone().take(CONFLATED_MAX);
         let conflation = if conflate && slow && member.wire.is_native() { Conflation::of(run, room, wanted) } else { None };
         let is_over = |seq: u64, bytes: usize| conflation.as_ref().map_or(bytes >= room, |conflation| seq >= conflation.end.seq);
         let (mut gaps, mut asking) = (false, Vec::new());
         let (mut cursor, mut told_seq, mut parts, mut frames, mut bytes) = (before, None, Vec::new(), Vec::new(), 0);
-        for entry in entries.take(ENTRIES_AT_ONCE) {
+        let entries_max = if conflation.is_some() { CONFLATED_MAX } else { ENTRIES_MAX };
+        let mut looked_at = 0;
+        for entry in entries.take(entries_max) {
+            looked_at += 1;
             let seq = entry.position.seq;
             let manner = Manner { replayed: seq <= seam_seq, ..manner(conflation.as_ref(), seq) };
             let frame = match &entry.body {
@@ -88,6 +93,7 @@ impl Piece {
             }
         }
         replays.verdicts = verdicts;
+        replays.looked_at(looked_at);
         metrics::delivered().increment(frames.len() as u64);
         let piece = match conflation {
             Some(conflation) => {

@@ -24,13 +24,13 @@ use crate::protocol::room::SYSTEM_CHANNELS;
 use crate::protocol::{Close, CloseCode, Code, Fault, Filter, Pattern, Position, Push, SessionId};
 
 impl Org {
-    pub(super) fn handle(&mut self, command: OrgCommand) {
+    pub(super) async fn handle(&mut self, command: OrgCommand) {
         match command {
             OrgCommand::Attach { session, queue, wire, slot } => {
                 let member = Member::new(session, queue, wire);
                 self.attach(member, slot);
             }
-            OrgCommand::Subscribe(subscribe) => self.subscribe(subscribe),
+            OrgCommand::Subscribe(subscribe) => self.subscribe(subscribe).await,
             OrgCommand::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe),
             OrgCommand::Acknowledge(acknowledge) => self.acknowledge(acknowledge),
             OrgCommand::Presence(request) => {
@@ -46,7 +46,7 @@ impl Org {
                 }
             }
             OrgCommand::Drained(slot) => {
-                self.serve(slot);
+                self.serve(slot).await;
                 self.remind(slot);
             }
             OrgCommand::Heartbeat(slot) => self.tell_position(slot),
@@ -100,7 +100,7 @@ impl Org {
         }
     }
 
-    fn subscribe(&mut self, mut command: Subscribe) {
+    async fn subscribe(&mut self, mut command: Subscribe) {
         let slot = command.slot;
         let Some(last) = self.tail.as_ref().map(Tail::last) else { return self.subscribe_now(command) };
         // What the session is told of must have come to its other subscriptions first.
@@ -125,10 +125,10 @@ impl Org {
                 let fault = Fault::new(Code::RateLimitExceeded, "too many subscribe commands wait for the replay under way");
                 answer(member, &Answer::error(command.answer.id, fault));
             }
-            return self.serve(slot);
+            return self.serve(slot).await;
         }
         self.subscribe_now(command);
-        self.serve(slot);
+        self.serve(slot).await;
     }
 
     pub(super) fn subscribe_now(&mut self, command: Subscribe) {

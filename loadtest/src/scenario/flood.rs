@@ -146,7 +146,9 @@ impl Guests {
             return Ok(());
         }
         let is_through = |(number, since): &(usize, Instant)| swarm.is_live(*number) || since.elapsed() > PATIENCE;
-        let Some(place) = self.seats.iter().position(is_through) else { return Ok(()) };
+        let through = self.seats.iter().enumerate().filter(|(_, seat)| is_through(seat));
+        // Whoever has been there the longest, so that they come to all nodes alike.
+        let Some((place, _)) = through.min_by_key(|(_, (_, since))| *since) else { return Ok(()) };
         let number = self.seats[place].0;
         swarm.dismiss(number);
         swarm.replace(number, self.invitation(place, swarm))?;

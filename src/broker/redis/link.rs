@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind, Value, cmd};
 use tokio::sync::Notify;
 
+use super::aside::Aside;
 use super::config::Config;
 use super::connection::{Connection, Pause, reason};
 use super::endpoint::{ConfigError, Endpoint};
@@ -40,8 +41,10 @@ pub(super) struct Link {
     interval: Duration,
     pause_max: Duration,
     connection: Mutex<Option<Connection>>,
-    /// Publishes that wait for replicas block their connection, so they have one to themselves.
-    waiting: Mutex<Option<Connection>>,
+    /// Calls that wait for replicas block their connection, so they have one to themselves.
+    waiting: Aside,
+    /// Long answers take long to read, so what others wait for does not come behind them.
+    reading: Aside,
     fault: Mutex<Option<String>>,
     stale: Notify,
     by_script: AtomicBool,
@@ -69,7 +72,8 @@ impl Link {
             interval: Duration::from_millis(config.watchdog_interval_ms),
             pause_max: Duration::from_millis(config.reconnect_pause_max_ms),
             connection: Mutex::default(),
-            waiting: Mutex::default(),
+            waiting: Aside::default(),
+            reading: Aside::default(),
             fault: Mutex::new(Some("not connected yet".into())),
             stale: Notify::new(),
             by_script: AtomicBool::new(false),
@@ -109,7 +113,8 @@ impl Link {
                 Err(error) => error,
             };
             *self.connection.lock() = None;
-            *self.waiting.lock() = None;
+            self.waiting.forget();
+            self.reading.forget();
             if self.fault.lock().replace(reason(&lost)).is_none() {
                 metrics::redis_reconnects().increment(1);
                 tracing::warn!(reason = reason(&lost), "lost the connection to Redis");
@@ -178,34 +183,45 @@ impl Link {
 
     /// Calls a function on what belongs to one key.
     pub(super) async fn call<T: FromRedisValue>(&self, function: Function, key: &str, args: &[&[u8]]) -> RedisResult<T> {
-        let mut connection = self.connection()?;
-        let value = self.call_on(&mut connection, function, &keys_of(function, key), args, None).await?;
-        T::from_redis_value(value).map_err(RedisError::from)
+        self.call_on_keys(function, &keys_of(function, key), args).await
     }
 
     /// Calls a function on several keys of one slot.
     pub(super) async fn call_on_keys<T: FromRedisValue>(&self, function: Function, keys: &[String], args: &[&[u8]]) -> RedisResult<T> {
         let mut connection = self.connection()?;
-        let value = self.call_on(&mut connection, function, keys, args, None).await?;
+        let value = if function.answers_at_length() {
+            // Boxed, as is all that publishing does not do: each publication has a future of this on the heap.
+            Box::pin(self.call_aside(function, keys, args)).await?
+        } else {
+            self.call_on(&mut connection, function, keys, args, None).await?
+        };
         T::from_redis_value(value).map_err(RedisError::from)
+    }
+
+    /// Nobody watches that connection, so a call that finds it dropped makes a new one, once.
+    async fn call_aside(&self, function: Function, keys: &[String], args: &[&[u8]]) -> RedisResult<Value> {
+        let mut connection = self.reading.get(&self.endpoint, self.timeout).await?;
+        match self.call_on(&mut connection, function, keys, args, None).await {
+            Err(error) if error.kind() == ErrorKind::Io => {
+                self.reading.forget();
+                if error.is_timeout() {
+                    return Err(error);
+                }
+            }
+            answer => return answer,
+        }
+        let mut connection = self.reading.get(&self.endpoint, self.timeout).await?;
+        self.call_on(&mut connection, function, keys, args, None).await
     }
 
     /// Calls a function and waits for a replica to have its writes. A connection of its own: WAIT blocks all behind it.
     pub(super) async fn call_and_wait(&self, function: Function, key: &str, args: &[&[u8]], wait: Duration) -> RedisResult<(Value, u64)> {
-        let known = self.waiting.lock().clone();
-        let mut connection = match known {
-            Some(connection) => connection,
-            None => {
-                // Boxed, as is all that seldom happens: each publication has a future of this on the heap.
-                let connection = Box::pin(self.endpoint.connect(self.timeout + wait, None)).await?;
-                self.waiting.lock().insert(connection).clone()
-            }
-        };
+        let mut connection = Box::pin(self.waiting.get(&self.endpoint, self.timeout + wait)).await?;
         let mut wait_command = cmd("WAIT");
         wait_command.arg(1).arg(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
         let answer = self.call_on(&mut connection, function, &keys_of(function, key), args, Some(&wait_command)).await;
         if answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Io) {
-            *self.waiting.lock() = None;
+            self.waiting.forget();
         }
         let both: Vec<Value> = Vec::from_redis_value(answer?).map_err(RedisError::from)?;
         let mut both = both.into_iter();

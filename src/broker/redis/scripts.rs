@@ -118,6 +118,11 @@ impl Function {
         )
     }
 
+    /// Whether its answer may be some hundred kilobytes.
+    pub(super) fn answers_at_length(self) -> bool {
+        matches!(self, Self::Read | Self::Items | Self::PresenceRead)
+    }
+
     /// Its name for FCALL.
     pub(super) fn name(self) -> String {
         format!("roomcast_{}", self.local())

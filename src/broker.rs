@@ -139,7 +139,7 @@ pub enum AckLevel {
 }
 
 /// A node as the registry shows it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct NodeInfo {
     pub id: String,
     /// Where people find it, for logs and stats only.
@@ -148,6 +148,12 @@ pub struct NodeInfo {
     /// Unix milliseconds.
     pub started_at_ms: u64,
     pub sessions: u64,
+    /// When it said this, in Unix milliseconds by its own clock; 0 from nodes that do not tell. Whoever sees the same again has heard nothing new.
+    #[serde(default)]
+    pub said_at_ms: u64,
+    /// Whether it is about to send its sessions to other nodes.
+    #[serde(default)]
+    pub draining: bool,
 }
 
 /// A note from node to node; what it says is the api's business (`api::cluster`).

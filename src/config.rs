@@ -62,6 +62,8 @@ pub struct Config {
     pub telemetry: crate::telemetry::Config,
     /// The planned shutdown.
     pub drain: drain::Config,
+    /// Moving sessions between nodes that go on.
+    pub balance: crate::balance::Config,
 }
 
 /// A configuration together with where each value that is not a default came from.

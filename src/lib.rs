@@ -21,6 +21,7 @@ pub mod transport;
 pub mod web;
 
 pub mod api;
+pub mod balance;
 
 pub mod config;
 

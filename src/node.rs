@@ -2,6 +2,8 @@
 //!
 //! `cli::serve` and the tests start nodes; nothing else does. All that runs beside the connections is spawned here.
 
+mod word;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +12,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::word::{keep_registered, word};
 use crate::api::{self, Cluster, Phase};
 use crate::auth::{Authenticator, ConfigFault, Verifier};
+use crate::balance;
 use crate::broker::memory::{self, MemoryBroker};
 use crate::broker::redis::{self, Ingest, RedisBroker};
 use crate::broker::{Broker, Health, NodeInfo};
@@ -87,7 +91,7 @@ impl Node {
             address: address.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at_ms: unix_ms(),
-            sessions: 0,
+            ..NodeInfo::default()
         };
         let (broker, ingest) = start_broker(&config, &info.id)?;
         let counters = Arc::<Counters>::default();
@@ -200,6 +204,9 @@ impl Node {
         let drain = self.config.drain.clone();
         self.phase.note_draining();
         tracing::info!(sessions = self.registry.len(), "draining");
+        let (broker, word) = (Arc::clone(&self.broker), word(&self.info, &self.registry, &self.phase));
+        // So that other nodes ask nobody to move meanwhile. What they do not hear now they hear with the next renewal.
+        self.spawn(async move { drop(broker.renew(&word).await) });
         let whole = async {
             tokio::time::sleep(Duration::from_millis(drain.announce_ms)).await;
             self.places.close();
@@ -244,7 +251,15 @@ impl Node {
         self.spawn(async move { hub.probe().await });
         self.spawn(Arc::clone(&self.revoking).follow());
         self.spawn(keep_quotas(Arc::clone(&broker), quotas));
-        self.spawn(keep_registered(broker, registry, self.info.clone()));
+        let balance = balance::Parts {
+            config: self.config.balance.clone(),
+            node: self.info.id.clone(),
+            registry: Arc::clone(&registry),
+            broker: Arc::clone(&broker),
+            phase: Arc::clone(&self.phase),
+        };
+        self.spawn(balance::run(balance));
+        self.spawn(keep_registered(broker, registry, self.info.clone(), Arc::clone(&self.phase), self.config.balance.round_ms));
         self.spawn(metrics::upkeep());
     }
 
@@ -267,10 +282,6 @@ const BROKER_POLL: Duration = Duration::from_millis(10);
 /// How often the broker is told the quotas of orgs that have their own, and how soon again when it could not be told.
 const QUOTAS_INTERVAL: Duration = Duration::from_secs(60);
 const QUOTAS_RETRY: Duration = Duration::from_millis(500);
-/// How often a node renews its leases: a third of how long they last.
-const RENEW_INTERVAL: Duration = Duration::from_millis(3_000);
-/// And how soon when it could not.
-const RENEW_AGAIN: Duration = Duration::from_millis(250);
 
 /// Without any key a node makes one up, but only where nobody else can reach it.
 fn provide_keys(config: &mut Config) -> Result<(), StartError> {
@@ -339,28 +350,5 @@ async fn keep_quotas(broker: Arc<dyn Broker>, quotas: Arc<Quotas>) {
         }
         // Whether the time is up or a quota changed makes no difference.
         let _ = tokio::time::timeout(pause, quotas.changed()).await;
-    }
-}
-
-async fn keep_registered(broker: Arc<dyn Broker>, registry: Arc<Registry>, mut info: NodeInfo) {
-    let mut interval = tokio::time::interval(RENEW_INTERVAL);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut is_registered = false;
-    loop {
-        // Until the others know of it, a node that starts tries as soon as it can.
-        while !is_registered && broker.health() != Health::Ready {
-            tokio::time::sleep(BROKER_POLL).await;
-        }
-        interval.tick().await;
-        info.sessions = registry.len() as u64;
-        let mut waiting = 0;
-        registry.visit(|entry| waiting += entry.queue.bytes());
-        metrics::send_queue_bytes().set(waiting as f64);
-        metrics::broker_ready().set(if broker.health() == Health::Ready { 1.0 } else { 0.0 });
-        // The broker reports its own health; the lease is renewed as soon as it is back, because who is not registered is not asked.
-        match broker.renew(&info).await {
-            Ok(()) => is_registered = true,
-            Err(_) => interval.reset_after(RENEW_AGAIN),
-        }
     }
 }

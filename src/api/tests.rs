@@ -135,7 +135,14 @@ impl Node {
             started,
         });
         let authenticator = Arc::new(Authenticator::new(&keys(), verifier).unwrap());
-        let node = NodeInfo { id: "n1".into(), address: "127.0.0.1:1".into(), version: "0".into(), started_at_ms: 0, sessions: 0 };
+        let node = NodeInfo {
+            id: "n1".into(),
+            address: "127.0.0.1:1".into(),
+            version: "0".into(),
+            started_at_ms: 0,
+            sessions: 0,
+            ..NodeInfo::default()
+        };
         let (cluster, phase) = (Cluster::default(), Arc::<Phase>::default());
         let revoking = session::Revoking::new(Arc::clone(&broker), Arc::clone(&registry), session::Config::default(), started);
         let http_sessions = Sessions::new("n1", http_session::Config::default());

@@ -46,6 +46,9 @@ pub(super) fn faults(config: &Config, origins: &BTreeMap<String, Origin>) -> Fau
     dialects(config, &mut judge);
     http(config, &mut judge);
     drain(&config.drain, &mut judge);
+    for (key, message) in config.balance.faults() {
+        judge.demand(false, &format!("balance.{key}"), message);
+    }
     if let Some(id) = &config.node.id {
         judge.demand(
             crate::protocol::OrgId::parse(id).is_ok(),

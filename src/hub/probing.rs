@@ -11,6 +11,7 @@ use crate::protocol::{OrgId, Position};
 pub(super) struct Schedule {
     turns: HashMap<OrgId, Turn>,
     pause_max: u64,
+    round: u64,
 }
 
 struct Turn {
@@ -18,29 +19,40 @@ struct Turn {
     /// Rounds from one probe to the next.
     pause: u64,
     left: u64,
+    /// The last round in which the org was there.
+    round: u64,
 }
 
 impl Schedule {
     /// `pause_max` rounds lie between two probes of an org at most; 0 counts as 1.
     pub fn new(pause_max: u64) -> Self {
-        Self { turns: HashMap::new(), pause_max: pause_max.max(1) }
+        Self { turns: HashMap::new(), pause_max: pause_max.max(1), round: 0 }
     }
 
     /// Begins a round: those of `orgs` whose turn it is, in their order. Orgs that are not among them any more are forgotten.
+    ///
+    /// A node may have very many orgs of which hardly any comes or goes between two rounds, so the turns are changed where they are.
     pub fn due(&mut self, orgs: &[OrgId]) -> Vec<OrgId> {
-        let mut turns = HashMap::with_capacity(orgs.len());
         let mut due = Vec::new();
+        self.round += 1;
         for org in orgs {
-            let mut turn = self.turns.remove(org).unwrap_or(Turn { newest: None, pause: 1, left: 1 });
-            turn.left = turn.left.saturating_sub(1);
-            if turn.left == 0 {
+            if let Some(turn) = self.turns.get_mut(org) {
+                turn.round = self.round;
+                turn.left = turn.left.saturating_sub(1);
+                if turn.left > 0 {
+                    continue;
+                }
                 // One that is not answered is asked again in the next round.
                 turn.left = 1;
-                due.push(org.clone());
+            } else {
+                self.turns.insert(org.clone(), Turn { newest: None, pause: 1, left: 1, round: self.round });
             }
-            turns.insert(org.clone(), turn);
+            due.push(org.clone());
         }
-        self.turns = turns;
+        // Every org has a turn now, so there are more turns only where orgs left.
+        if self.turns.len() > orgs.len() {
+            self.turns.retain(|_, turn| turn.round == self.round);
+        }
         due
     }
 
@@ -101,5 +113,22 @@ mod tests {
         assert!(schedule.due(&[]).is_empty() && schedule.turns.is_empty());
         schedule.note(&org, None);
         assert!(schedule.turns.is_empty());
+    }
+
+    #[test]
+    fn orgs_that_come_and_go_change_nothing_for_those_that_stay() {
+        let orgs: Vec<OrgId> = ["stays", "goes", "comes"].iter().map(|name| OrgId::parse(name).unwrap()).collect();
+        let mut schedule = Schedule::new(8);
+        let mut probed = Vec::new();
+        for round in 1..=16 {
+            let there = if round < 6 { &orgs[..2] } else { &[orgs[0].clone(), orgs[2].clone()] };
+            for org in schedule.due(there) {
+                schedule.note(&org, place(5));
+                probed.push((org.as_str().to_owned(), round));
+            }
+            assert_eq!(schedule.turns.len(), 2);
+        }
+        let rounds = |name: &str| probed.iter().filter(|(org, _)| org == name).map(|(_, round)| *round).collect::<Vec<u64>>();
+        assert_eq!((rounds("stays"), rounds("goes"), rounds("comes")), (vec![1, 2, 4, 8, 16], vec![1, 2, 4], vec![6, 7, 9, 13]));
     }
 }

@@ -98,6 +98,17 @@ impl Registry {
         sessions.range((from, Unbounded)).map(|(_, entry)| entry).filter(|entry| keep(entry)).take(limit).cloned().collect()
     }
 
+    /// Sessions that connected at `before_ms` (Unix) or earlier, the oldest first, at most `limit` that `keep` wants. Ids begin with the time at
+    /// which they were given, so that the younger ones need not be looked at.
+    pub fn oldest(&self, limit: usize, before_ms: u64, keep: impl Fn(&Entry) -> bool) -> Vec<Arc<Entry>> {
+        if limit == 0 {
+            return Vec::new();
+        }
+        let sessions = self.sessions.lock();
+        let old = sessions.values().take_while(|entry| entry.connected_at_ms <= before_ms);
+        old.filter(|entry| keep(entry)).take(limit).cloned().collect()
+    }
+
     /// Shows every session to `look`, for counting. New sessions wait meanwhile.
     pub fn visit(&self, look: impl FnMut(&Entry)) {
         self.sessions.lock().values().map(AsRef::as_ref).for_each(look);
@@ -203,6 +214,22 @@ mod tests {
 
     fn revocation(at_ms: u64, target: RevocationTarget) -> [Revocation; 1] {
         [Revocation { at_ms, target }]
+    }
+
+    #[test]
+    fn the_oldest_come_first_and_the_young_not_at_all() {
+        let registry = Registry::default();
+        for at_ms in [30, 10, 20, 40] {
+            let id = SessionId(uuid::Builder::from_unix_timestamp_millis(at_ms, &rand::random()).into_uuid());
+            let queue = Arc::new(SendQueue::new(Limits { bytes_max: 1, replies_bytes_max: 1 }, crate::hub::NoSink));
+            registry.enter(Arc::new(Entry::new(id, queue, at_ms)));
+        }
+        let oldest = |limit, before_ms, keep: fn(&Entry) -> bool| {
+            registry.oldest(limit, before_ms, keep).iter().map(|entry| entry.connected_at_ms).collect::<Vec<_>>()
+        };
+        assert_eq!(oldest(9, 30, |_| true), [10, 20, 30]);
+        assert_eq!(oldest(2, 40, |entry| entry.connected_at_ms != 10), [20, 30]);
+        assert!(oldest(0, 40, |_| true).is_empty());
     }
 
     #[test]

@@ -47,6 +47,7 @@ pub fn begin(of_orgs: &orgs::Config) {
     collection_writes(WriteOutcome::Written).increment(0);
     carried(Carried::Answered).increment(0);
     quota_refusals(QuotaKind::Sessions).increment(0);
+    moves_asked(MoveReason::Balance).increment(0);
     errors(Code::InternalError).increment(0);
     for code in CloseCode::ALL {
         counter!(table::CLOSES.name, "code" => (code as u16).to_string()).increment(0);
@@ -150,6 +151,22 @@ plain! {
     revocations_pending: Gauge = gauge!(REVOCATIONS_PENDING);
     ingest_deferred: Gauge = gauge!(INGEST_DEFERRED);
     polls_repeated: Counter = counter!(POLLS_REPEATED);
+    moves_paused: Gauge = gauge!(MOVES_PAUSED);
+    sessions_excess: Gauge = gauge!(SESSIONS_EXCESS);
+}
+
+/// Why a session was asked to move to another node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MoveReason {
+    /// Other nodes have fewer sessions.
+    Balance,
+    /// It was open for long enough.
+    Age,
+}
+
+pub fn moves_asked(reason: MoveReason) -> &'static Counter {
+    static FAMILY: Family<Counter, 2> = Family::new(|| counters(&table::MOVES_ASKED, ["balance", "age"]));
+    FAMILY.at(reason as usize)
 }
 
 /// How a resume ended.
@@ -325,6 +342,8 @@ mod tests {
             presence_watchers(),
             latest_rooms(),
             latest_bytes(),
+            moves_paused(),
+            sessions_excess(),
         ] {
             gauge.set(1.0);
         }
@@ -368,6 +387,7 @@ mod tests {
         collection_writes(WriteOutcome::Conflict).increment(1);
         quota_refusals(QuotaKind::Sessions).increment(1);
         carried(Carried::Unknown).increment(1);
+        moves_asked(MoveReason::Age).increment(1);
         errors(Code::InternalError).increment(1);
         closed(CloseCode::Drain);
         let text = render();
@@ -382,6 +402,7 @@ mod tests {
             "roomcast_dropped_total{reason=\"conflated\"}",
             "roomcast_ingested_total{outcome=\"dead\"}",
             "roomcast_quota_refusals_total{quota=\"sessions\"}",
+            "roomcast_moves_asked_total{reason=\"age\"}",
             "roomcast_errors_total{code=\"INTERNAL_ERROR\"}",
             "roomcast_closes_total{code=\"4000\"}",
             "roomcast_delivery_seconds_bucket{le=\"0.0025\"}",

@@ -74,7 +74,14 @@ impl Node {
             alarms: session::Alarms::start(started),
             started,
         });
-        let info = NodeInfo { id: id.into(), address: "127.0.0.1:1".into(), version: "0".into(), started_at_ms: 1, sessions: 0 };
+        let info = NodeInfo {
+            id: id.into(),
+            address: "127.0.0.1:1".into(),
+            version: "0".into(),
+            started_at_ms: 1,
+            sessions: 0,
+            ..NodeInfo::default()
+        };
         broker.renew(&info).await.unwrap();
         let revoking = session::Revoking::new(Arc::clone(&shared), Arc::clone(&registry), session::Config::default(), started);
         let parts = Arc::new(Parts {

@@ -313,7 +313,15 @@ async fn a_quota_bounds_the_log_of_one_org(broker: &dyn Broker) {
 }
 
 pub fn node(id: &str) -> NodeInfo {
-    NodeInfo { id: id.into(), address: "127.0.0.1:1".into(), version: "0".into(), started_at_ms: 1, sessions: 3 }
+    NodeInfo {
+        id: id.into(),
+        address: "127.0.0.1:1".into(),
+        version: "0".into(),
+        started_at_ms: 1,
+        sessions: 3,
+        said_at_ms: 7,
+        draining: true,
+    }
 }
 
 async fn nodes_register_send_notes_and_resign(broker: &dyn Broker) {

@@ -2,6 +2,7 @@
 
 mod acks;
 mod authorisation;
+mod balance;
 mod collections;
 mod doors;
 mod drain;

@@ -1,5 +1,6 @@
 //! What tests start and wait with.
 
+pub mod balancer;
 pub mod books;
 pub mod clock;
 pub mod gateway;

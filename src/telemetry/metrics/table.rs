@@ -93,6 +93,9 @@ metrics! {
     INGEST_DEFERRED = Gauge "ingest_deferred", "entries", [], "Entries of the ingest stream that wait until their org's quota lets them through.";
     POLLS_REPEATED = Counter "polls_repeated_total", "answers", [], "Answers to polls that did not come to their client and were given again.";
     CARRIED = Counter "carried_total", "requests", ["outcome": "`answered`, `unknown` (no such node), `unanswered`, `refused` (too many at a time)"], "Requests over HTTP for sessions of other nodes.";
+    MOVES_ASKED = Counter "moves_asked_total", "sessions", ["reason": "`balance` (other nodes have fewer), `age` (`balance.connection_age_max_ms`)"], "Sessions asked to move to another node while this one goes on.";
+    MOVES_PAUSED = Gauge "moves_paused", "0 or 1", [], "Whether this node asks nobody to move for a while, though it has more sessions than the others, because those that were asked came back to it.";
+    SESSIONS_EXCESS = Gauge "sessions_excess", "sessions", [], "Sessions that this node has above the mean of all nodes, when it last compared; 0 while that is not known.";
     BUILD_INFO = Gauge "build_info", "1", ["version": "the version of roomcast"], "Always 1; its label tells what runs.";
 }
 

@@ -61,6 +61,8 @@ impl<R> World<R> {
         let mut settings = vec![("BROKER__KIND", "redis"), ("BROKER__REDIS__URL", url)];
         // Publishers of tests are not to be held up, except by tests about that.
         settings.extend([("LIMITS__COMMANDS_PER_S", "5000"), ("LIMITS__COMMANDS_BURST", "5000")]);
+        // Nor is anybody to be moved from where they are.
+        settings.push(("BALANCE__ENABLED", "false"));
         settings.extend(self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let node = Gateway::start_with_clock(&id, &settings, clock_shift_s).await;
         self.nodes.push(node);

@@ -63,6 +63,8 @@ pub struct Subscribe {
     /// Sent when done, with the position filled in; before anything that the subscriptions bring.
     pub answer: Answer,
     pub handled: Handled,
+    /// The log has been, or is being, read again for it, because it tells of what was not known here.
+    pub is_checked: bool,
 }
 
 pub struct Unsubscribe {
@@ -100,7 +102,7 @@ impl OrgLink {
 
     pub async fn subscribe(&self, grants: Vec<Grant>, since: Option<Position>, answer: Answer) -> Result<(), OrgGone> {
         let slot = self.slot;
-        self.settle(|handled| OrgCommand::Subscribe(Subscribe { slot, grants, since, answer, handled })).await
+        self.settle(|handled| OrgCommand::Subscribe(Subscribe { slot, grants, since, answer, handled, is_checked: false })).await
     }
 
     /// Ends subscriptions; `answer` is `None` when the server does so by itself.

@@ -133,8 +133,8 @@ impl Member {
         self.waiting.iter_mut().flat_map(|waiting| waiting.iter_mut())
     }
 
-    pub fn first_waiting(&self) -> Option<&Subscribe> {
-        self.waiting.as_ref()?.front()
+    pub fn first_waiting(&mut self) -> Option<&mut Subscribe> {
+        self.waiting.as_mut()?.front_mut()
     }
 
     pub fn has_waiting(&self) -> bool {

@@ -85,7 +85,7 @@ pub(super) struct Org {
     /// knew more of the log than this one yet does.
     pub(super) again: BTreeSet<Slot>,
     /// Where to read the log from, because something may be missing. The feed waits meanwhile.
-    repair: Option<u64>,
+    pub(super) repair: Option<u64>,
     /// How far the log was known when the way to it was last in doubt, and since when: what a fence admits to have lost came
     /// after this.
     doubted: Option<(Position, Instant)>,
@@ -349,11 +349,6 @@ impl Org {
         } else if newest.seq > tail.last().seq {
             self.suspect = Some(newest);
         }
-    }
-
-    /// Whether the log is being read because something may be missing.
-    pub(super) fn is_repairing(&self) -> bool {
-        self.repair.is_some()
     }
 
     /// Has the log read before anything else is delivered.

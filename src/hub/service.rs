@@ -16,7 +16,6 @@ use super::org::Org;
 use super::router::Slot;
 use super::routes::Routes;
 use super::standing::{note, note_end};
-use super::tail::Tail;
 use super::trace::What;
 use crate::auth::Grant;
 use crate::protocol::push::{Answer, Reply};
@@ -102,17 +101,18 @@ impl Org {
 
     async fn subscribe(&mut self, mut command: Subscribe) {
         let slot = command.slot;
-        let Some(last) = self.tail.as_ref().map(Tail::last) else { return self.subscribe_now(command) };
+        let (Some(member), Some(tail)) = (self.members.get_mut(slot), &self.tail) else {
+            return self.subscribe_now(command);
+        };
         // What the session is told of must have come to its other subscriptions first.
-        let is_ahead = latest::is_ahead(&command, last);
+        let is_ahead = latest::is_ahead(&command, tail);
         if is_ahead {
-            self.note_ahead(command.since);
+            self.agreements = 0;
         }
-        let Some(member) = self.members.get_mut(slot) else { return };
         if member.is_live() && command.since.is_some() && member.queue.holds_log() {
             // An overflow must be able to tell what it dropped of the replay from what it dropped of before, so the replay
             // starts from an empty queue.
-            member.start_catch_up(CatchUp { slow: false, ..CatchUp::lagging(last) });
+            member.start_catch_up(CatchUp { slow: false, ..CatchUp::lagging(tail.last()) });
         }
         if is_ahead || member.has_waiting() || (!member.is_live() && command.since.is_some()) {
             let bytes_max = self.config.latest.reply_bytes_max;

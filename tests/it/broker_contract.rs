@@ -1,6 +1,7 @@
 //! What every broker promises: the same suite on the embedded one and on a real Redis.
 
 pub mod collections;
+mod latest;
 pub mod presence;
 mod receipts;
 
@@ -346,8 +347,8 @@ async fn known_orgs_are_listed_up_to_the_limit(broker: &dyn Broker) {
     assert_eq!(broker.orgs(1).await.unwrap().len(), 1);
 }
 
-async fn all_promises(broker: Arc<dyn Broker>) {
-    let broker = &*broker;
+async fn all_promises(shared: Arc<dyn Broker>) {
+    let broker = &*shared;
     ready(broker).await;
     entries_are_numbered_from_one_in_order_and_read_in_pages(broker).await;
     every_option_arrives_on_the_feed_and_in_the_log_alike(broker).await;
@@ -365,6 +366,7 @@ async fn all_promises(broker: Arc<dyn Broker>) {
     collections::all_promises(broker).await;
     presence::all_promises(broker).await;
     receipts::they_add_up_and_complete_once(broker).await;
+    latest::rooms_are_told_as_the_log_has_them(Arc::clone(&shared)).await;
     broker.ping().await.unwrap();
 }
 

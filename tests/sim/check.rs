@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use roomcast::protocol::{NewPublication, Position, Priority, SessionId};
 
 use super::client::{Client, Seen};
-use super::log::Log;
+use super::log::{Log, Record};
 use super::wanted::Wanted;
 
 /// A stretch of a log, by age: after the first and up to the second.
@@ -28,6 +28,8 @@ impl Stretch {
 struct Check<'a> {
     client: &'a Client,
     log: &'a Log,
+    /// Retention has removed entries.
+    is_trimmed: bool,
     /// By the number that an ephemeral publication carries, what it was.
     ephemeral: &'a BTreeMap<u64, NewPublication>,
     received: HashSet<Position>,
@@ -55,6 +57,7 @@ pub fn check(client: &Client, log: &Log, ephemeral: &BTreeMap<u64, NewPublicatio
     let mut check = Check {
         client,
         log,
+        is_trimmed: log.entries.len() < log.records.len(),
         ephemeral,
         received: HashSet::new(),
         on_connection: HashSet::new(),
@@ -85,6 +88,7 @@ impl Check<'_> {
             }
             Seen::At(_) => {}
             Seen::Subscribed { pattern, since, known } => self.subscribed(pattern, *since, *known),
+            Seen::Told { pattern, at, values } => return self.told(pattern, *at, values),
             Seen::Begins(pattern) => drop(self.reaching.insert(pattern.clone())),
             Seen::Leaves { pattern, at } => {
                 if let Some(after) = self.held.remove(pattern) {
@@ -120,6 +124,28 @@ impl Check<'_> {
         if since.is_some() {
             self.youngest = self.youngest.min(after);
         }
+    }
+
+    /// Of each room the last publication, as the history that leads to `at` has it, and no other; only the oldest may have been trimmed away.
+    fn told(&self, pattern: &Wanted, at: Position, values: &[(Position, u64)]) -> Result<(), String> {
+        let mut history: Vec<&Record> = Vec::new();
+        for record in self.log.records[..self.log.age(at)].iter().filter(|record| record.position.epoch == at.epoch) {
+            // Another history took the place of what stood there.
+            history.retain(|earlier| earlier.position.seq < record.position.seq);
+            history.push(record);
+        }
+        let mut rooms = BTreeMap::new();
+        for record in history {
+            if let Some(publication) = record.publication.as_ref().filter(|publication| publication.sessions.is_empty()) {
+                rooms.insert(publication.room.as_str(), (record.position, publication));
+            }
+        }
+        let mut expected: Vec<_> = rooms.into_values().filter(|(_, publication)| pattern.is_reached_by(publication)).collect();
+        expected.sort_by_key(|(position, _)| position.seq);
+        let expected: Vec<_> = expected.into_iter().map(|(position, publication)| (position, publication.data.to_vec())).collect();
+        let told: Vec<_> = values.iter().map(|(position, number)| (*position, number.to_string().into_bytes())).collect();
+        let as_it_stands = if self.is_trimmed { expected.ends_with(&told) } else { expected == told };
+        if as_it_stands { Ok(()) } else { Err(format!("was told {values:?} of {pattern} at {at}, where {expected:?} stood")) }
     }
 
     /// What a given-up subscription brought may come again when another asks for the past.

@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
-use roomcast::auth::Principal;
+use roomcast::auth::{GrantList, Principal};
+use roomcast::hub::latest::Wish;
 use roomcast::hub::send_queue::Limits;
 use roomcast::hub::{Hub, OrgLink};
 use roomcast::protocol::codec::Wire;
+use roomcast::protocol::latest::Latest;
 use roomcast::protocol::push::{Answer, Reply};
-use roomcast::protocol::{CommandId, OrgId, Position, SessionId};
+use roomcast::protocol::{CommandId, OrgId, Position, RoomSyntax, SessionId};
 use serde_json::Value;
 
 use super::lines::Lines;
@@ -59,6 +61,12 @@ pub enum Seen {
         pattern: Wanted,
         since: Option<Position>,
         known: usize,
+    },
+    /// How the rooms of a subscription stand at a position: the places and numbers of their last publications.
+    Told {
+        pattern: Wanted,
+        at: Position,
+        values: Vec<(Position, u64)>,
     },
     /// A subscription was answered that the client has given up meanwhile.
     Begins(Wanted),
@@ -126,14 +134,30 @@ impl Client {
         self.subscribe(self.patterns.clone(), self.position).await;
     }
 
+    /// Asks how the rooms of a subscription stand, and begins it there.
+    pub async fn look(&mut self, hub: &Hub, wanted: Wanted) {
+        let rights = ["*:ORG:**", "org:ORG"].map(|pattern| format!("history:{}", pattern.replace("ORG", self.org.as_str())));
+        let grants = GrantList::read(None, &rights, &self.org, &RoomSyntax::new(4, ["kpi", "chat"])).unwrap();
+        let principal = Principal::new("someone", &self.org, 1 << 40).unwrap().with_grants(grants);
+        let live = principal.grant_subscribe(wanted.pattern.clone()).unwrap().filtered(wanted.filter());
+        let wish = Wish::new(principal.grant_history(wanted.pattern.clone()).unwrap(), &live);
+        if let Ok((latest, at)) = hub.latest().ask(&self.org, vec![wish]).await {
+            self.enter(vec![wanted], Some(at), Some(latest)).await;
+        }
+    }
+
     pub async fn subscribe(&mut self, wanted: Vec<Wanted>, since: Option<Position>) {
+        self.enter(wanted, since, None).await;
+    }
+
+    async fn enter(&mut self, wanted: Vec<Wanted>, since: Option<Position>, latest: Option<Arc<Latest>>) {
         let Some(connection) = &mut self.connection else { return };
         let principal = Principal::new("someone", &self.org, 1 << 40).unwrap();
         let grant = |wanted: &Wanted| principal.grant_subscribe(wanted.pattern.clone()).unwrap().filtered(wanted.filter());
         let grants = wanted.iter().map(grant).collect();
         let rooms = wanted.iter().map(|wanted| wanted.pattern.clone()).collect();
         let id = connection.ask(Asked::Subscribe(wanted, since));
-        let answer = Answer::new(Some(id), Reply::Subscribed { rooms, position: None, latest: None });
+        let answer = Answer::new(Some(id), Reply::Subscribed { rooms, position: None, latest });
         if connection.link.subscribe(grants, since, answer).await.is_err() {
             self.connection = None;
         }
@@ -209,7 +233,10 @@ impl Client {
                 self.see(Seen::Conflated { from, to, left_out: data["left_out"].as_u64().unwrap() }, None);
             }
             "position" => self.see(Seen::At(position(&data["position"]).unwrap()), position(&data["position"])),
-            "subscribed" => self.note_subscribed(&message["id"], position(&data["position"]), known),
+            "subscribed" => {
+                self.note_told(&message["id"], &data["latest"]);
+                self.note_subscribed(&message["id"], position(&data["position"]), known);
+            }
             "unsubscribed" => {
                 if let Some(Asked::Unsubscribe(pattern)) = self.asked(&message["id"]) {
                     self.see(Seen::Left(pattern), None);
@@ -223,6 +250,18 @@ impl Client {
                 let place = position.filter(|_| !overtook);
                 self.see(Seen::Publication { position, room, data: data.as_u64().unwrap(), overtook, conflated }, place);
             }
+        }
+    }
+
+    fn note_told(&mut self, id: &Value, latest: &Value) {
+        let Some(told) = latest["publications"].as_array() else { return };
+        if latest["complete"] != true {
+            self.fault.get_or_insert("was told of fewer rooms than there are".to_owned());
+        }
+        if let Some(Asked::Subscribe(patterns, Some(at))) = self.asked(id) {
+            let value = |value: &Value| (value["id"].as_str().unwrap().parse().unwrap(), value["data"].as_u64().unwrap());
+            let values = told.iter().map(value).collect();
+            self.see(Seen::Told { pattern: patterns[0].clone(), at, values }, None);
         }
     }
 

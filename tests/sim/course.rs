@@ -136,6 +136,12 @@ impl World {
         if client.patterns.contains(&pattern) || !client.is_connected() {
             return;
         }
+        if self.faults.latest && self.filters_rng.random_bool(0.6) {
+            let hub = Arc::clone(&self.nodes[client.node].hub);
+            self.note(format!("{} asks for the latest of {pattern}", self.clients[index].name));
+            let _ = tokio::time::timeout(PATIENCE, self.clients[index].look(&hub, pattern)).await;
+            return;
+        }
         let known: Vec<Position> = client.seen.iter().filter_map(position_of).collect();
         let since = if known.is_empty() || self.rng.random_bool(0.4) { None } else { Some(*pick(&mut self.rng, &known)) };
         self.note(format!("{} subscribes to {pattern} since {since:?}", self.clients[index].name));

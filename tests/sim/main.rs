@@ -76,35 +76,45 @@ fn run_seeds(seeds: impl IntoIterator<Item = u64>, faults: Faults) {
 
 #[test]
 fn a_lossy_carrier_and_slow_readers_lose_nothing_and_cause_no_gap() {
-    all_seeds(Faults { history: false, retention: 1_000_000, filters: false, sabotage: None });
+    all_seeds(Faults { history: false, retention: 1_000_000, filters: false, latest: false, sabotage: None });
 }
 
 #[test]
 fn short_retention_is_admitted_by_gaps() {
-    all_seeds(Faults { history: false, retention: 20, filters: false, sabotage: None });
+    all_seeds(Faults { history: false, retention: 20, filters: false, latest: false, sabotage: None });
 }
 
 #[test]
 fn lost_and_replaced_histories_are_admitted_by_gaps() {
-    all_seeds(Faults { history: true, retention: 1_000_000, filters: false, sabotage: None });
+    all_seeds(Faults { history: true, retention: 1_000_000, filters: false, latest: false, sabotage: None });
 }
 
 #[test]
 fn everything_at_once() {
-    all_seeds(Faults { history: true, retention: 30, filters: false, sabotage: None });
+    all_seeds(Faults { history: true, retention: 30, filters: false, latest: false, sabotage: None });
 }
 
 #[test]
 fn filters_hold_back_what_does_not_pass_and_nothing_else() {
     run_seeds(
         seeds(SEEDS, &REGRESSIONS).into_iter().step_by(4),
-        Faults { history: false, retention: 1_000_000, filters: true, sabotage: None },
+        Faults { history: false, retention: 1_000_000, filters: true, latest: false, sabotage: None },
     );
 }
 
 #[test]
 fn everything_at_once_with_filters() {
-    run_seeds(seeds(SEEDS, &REGRESSIONS).into_iter().step_by(4), Faults { history: true, retention: 30, filters: true, sabotage: None });
+    run_seeds(
+        seeds(SEEDS, &REGRESSIONS).into_iter().step_by(4),
+        Faults { history: true, retention: 30, filters: true, latest: false, sabotage: None },
+    );
+}
+
+#[test]
+fn what_is_told_of_rooms_is_how_they_stand_and_all_that_follows_comes() {
+    let seeds = || seeds(SEEDS, &[1_232]).into_iter().step_by(4);
+    run_seeds(seeds(), Faults { history: false, retention: 1_000_000, filters: true, latest: true, sabotage: None });
+    run_seeds(seeds(), Faults { history: true, retention: 30, filters: true, latest: true, sabotage: None });
 }
 
 /// A check that finds nothing proves nothing, unless it finds what is there.
@@ -116,7 +126,7 @@ fn a_store_that_breaks_a_promise_is_found_out() {
         (Sabotage::Mixed, "where the log has another publication"),
         (Sabotage::Crossed, "of another org"),
     ] {
-        let faults = Faults { history: false, retention: 1_000_000, filters: false, sabotage: Some(sabotage) };
+        let faults = Faults { history: false, retention: 1_000_000, filters: false, latest: false, sabotage: Some(sabotage) };
         let found: Vec<String> = (0..SABOTAGED_SEEDS).filter_map(|seed| run(seed, faults).1.err()).collect();
         assert!(found.iter().any(|why| why.contains(expected)), "{sabotage:?} is not found: {found:?}");
     }
@@ -125,7 +135,7 @@ fn a_store_that_breaks_a_promise_is_found_out() {
 /// What never happens in these histories is not proven by them.
 #[test]
 fn urgent_ones_overtake_and_low_ones_give_way() {
-    let faults = Faults { history: false, retention: 1_000_000, filters: false, sabotage: None };
+    let faults = Faults { history: false, retention: 1_000_000, filters: false, latest: false, sabotage: None };
     let histories: Vec<String> = (0..200).map(|seed| run(seed, faults).0.join("\n")).collect();
     for sign in ["overtook: true", "Conflated {", "conflated: 2"] {
         let count = histories.iter().filter(|history| history.contains(sign)).count();
@@ -135,7 +145,7 @@ fn urgent_ones_overtake_and_low_ones_give_way() {
 
 #[test]
 fn the_same_seed_gives_the_same_history() {
-    let faults = Faults { history: true, retention: 30, filters: false, sabotage: None };
+    let faults = Faults { history: true, retention: 30, filters: false, latest: false, sabotage: None };
     for seed in 0..20 {
         assert_eq!(run(seed, faults).0, run(seed, faults).0, "seed {seed}");
     }

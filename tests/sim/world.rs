@@ -25,6 +25,8 @@ pub struct Faults {
     pub retention: usize,
     /// Some clients subscribe with filters.
     pub filters: bool,
+    /// Some subscriptions begin with what their rooms last had.
+    pub latest: bool,
     pub sabotage: Option<Sabotage>,
 }
 

@@ -7,34 +7,35 @@ use super::super::command::Subscribe;
 use super::super::member::CatchUp;
 use super::super::org::Org;
 use super::super::router::Slot;
+use super::super::tail::{Resumption, Tail};
 use crate::protocol::Position;
 
 /// Probes that must find nothing beyond the tail's end before a position there is taken for one of another history. The first may have been
 /// under way when the position was read.
 const AGREEMENTS_MIN: u32 = 2;
 
-/// Whether the command tells of what lies beyond `last`, as far as the two are of one log.
-pub fn is_ahead(command: &Subscribe, last: Position) -> bool {
-    let beyond = |since: Position| since.epoch != last.epoch || since.seq > last.seq;
-    command.answer.latest().is_some() && command.since.is_some_and(beyond)
+/// Whether the command tells of what stands where the tail knows nothing: behind its end, or in another history.
+pub fn is_ahead(command: &Subscribe, tail: &Tail) -> bool {
+    command.answer.latest().is_some() && command.since.is_some_and(|since| tail.resume(since) == Resumption::Ask)
 }
 
 impl Org {
-    /// Whether the session's next command still has to wait.
-    pub(in crate::hub) fn is_ahead(&self, slot: Slot) -> bool {
-        let (Some(tail), Some(member)) = (&self.tail, self.members.get(slot)) else { return false };
-        let Some(command) = member.first_waiting().filter(|command| is_ahead(command, tail.last())) else { return false };
-        let is_of_this_log = command.since.is_some_and(|since| since.epoch == tail.last().epoch);
-        // Once the log has been read again the tail's epoch is the log's, and the other one is gone.
-        if is_of_this_log { self.agreements < AGREEMENTS_MIN } else { self.is_repairing() }
-    }
-
-    /// A command came that is ahead of the tail.
-    pub(in crate::hub) fn note_ahead(&mut self, since: Option<Position>) {
-        self.agreements = 0;
-        if self.tail.as_ref().is_some_and(|tail| since.is_some_and(|since| since.epoch != tail.last().epoch)) {
-            self.doubt();
+    /// Whether the session's next command still has to wait. Where the tail cannot come to its position by itself the log is read again:
+    /// afterwards the tail's history is the log's, and a position that it does not know then is of one that is gone.
+    pub(in crate::hub) fn is_ahead(&mut self, slot: Slot) -> bool {
+        let (Some(tail), Some(member)) = (&self.tail, self.members.get_mut(slot)) else { return false };
+        let Some(command) = member.first_waiting().filter(|command| is_ahead(command, tail)) else { return false };
+        let (last, is_repairing) = (tail.last(), self.repair.is_some());
+        let comes = command.since.is_some_and(|since| since.epoch == last.epoch && since.seq > last.seq);
+        if comes && self.agreements < AGREEMENTS_MIN {
+            return true;
         }
+        if command.is_checked {
+            return is_repairing;
+        }
+        command.is_checked = true;
+        self.doubt();
+        true
     }
 
     /// A probe found this: nothing beyond the tail's end, perhaps.

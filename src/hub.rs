@@ -51,6 +51,7 @@ pub use send_queue::{NoSink, SendQueue, Sink};
 pub use snapshots::Snapshots;
 
 use crate::broker::{Broker, PageLimit, feed};
+use crate::clock::unix_us;
 use crate::limit::Quotas;
 use crate::protocol::{OrgId, Pattern, Position, Publication, SessionId, Wire};
 use crate::telemetry::counters::Counters;
@@ -87,6 +88,8 @@ struct Shared {
     reads: Arc<Semaphore>,
     presence: Arc<presence::Config>,
     traces: Arc<Traces>,
+    /// The wall clock in Unix microseconds, by which the deadlines of publications are told.
+    clock: fn() -> u64,
 }
 
 /// In the order of their names, so that whoever goes through them does so alike each time.
@@ -97,7 +100,7 @@ impl Hub {
     pub fn new(config: Config, limits: Limits, broker: Arc<dyn Broker>, counters: Arc<Counters>, seed: u64) -> Self {
         let seeds = Mutex::new(SmallRng::seed_from_u64(seed));
         let (snapshots, reads) = (Snapshots::new(Arc::clone(&broker)), Arc::new(Semaphore::new(config.reads_max)));
-        let shared = Shared { quotas: Arc::default(), reads, presence: Arc::default(), traces: Arc::default() };
+        let shared = Shared { quotas: Arc::default(), reads, presence: Arc::default(), traces: Arc::default(), clock: unix_us };
         let readers = Arc::new(Readers::new(config.history_reads_max));
         let page = PageLimit { entries: config.page_entries_max, bytes: config.page_bytes_max };
         let latest = LatestValues::new(Arc::clone(&broker), config.latest, page, Arc::clone(&readers));
@@ -115,6 +118,13 @@ impl Hub {
     #[must_use]
     pub fn with_presence(mut self, config: presence::Config) -> Self {
         self.shared.presence = Arc::new(config);
+        self
+    }
+
+    /// With another clock than the system's, which a simulated time needs.
+    #[must_use]
+    pub fn with_clock(mut self, clock: fn() -> u64) -> Self {
+        self.shared.clock = clock;
         self
     }
 

@@ -14,13 +14,13 @@ use super::command::Acknowledge;
 use super::config::AcksConfig;
 use super::fan_out::Mask;
 use super::frames;
-use super::member::Member;
+use super::member::{Delivery, Member};
 use super::org::Org;
 use super::router::Slot;
+use super::standing::cursor;
 use super::verdicts::Verdicts;
 use crate::broker::ReadError;
 use crate::broker::receipts::Share;
-use crate::clock::unix_ms;
 use crate::protocol::Publication;
 use crate::protocol::push::{Manner, Reply};
 use crate::telemetry::metrics;
@@ -71,14 +71,27 @@ impl Org {
     /// Notes those publications of a batch that ask to be acknowledged, before it is delivered.
     pub(super) fn expect_acks(&mut self, batch: &[Arc<Publication>]) {
         let now_ms = self.now_ms();
+        // Who is being caught up gets them later, and must be counted before anybody is told that nothing more can come.
+        let reaches_all = self.members.iter().all(|(_, member)| member.is_live());
         for publication in asking(self.asking, batch) {
             let end_ms = self.end_ms(publication, now_ms);
             if end_ms > now_ms {
-                self.acks.heard(publication, end_ms);
+                if reaches_all {
+                    self.acks.heard(publication, end_ms);
+                } else {
+                    self.acks.hear_of(publication, end_ms);
+                }
                 let after_ms = end_ms - now_ms + self.config.acks.settle_after_ms;
                 self.settling.expect(Instant::now() + Duration::from_millis(after_ms));
             }
         }
+    }
+
+    /// Publications may have passed this node by, and those who heard of them may all be gone: their receipts are looked for once their
+    /// deadlines are over.
+    pub(super) fn expect_unheard(&mut self) {
+        let after_ms = self.broker.ack_deadline_ms() + self.config.acks.settle_after_ms;
+        self.settling.expect(Instant::now() + Duration::from_millis(after_ms));
     }
 
     /// A session got these.
@@ -111,6 +124,7 @@ impl Org {
     /// Sends again what is due, and begins a report.
     pub(super) fn tend_acks(&mut self, reporting: &mut Option<Reporting>) {
         let now_ms = self.now_ms();
+        self.look_who_is_reached(now_ms);
         for due in self.acks.take_due(now_ms, AGAIN_AT_ONCE) {
             let outcome = self.send_again(&due);
             self.acks.sent(&due, &outcome, now_ms);
@@ -150,12 +164,13 @@ impl Org {
         let (Some(member), Some(position)) = (member, due.publication.position) else { return Again::Never };
         if !member.wire.is_native()
             || !member.wants(&due.publication, position.seq, 0, &Verdicts::default())
-            || due.publication.expired_at(unix_ms() * 1_000)
+            || due.publication.expired_at((self.shared.clock)())
         {
             return Again::Never;
         }
-        // It may be among what waits.
-        if member.queue.holds_publications() {
+        // It may be among what waits, or still to come from the log.
+        let cursor = cursor(member, self.tail.as_ref());
+        if member.queue.holds_publications() || cursor.epoch != position.epoch || cursor.seq < position.seq {
             return Again::Later;
         }
         let manner = Manner { redelivered: due.times, ..Manner::PLAIN };
@@ -169,8 +184,22 @@ impl Org {
         let member = |session| by_session.get(&session).and_then(|slot| members.get(*slot));
         self.acks.look(|session| {
             let member: &Member = member(session)?;
-            (!member.queue.holds_publications()).then(|| member.wire.is_native())
+            // What an overflow dropped of its queue comes with the log.
+            (member.is_live() && !member.queue.holds_publications()).then(|| member.wire.is_native())
         });
+    }
+
+    /// Looks whether all sessions have come to publications that came while some were being caught up.
+    fn look_who_is_reached(&mut self, now_ms: u64) {
+        let Some(epoch) = self.tail.as_ref().map(|tail| tail.last().epoch).filter(|_| self.acks.is_reaching()) else { return };
+        let behind = self.members.iter().filter_map(|(_, member)| match &member.delivery {
+            Delivery::Live => None,
+            Delivery::CatchUp(catch_up) if catch_up.cursor.epoch == epoch => Some(catch_up.cursor.seq),
+            Delivery::CatchUp(_) => Some(0),
+        });
+        let behind = behind.min();
+        // What stood in a log that was replaced is given up by all.
+        self.acks.look_who_is_reached(now_ms, |at| at.epoch != epoch || behind.is_none_or(|seq| at.seq <= seq));
     }
 
     /// Milliseconds since the task began.
@@ -181,7 +210,7 @@ impl Org {
     /// Until when acknowledgements of a publication count, on the task's clock.
     pub(super) fn end_ms(&self, publication: &Publication, now_ms: u64) -> u64 {
         let end_ms = publication.time_us / 1_000 + self.broker.ack_deadline_ms() + CLOCK_SLACK_MS;
-        now_ms + end_ms.saturating_sub(unix_ms())
+        now_ms + end_ms.saturating_sub((self.shared.clock)() / 1_000)
     }
 }
 

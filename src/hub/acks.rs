@@ -3,7 +3,7 @@
 //! Pure: times come in as milliseconds of a clock that never steps back. The org's task tells what it handed to whom and who acknowledged;
 //! `acknowledging` carries out what is due, and takes the counts from here to the broker.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::config::AcksConfig;
@@ -28,6 +28,8 @@ pub struct Acks {
     ends: BTreeSet<(u64, Number)>,
     /// Handed over, but perhaps not on the wire yet.
     unwritten: BTreeSet<(Number, SessionId)>,
+    /// Heard of while some sessions had not come to them, with their ends: whom they reach is not known yet.
+    reaching: VecDeque<(Arc<Publication>, u64)>,
     /// What the broker does not know yet.
     unreported: HashMap<Position, Share>,
 }
@@ -81,13 +83,14 @@ impl Acks {
             due: BTreeSet::new(),
             ends: BTreeSet::new(),
             unwritten: BTreeSet::new(),
+            reaching: VecDeque::new(),
             unreported: HashMap::new(),
         }
     }
 
     /// Whether the broker knows everything.
     pub fn is_reported(&self) -> bool {
-        self.unreported.is_empty()
+        self.unreported.is_empty() && self.reaching.is_empty()
     }
 
     /// Whether somebody may have been written to since it was last asked.
@@ -102,7 +105,33 @@ impl Acks {
         due.into_iter().chain(ends).min()
     }
 
-    /// A publication that came as it was published, whoever it reaches; acknowledgements count until `end_ms`.
+    /// As [`Acks::heard`], as soon as [`Acks::look_who_is_reached`] finds that every session has come to it.
+    pub fn hear_of(&mut self, publication: &Arc<Publication>, end_ms: u64) {
+        self.reaching.push_back((Arc::clone(publication), end_ms));
+        if self.reaching.len() > self.config.publications_max.max(1)
+            && let Some((oldest, end_ms)) = self.reaching.pop_front()
+        {
+            self.heard(&oldest, end_ms);
+        }
+    }
+
+    /// Whether [`Acks::look_who_is_reached`] has anything to look at.
+    pub fn is_reaching(&self) -> bool {
+        !self.reaching.is_empty()
+    }
+
+    /// Settles whom publications reach that every session has come to, or whose time is over.
+    pub fn look_who_is_reached(&mut self, now_ms: u64, all_have_come_to: impl Fn(Position) -> bool) {
+        for (publication, end_ms) in std::mem::take(&mut self.reaching) {
+            if end_ms <= now_ms || publication.position.is_none_or(&all_have_come_to) {
+                self.heard(&publication, end_ms);
+            } else {
+                self.reaching.push_back((publication, end_ms));
+            }
+        }
+    }
+
+    /// A publication that came as it was published, and was handed to all whom it reaches here; acknowledgements count until `end_ms`.
     pub fn heard(&mut self, publication: &Arc<Publication>, end_ms: u64) {
         if let Some(number) = self.track(publication, end_ms)
             && let Some(tracked) = self.tracked.get_mut(&number)

@@ -308,6 +308,7 @@ impl Org {
                 }
                 if let Some(gap) = gap {
                     self.tell_gap(&gap, known);
+                    self.expect_unheard();
                 }
                 self.deliver(&entries, base).await;
                 self.serve_again().await;

@@ -76,6 +76,7 @@ impl Org {
             Outcome::Opened(Ok(state)) => {
                 self.failures = 0;
                 self.tail = Some(Tail::new(state, self.config.tail_bytes_max));
+                self.expect_unheard();
             }
             Outcome::Read { purpose, from_seq, page: Ok(page) } => {
                 self.failures = 0;

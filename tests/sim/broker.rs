@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rand::Rng;
-use roomcast::broker::receipts::{Receipt, Receipts, Share};
 use roomcast::broker::{
     AckLevel, Broker, ControlMessage, Feed, Health, LeaseOutcome, LogState, NodeInfo, OrgEvent, Page, PageLimit, PublishError, Published,
     ReadError, Revocation, RevocationNews, RevocationTarget, RevokedAt,
@@ -49,26 +48,6 @@ impl SimBroker {
 
     fn is_alive(&self) -> bool {
         self.store.inner.lock().nodes[self.node].life == self.life
-    }
-}
-
-/// Nothing is acknowledged in these histories.
-#[async_trait]
-impl Receipts for SimBroker {
-    fn ack_deadline_ms(&self) -> u64 {
-        0
-    }
-
-    async fn report_receipts(&self, _org: &OrgId, _shares: &[Share]) -> Result<(), ReadError> {
-        Ok(())
-    }
-
-    async fn settle_receipts(&self, _org: &OrgId) -> Result<(), ReadError> {
-        Ok(())
-    }
-
-    async fn receipt(&self, _org: &OrgId, _position: Position) -> Result<Option<Receipt>, ReadError> {
-        Ok(None)
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use roomcast::hub::config::AcksConfig;
 use roomcast::hub::{Config, Hub, Limits, presence};
 use roomcast::telemetry::counters::Counters;
 use tokio::task::JoinHandle;
 
 use super::broker::SimBroker;
+use super::clock;
 use super::store::Store;
 
 pub const NODES: usize = 3;
@@ -19,6 +21,17 @@ pub const PRESENCE: presence::Config = presence::Config {
     rooms_per_session_max: 8,
     watched_rooms_max: 100,
     message_bytes_max: 200,
+};
+
+/// Short, so that deadlines pass within a history.
+pub const ACKS: AcksConfig = AcksConfig {
+    redelivery_ms: 200,
+    redeliveries_max: 3,
+    outstanding_max: 256,
+    publications_max: 1_000,
+    publications_bytes_max: 8 << 20,
+    report_interval_ms: 250,
+    settle_after_ms: 500,
 };
 
 pub struct Node {
@@ -49,11 +62,14 @@ impl Node {
             probe_interval_ms: 500,
             probe_interval_max_ms: 1_000,
             linger_ms: 2_000,
+            acks: ACKS,
             ..Config::default()
         };
         let limits = Limits { subscriptions_max: 16, room_members_max: 1_000 };
         let jitter = seed ^ index as u64 ^ u64::from(life) << 8;
-        let hub = Arc::new(Hub::new(config, limits, broker, Arc::<Counters>::default(), jitter).with_presence(PRESENCE));
+        let hub = Arc::new(
+            Hub::new(config, limits, broker, Arc::<Counters>::default(), jitter).with_presence(PRESENCE).with_clock(clock::now_us),
+        );
         let probed = Arc::clone(&hub);
         let prober = tokio::spawn(async move { probed.probe().await });
         Self { hub, store: Arc::clone(store), index, life, seed, prober }

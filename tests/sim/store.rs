@@ -10,6 +10,7 @@ use rand::{Rng, SeedableRng};
 use roomcast::broker::{Body, Entry, Feed, OrgEvent, Page};
 use roomcast::protocol::{GapReason, NewPublication, OrgId, Position};
 
+use super::acks::store::Receipting;
 use super::clock;
 use super::collections::store::Kept;
 use super::log::Log;
@@ -27,6 +28,7 @@ pub struct Inner {
     pub logs: BTreeMap<OrgId, Log>,
     pub presences: Presences,
     pub kept: Kept,
+    pub receipting: Receipting,
     pub nodes: Vec<Way>,
     pub rng: SmallRng,
     /// Whether calls may fail for no reason that lasts.
@@ -81,6 +83,7 @@ impl Store {
             logs: BTreeMap::new(),
             presences: Presences::default(),
             kept: Kept::default(),
+            receipting: Receipting::default(),
             nodes: (0..nodes).map(|_| Way::default()).collect(),
             rng: SmallRng::seed_from_u64(seed),
             flaky: true,
@@ -141,6 +144,10 @@ impl Store {
         };
         let entry = Entry { position, body };
         inner.log(org).append(entry.clone(), new, self.retention);
+        if let Some(new) = new.filter(|new| new.requires_ack) {
+            let nodes = inner.nodes.iter().filter(|way| way.hears(org).is_some()).count();
+            inner.receipting.begin(new, position, nodes);
+        }
         inner.carry(org, &OrgEvent::Entry(entry));
         position
     }

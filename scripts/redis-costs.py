@@ -20,6 +20,10 @@ import redis
 CALLS = 20_000
 PIPELINE = 500
 FAR_AHEAD = 10**12
+NODE = (
+    '{"id":"roomcast-%d","address":"10.10.10.10:8080","version":"1.0.0","started_at_ms":1763715600123,"sessions":20000,'
+    '"said_at_ms":1763715600123,"draining":false}'
+)
 KEY, LOG, BUS = "rc:{acme}", "rc:{acme}:log", "rc:{acme}:bus"
 
 
@@ -45,7 +49,7 @@ def cpu_us(client):
     return (cpu["used_cpu_user"] + cpu["used_cpu_sys"]) * 1e6
 
 
-def cost_us(client, call):
+def cost_us(client, call, calls=CALLS, at_once=PIPELINE):
     """Processor time of Redis per call, everything included that a call brings about."""
 
     def run(first, count):
@@ -54,11 +58,11 @@ def cost_us(client, call):
             pipeline.execute_command("FCALL", *call(number))
         pipeline.execute()
 
-    run(0, PIPELINE)
+    run(0, at_once)
     before = cpu_us(client)
-    for first in range(PIPELINE, PIPELINE + CALLS, PIPELINE):
-        run(first, PIPELINE)
-    return (cpu_us(client) - before) / CALLS
+    for first in range(at_once, at_once + calls, at_once):
+        run(first, at_once)
+    return (cpu_us(client) - before) / calls
 
 
 def publish(number):
@@ -71,6 +75,10 @@ def newest(_):
 
 def lease(key, most):
     return lambda number: ("roomcast_lease", 1, key, "n0", FAR_AHEAD + number, 5, most, 10_000)
+
+
+def registry(key):
+    return lambda _: ("roomcast_nodes", 1, key)
 
 
 class Listeners:
@@ -110,6 +118,12 @@ def measure(client, port):
             client.execute_command("FCALL", "roomcast_lease", 1, key, f"n{node}", FAR_AHEAD, 5, 0, 600_000)
         yield f"renewal of a lease, org on {nodes} nodes", cost_us(client, lease(key, 0))
         yield f"lease of a new session, org on {nodes} nodes", cost_us(client, lease(key, 1_000_000))
+    for nodes in (10, 100, 1_000):
+        key = "rc:nodes%d" % nodes
+        for node in range(nodes):
+            said = NODE % node
+            client.execute_command("FCALL", "roomcast_register", 1, key, f"roomcast-{node}", 600_000, said)
+        yield f"reading a registry of {nodes} nodes", cost_us(client, registry(key), 200_000 // nodes, 10)
 
 
 def main():

@@ -18,7 +18,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::request::Parts as Head;
 use http::{Method, StatusCode};
 use tokio::sync::{Semaphore, oneshot};
@@ -337,8 +337,9 @@ fn json(answer: Bytes) -> Response {
     ([(CONTENT_TYPE, "application/json")], answer).into_response()
 }
 
+/// The last answer of its connection: whoever is sent away and comes back over another one may come to another node.
 fn events(body: Body) -> Response {
-    ([(CONTENT_TYPE, EVENT_STREAM)], body).into_response()
+    ([(CONTENT_TYPE, EVENT_STREAM), (CONNECTION, "close")], body).into_response()
 }
 
 fn named(mut response: Response, name: &str) -> Response {

@@ -7,12 +7,14 @@ use roomcast_loadtest::{Options, What};
 use crate::support::balancer::LoadBalancer;
 use crate::support::books::{Books, Load};
 use crate::support::gateway::{Gateway, Token};
+use crate::support::http::{Event, Stream};
+use crate::support::publishers::fcall;
 use crate::support::redis::Redis;
 use crate::support::world::{Person, World, goodbye};
 use crate::support::{eventually, within};
 
-/// Rounds of one and a half seconds, for few sessions.
-const BALANCE: [(&str, &str); 7] = [
+/// Rounds of one and a half seconds, for few sessions, and drains that are as quick.
+const BALANCE: [(&str, &str); 10] = [
     ("BALANCE__ENABLED", "true"),
     ("BALANCE__ROUND_MS", "1500"),
     ("BALANCE__SETTLE_MS", "1500"),
@@ -20,8 +22,11 @@ const BALANCE: [(&str, &str); 7] = [
     ("BALANCE__SESSIONS_PER_S_MAX", "40"),
     ("BALANCE__PERCENT_PER_S_MAX", "20"),
     ("LIMITS__CONNECTIONS_PER_ORG_MAX", "0"),
+    ("DRAIN__ANNOUNCE_MS", "300"),
+    ("DRAIN__SPREAD_MS", "1500"),
+    ("DRAIN__RETRY_AFTER_MS_MAX", "100"),
 ];
-/// A fifteenth of a round.
+/// A fifteenth of a round, and what the drain says.
 const RETRY_AFTER_MS_MAX: u64 = 100;
 const AGE: Duration = Duration::from_secs(3);
 /// Nodes share the machine with other tests, and it takes several rounds.
@@ -34,12 +39,22 @@ async fn metric(node: &Gateway, series: &str) -> usize {
     value.parse().expect("a whole number")
 }
 
-async fn sessions(world: &World) -> Vec<usize> {
+async fn sessions(nodes: &[Gateway]) -> Vec<usize> {
     let mut counts = Vec::new();
-    for node in &world.nodes {
+    for node in nodes {
         counts.push(metric(node, "roomcast_sessions").await);
     }
     counts
+}
+
+/// Waits until the nodes are within a tenth of each other, and everybody is there.
+async fn level(nodes: &[Gateway], everybody: usize) {
+    within(PATIENCE, "within a tenth of each other", async || {
+        let counts = sessions(nodes).await;
+        let (most, least) = (counts.iter().max()?, counts.iter().min()?);
+        ((most - least) * 10 <= *most && counts.iter().sum::<usize>() == everybody).then_some(())
+    })
+    .await;
 }
 
 async fn moves(node: &Gateway, reason: &str) -> usize {
@@ -68,11 +83,11 @@ fn waits_ms(people: &[Person]) -> Vec<u64> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_is_added_gets_its_share_and_nothing_is_lost() {
+async fn nodes_come_and_go_and_each_has_its_share_and_nothing_is_lost() {
     let mut world = World::on(Redis::start(&[]).await, 2, &BALANCE).await;
     let load_balancer = LoadBalancer::start(world.addresses()).await;
     let people = everybody(120, &load_balancer).await;
-    assert_eq!(sessions(&world).await, [60, 60]);
+    assert_eq!(sessions(&world.nodes).await, [60, 60]);
     let books = Books::default();
     let publisher = world.member("acme", "load", 0, &[]).await;
     let load = Load::start(&books, publisher, "load", &["kpi:acme:sales"], PAUSE);
@@ -83,25 +98,25 @@ async fn a_node_that_is_added_gets_its_share_and_nothing_is_lost() {
 
     world.add_node().await;
     load_balancer.lead_to(world.addresses());
-    let counts = within(PATIENCE, "within a tenth of each other", async || {
-        let counts = sessions(&world).await;
-        let (most, least) = (counts.iter().max()?, counts.iter().min()?);
-        // The publisher is one of them.
-        let everybody_is_in = counts.iter().sum::<usize>() == people.len() + 1;
-        ((most - least) * 10 <= *most && everybody_is_in).then_some(counts)
-    })
-    .await;
+    // The publisher is one of them.
+    level(&world.nodes, people.len() + 1).await;
+    assert_eq!(moves(&world.nodes[2], "balance").await, 0, "the new one is never above the mean");
+    let asked = waits_ms(&people).len();
+    // 40 were too many, and of three that move one gets to the node that lacks them.
+    assert!((36..=200).contains(&asked), "{asked} moves");
+
+    load_balancer.lead_to(world.addresses()[1..].to_vec());
+    world.nodes[0].terminate();
+    assert!(world.nodes[0].exit().await.success());
+    level(&world.nodes[1..], people.len() + 1).await;
     let goal = books.acked() + 100;
     eventually("publications go on", async || (books.acked() >= goal).then_some(())).await;
     load.stop().await;
 
     let verdict = books.settle(&people).await;
     assert!(verdict.is_clean() && verdict.gaps == 0 && verdict.wire_dup == 0, "{verdict}");
-    assert_eq!(moves(&world.nodes[2], "balance").await, 0, "the new one is never above the mean");
     let waits = waits_ms(&people);
     assert!(waits.iter().all(|wait_ms| *wait_ms <= RETRY_AFTER_MS_MAX), "{waits:?}");
-    // 40 were too many, and of three that move one gets to the node that lacks them.
-    assert!((36..=150).contains(&waits.len()), "{counts:?} after {} moves", waits.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -164,4 +179,29 @@ async fn sessions_that_are_open_for_long_move_unless_redis_is_away() {
     let verdict = books.settle(&people).await;
     assert!(verdict.is_clean() && verdict.gaps == 0 && verdict.wire_dup == 0, "{verdict}");
     waits_ms(&people);
+}
+
+#[tokio::test]
+async fn a_stream_of_events_is_asked_as_well_and_goes_on_at_another_node() {
+    let settings = [("BALANCE__CONNECTION_AGE_MAX_MS", "1000"), ("BALANCE__CONNECTION_AGE_JITTER_PERCENT", "0")];
+    let world = World::on(Redis::start(&[]).await, 2, &settings).await;
+    let token = Token::of("acme", "alice").mint();
+    let (mut last_id, mut marks) = (None, Vec::new());
+    for turn in 0..4 {
+        let mut stream = Stream::get(world.nodes[turn % 2].address, "?rooms=kpi:acme", &token, last_id.as_deref()).await;
+        fcall(&world.redis, "acme", "kpi:acme:sales", &format!("m{turn}"), 0).await;
+        loop {
+            match stream.event().await {
+                Event::Message(message) => marks.extend(message["data"]["mark"].as_str().map(str::to_owned)),
+                Event::Close { code, reason } => {
+                    assert_eq!(code, 4_000);
+                    assert_eq!(stream.retry_ms, reason["retry_after_ms"].as_u64());
+                }
+                Event::End => break,
+            }
+        }
+        last_id.clone_from(&stream.last_id);
+        fcall(&world.redis, "acme", "kpi:acme:sales", &format!("away{turn}"), 0).await;
+    }
+    assert_eq!(marks, ["m0", "away0", "m1", "away1", "m2", "away2", "m3"]);
 }

@@ -31,7 +31,7 @@ async fn a_browser_comes_back_to_any_node_with_its_last_event_and_misses_nothing
     let world = World::of(2).await;
     let [first, second] = [world.nodes[0].address, world.nodes[1].address];
     let mut stream = Stream::get(first, "?rooms=kpi:acme", &alice(), None).await;
-    for (name, value) in [("cache-control", "no-store"), ("x-accel-buffering", "no")] {
+    for (name, value) in [("cache-control", "no-store"), ("x-accel-buffering", "no"), ("connection", "close")] {
         assert_eq!(stream.headers[name], value);
     }
     assert_eq!(stream.event().await.message()["event"], "authenticated");

@@ -6,6 +6,7 @@
 
 pub mod collections;
 pub mod envelope;
+pub mod faults;
 pub mod feed;
 pub mod history;
 pub mod ingest_entry;

@@ -5,9 +5,9 @@ use utoipa::ToSchema;
 
 use super::Parts;
 use super::extract::{Authorized, Publish};
+use crate::broker::faults::refused;
 use crate::broker::{AckLevel, Published, submit};
 use crate::protocol::{Fault, NewPublication, Position};
-use crate::session::driver::refused;
 
 /// A publication whose org the caller may touch. Nothing else is published from here.
 pub(super) struct Permitted(NewPublication);

@@ -11,13 +11,13 @@ use super::extract::{Authorized, Json, Publish, Query, Read};
 use super::openapi::Problems;
 use super::problem::Problem;
 use super::{Api, Parts};
+use crate::broker::faults::unread;
 use crate::broker::{AckLevel, collections};
 use crate::protocol::command::sync::present;
 use crate::protocol::database_change::{DatabaseChange, RowEvent};
 use crate::protocol::item::{Item, ItemKey, ItemValue, NewWrite, Op, Snapshot, collection_room};
 use crate::protocol::publication::idempotency_key;
 use crate::protocol::{Fault, Position, RoomName};
-use crate::session::driver::unread;
 
 /// One change of one item.
 #[derive(Deserialize, ToSchema)]
@@ -194,7 +194,7 @@ pub(super) async fn items(
 ) -> Result<axum::Json<ItemsAnswer>, Problem> {
     let room = room_of(&api.parts, &caller, &asked.room)?;
     let after = asked.cursor.map(ItemKey::new).transpose()?;
-    let page = api.parts.hub.snapshots().page(room, after).await.map_err(|error| unread(&error))?;
+    let page = api.parts.hub.snapshots().page(room, after).await.map_err(|error| unread("collection", &error))?;
     let Snapshot { room, position, items, cursor } = Arc::unwrap_or_clone(page);
     Ok(axum::Json(ItemsAnswer { success: true, room, position, items, next_cursor: cursor }))
 }

@@ -5,6 +5,8 @@
 //! and a slow broker holds back only those who publish. What takes time is boxed for as long as it takes: an idle session is a few
 //! hundred bytes.
 
+mod admission;
+
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -15,20 +17,21 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::time::Instant;
 
+use self::admission::{Refusal, Verified};
 use super::alarm::{Alarm, Alarms};
 use super::config::Settings;
 use super::language::Language;
-use super::machine::{Action, Machine, Now, Rules, Start, Terms};
+use super::machine::{Action, Machine, Now, Rules, Terms};
 use super::registry::{Entry, Registry};
-use crate::auth::{Grant, Principal, Verifier};
-use crate::broker::{AckLevel, Broker, LeaseOutcome, PublishError, Published, ReadError, collections, quota, submit};
+use crate::auth::Verifier;
+use crate::broker::faults::{refused, unread};
+use crate::broker::{AckLevel, Broker, PublishError, Published, collections, submit};
 use crate::hub::{Hub, OrgGone, OrgLink, SendQueue, send_queue};
 use crate::limit::Quotas;
 use crate::protocol::command::{CommandId, Subscribe, Unreadable};
 use crate::protocol::push::{Answer, Reply};
-use crate::protocol::{Close, CloseCode, Code, Command, Fault, OrgId, Position, Push, SessionId};
+use crate::protocol::{Close, CloseCode, Code, Command, Fault, Push, SessionId};
 use crate::telemetry::counters::Counters;
-use crate::telemetry::metrics::{self, QuotaKind};
 
 /// What every session of a node shares.
 pub struct Parts {
@@ -103,42 +106,6 @@ enum Done {
     Answered(Box<Answer>),
     /// The org has carried out a command, or is gone.
     Settled(Result<(), OrgGone>),
-}
-
-struct Verified {
-    id: Option<CommandId>,
-    subscribe: Subscribe,
-    verdict: Result<Principal, Fault>,
-}
-
-/// Why a session did not get into its org.
-enum Refusal {
-    /// The org has its full number of connections; the command that asked, if one did.
-    Full(Option<CommandId>),
-    /// The log cannot be read, and the client wants to know what stands in it; it is told so.
-    Unread(Box<Answer>),
-    Gone,
-}
-
-/// Why a session was not subscribed.
-enum Unbegun {
-    Unread(Box<Answer>),
-    Gone,
-}
-
-impl From<OrgGone> for Unbegun {
-    fn from(OrgGone: OrgGone) -> Self {
-        Self::Gone
-    }
-}
-
-impl From<Unbegun> for Refusal {
-    fn from(unbegun: Unbegun) -> Self {
-        match unbegun {
-            Unbegun::Unread(answer) => Self::Unread(answer),
-            Unbegun::Gone => Self::Gone,
-        }
-    }
 }
 
 impl Session {
@@ -306,14 +273,7 @@ impl Session {
                 Action::Verify { id, authenticate } => self.verify(id, authenticate.token, authenticate.subscribe),
                 Action::Open { principal, grants, from, answer } => self.open(&principal, grants, from, answer),
                 Action::Renew { principal, grants, from, answer } => self.renew(principal, grants, from, answer),
-                Action::Subscribe { grants, from, answer, instead_of } => {
-                    let hub = Arc::clone(&self.parts.hub);
-                    self.enroll(|link| async move {
-                        let (since, answer) = begun(&hub, link.org(), from, answer).await?;
-                        link.subscribe(grants, since, answer).await?;
-                        if instead_of.is_empty() { Ok(()) } else { Ok(link.unsubscribe(instead_of, None).await?) }
-                    });
-                }
+                Action::Subscribe { grants, from, answer, instead_of } => self.subscribe(grants, from, answer, instead_of),
                 Action::Unsubscribe { wanted, answer } => {
                     self.settle(|link| async move { link.unsubscribe(wanted, Some(answer)).await });
                 }
@@ -331,15 +291,19 @@ impl Session {
                 Action::ReadHistory { id, past } => {
                     let (hub, session) = (Arc::clone(&self.parts.hub), self.id());
                     self.pending = Some(Box::pin(async move {
-                        let reply = hub.history(session, *past).await.map_or_else(|error| Reply::Error(unread(&error)), Reply::History);
+                        let reply =
+                            hub.history(session, *past).await.map_or_else(|error| Reply::Error(unread("log", &error)), Reply::History);
                         Done::Answered(Box::new(Answer::new(id, reply)))
                     }));
                 }
                 Action::ReadItems { id, room, after } => {
                     let hub = Arc::clone(&self.parts.hub);
                     self.pending = Some(Box::pin(async move {
-                        let reply =
-                            hub.snapshots().page(room, after).await.map_or_else(|error| Reply::Error(unread(&error)), Reply::SyncSnapshot);
+                        let reply = hub
+                            .snapshots()
+                            .page(room, after)
+                            .await
+                            .map_or_else(|error| Reply::Error(unread("collection", &error)), Reply::SyncSnapshot);
                         Done::Answered(Box::new(Answer::new(id, reply)))
                     }));
                 }
@@ -372,104 +336,9 @@ impl Session {
         }
     }
 
-    /// Subscribes to something; where it cannot begin the client is told so, and nothing was subscribed to.
-    fn enroll<F>(&mut self, ask: impl FnOnce(OrgLink) -> F)
-    where
-        F: Future<Output = Result<(), Unbegun>> + Send + 'static,
-    {
-        if let Some(link) = &self.link {
-            let asked = ask(link.clone());
-            self.pending = Some(Box::pin(async move {
-                match asked.await {
-                    Ok(()) => Done::Settled(Ok(())),
-                    Err(Unbegun::Gone) => Done::Settled(Err(OrgGone)),
-                    Err(Unbegun::Unread(answer)) => Done::Answered(answer),
-                }
-            }));
-        }
-    }
-
-    fn verify(&mut self, id: Option<CommandId>, token: String, subscribe: Subscribe) {
-        let parts = Arc::clone(&self.parts);
-        self.pending = Some(Box::pin(async move {
-            let verdict = parts.verifier.verify(&token, parts.now().unix_ms / 1_000).await.map_err(Fault::from);
-            Done::Verified(Box::new(Verified { id, subscribe, verdict }))
-        }));
-    }
-
-    /// Takes a lease on a connection of the org, enters the hub, and subscribes.
-    fn open(&mut self, principal: &Arc<Principal>, grants: Vec<Grant>, from: Start, answer: Answer) {
-        if !self.is_welcome(principal, &answer) {
-            return;
-        }
-        self.claim_quotas(principal);
-        let (parts, session, org) = (Arc::clone(&self.parts), self.machine.id(), principal.org().clone());
-        let (queue, wire, principal) = (Arc::clone(&self.entry.queue), Arc::clone(&self.language.wire), Arc::clone(principal));
-        // A guest who shows credentials leaves the guests' org first.
-        let earlier = self.link.take();
-        self.is_leased &= earlier.is_none();
-        self.pending = Some(Box::pin(async move {
-            if let Some(link) = earlier {
-                let org = link.org().clone();
-                link.detach().await;
-                parts.broker.release_connection(&org).await;
-            }
-            let most = match parts.quotas.of(&org).sessions_max {
-                0 => parts.settings.org_connections_max,
-                own => own,
-            };
-            if parts.broker.lease_connection(&org, most).await == LeaseOutcome::Full {
-                metrics::quota_refusals(QuotaKind::Sessions).increment(1);
-                return Done::Opened(Err(Refusal::Full(answer.id)));
-            }
-            let (since, answer) = match begun(&parts.hub, &org, from, answer).await {
-                Ok(begun) => begun,
-                Err(unbegun) => return Done::Opened(Err(unbegun.into())),
-            };
-            let entered = async {
-                let link = parts.hub.attach(&org, session, &queue, &wire).await?;
-                parts.hub.note_opened(&org, session, principal.sub());
-                link.subscribe(grants, since, answer).await.map(|()| link)
-            };
-            Done::Opened(entered.await.map_err(|OrgGone| Refusal::Gone))
-        }));
-    }
-
-    fn renew(&mut self, principal: Arc<Principal>, grants: Vec<Grant>, from: Start, answer: Answer) {
-        if self.link.is_some() && self.is_welcome(&principal, &answer) {
-            self.claim_quotas(&principal);
-            let hub = Arc::clone(&self.parts.hub);
-            self.enroll(|link| async move {
-                link.narrow(principal).await?;
-                let (since, answer) = begun(&hub, link.org(), from, answer).await?;
-                Ok(link.subscribe(grants, since, answer).await?)
-            });
-        }
-    }
-
-    fn claim_quotas(&self, principal: &Principal) {
-        self.parts.quotas.claim(principal.org(), principal.quotas(), principal.issued_at_s().unwrap_or(0));
-    }
-
-    /// Notes who the session is; answers and closes when that was revoked.
-    fn is_welcome(&self, principal: &Arc<Principal>, answer: &Answer) -> bool {
-        let Err(fault) = self.parts.registry.introduce(&self.entry, principal) else { return true };
-        self.answer(&Answer::error(answer.id.clone(), fault));
-        self.entry.queue.close(Close::because(CloseCode::Revoked, Code::AuthFailed));
-        false
-    }
-
     fn finish(&mut self, done: Done) {
         match done {
-            Done::Verified(verified) => {
-                let Verified { id, subscribe, verdict } = *verified;
-                let mut actions = Vec::new();
-                let (parts, language, now) = (Arc::clone(&self.parts), Arc::clone(&self.language), self.parts.now());
-                let verdict = verdict.and_then(|principal| parts.registry.is_informed(now.mono_ms).map(|()| principal));
-                self.log_verdict(&verdict);
-                self.machine.on_verified(id, &subscribe, verdict, &parts.terms(&language), now, &mut actions);
-                self.perform(actions);
-            }
+            Done::Verified(verified) => self.verified(*verified),
             Done::Opened(outcome) => self.opened(outcome),
             Done::Published { id, outcome } => {
                 let reply = match outcome {
@@ -481,43 +350,6 @@ impl Session {
             Done::Answered(answer) => self.answer(&answer),
             Done::Settled(outcome) => self.check(&outcome),
         }
-    }
-
-    /// For whoever looks into an abuse: who came in, and whose credentials were refused for what. Never the credentials.
-    fn log_verdict(&self, verdict: &Result<Principal, Fault>) {
-        let session = self.id();
-        match verdict {
-            Ok(principal) => tracing::debug!(%session, user = principal.sub(), org = %principal.org(), "good credentials"),
-            Err(fault) => tracing::debug!(%session, code = fault.code.as_str(), why = &*fault.message, "refused credentials"),
-        }
-    }
-
-    fn opened(&mut self, outcome: Result<OrgLink, Refusal>) {
-        let refusal = match outcome {
-            Ok(link) => {
-                (self.is_leased, self.link) = (true, Some(link));
-                return;
-            }
-            Err(refusal) => refusal,
-        };
-        let wait_ms = rand::random_range(1_000..=5_000);
-        let close = match refusal {
-            Refusal::Full(id) => {
-                let fault = Fault::new(Code::ConnectionLimit, "the organization has its full number of connections");
-                self.answer(&Answer::error(id, fault.retry_after_ms(wait_ms)));
-                Close::because(CloseCode::ConnectionLimit, Code::ConnectionLimit)
-            }
-            Refusal::Unread(answer) => {
-                self.is_leased = true;
-                self.answer(&answer);
-                Close::because(CloseCode::BrokerUnavailable, Code::BrokerUnavailable)
-            }
-            Refusal::Gone => {
-                self.is_leased = true;
-                Close::because(CloseCode::InternalError, Code::InternalError)
-            }
-        };
-        self.entry.queue.close(close.retry_after_ms(wait_ms));
     }
 
     fn heartbeat(&self) {
@@ -552,44 +384,5 @@ impl Session {
 
     fn say(&self, bytes: BytesMut) {
         self.entry.queue.hold_reply(bytes.freeze());
-    }
-}
-
-/// Where the subscriptions begin, and the answer with what was asked of their rooms.
-async fn begun(hub: &Hub, org: &OrgId, from: Start, answer: Answer) -> Result<(Option<Position>, Answer), Unbegun> {
-    match from {
-        Start::Now => Ok((None, answer)),
-        Start::After(since) => Ok((Some(since), answer)),
-        Start::Latest(wishes) => match hub.latest().ask(org, wishes).await {
-            Ok((latest, at)) => Ok((Some(at), answer.with_latest(latest))),
-            Err(error) => {
-                tracing::debug!(%error, "the last publications of rooms could not be read");
-                let text = "the last publications cannot be read at the moment, so nothing was subscribed to";
-                let fault = Fault::new(Code::BrokerUnavailable, text).retry_after_ms(1_000);
-                Err(Unbegun::Unread(Box::new(Answer::error(answer.id, fault))))
-            }
-        },
-    }
-}
-
-/// A page that could not be read, in the client's terms.
-pub fn unread(error: &ReadError) -> Fault {
-    tracing::debug!(%error, "a collection could not be read");
-    Fault::new(Code::BrokerUnavailable, "the collection cannot be read at the moment").retry_after_ms(1_000)
-}
-
-/// A failed publish in the client's terms; what the broker said stays in the log.
-pub fn refused(error: &PublishError) -> Fault {
-    // A quota is told to the publisher, over and over; that is no news for operators, who have a metric.
-    if !matches!(error, PublishError::Exceeded(_)) {
-        tracing::warn!(%error, "a publication was not accepted");
-    }
-    match error {
-        PublishError::Unavailable(_) => {
-            let text = "the broker cannot be reached, so nothing is known of the publication; retry it with the same idempotency_key";
-            Fault::new(Code::BrokerUnavailable, text).retry_after_ms(1_000)
-        }
-        PublishError::Refused(_) => Fault::new(Code::InternalError, "the broker refused the publication"),
-        PublishError::Exceeded(exceeded) => quota::refusal(exceeded),
     }
 }

@@ -73,6 +73,10 @@ def newest(_):
     return ("roomcast_newest", 2, KEY, LOG)
 
 
+def trim(_):
+    return ("roomcast_trim", 2, KEY, LOG, 2**40, 10**12)
+
+
 def lease(key, most):
     return lambda number: ("roomcast_lease", 1, key, "n0", FAR_AHEAD + number, 5, most, 10_000)
 
@@ -112,6 +116,7 @@ def measure(client, port):
         with Listeners(port, count):
             yield f"publish, {count} nodes are told", cost_us(client, publish)
     yield "probe", cost_us(client, newest)
+    yield "look at a log that is within its bounds", cost_us(client, trim)
     for nodes in (1, 10, 30):
         key = "rc:{acme}:conns%d" % nodes
         for node in range(nodes):

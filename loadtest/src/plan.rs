@@ -81,24 +81,33 @@ impl fmt::Display for Told {
         let (shape, bill, did) = (&self.shape, &self.bill, self.shape.operations());
         writeln!(f, "{} sessions of {} orgs on {} nodes", amount(shape.all_sessions()), amount(shape.orgs), amount(shape.nodes))?;
         writeln!(f, "an org is on {} nodes; its publications go to all of these\n", amount(did.nodes_of_an_org))?;
-        let mut grid = Grid::new(["each node", "", ""]);
-        let mut row = |name: &str, value: f64, unit: &str| grid.row([format!("  {name}"), amount(value), unit.to_owned()]);
-        row("sessions", shape.all_sessions() / shape.nodes, "");
-        row("memory, the kernel's for sockets included", bill.node_bytes / f64::from(1 << 30), "GiB");
-        row("processor", bill.node_cores, "cores");
-        row("of it for deliveries", bill.node_delivery_cores, "cores");
-        row("told of", did.events / shape.nodes, "publications/s");
-        row("delivers", did.deliveries / shape.nodes, "/s");
-        writeln!(f, "{grid}")?;
-        let mut grid = Grid::new(["Redis", "", ""]);
-        let mut row = |name: &str, value: f64, unit: &str| grid.row([format!("  {name}"), amount(value), unit.to_owned()]);
-        row("processor", bill.redis_cores, "cores");
-        row("of it for publications", bill.redis_publish_cores, "cores");
-        row("of it for probes", bill.redis_probe_cores, "cores");
-        row("of it for leases", bill.redis_lease_cores, "cores");
-        row("shards, each at most half busy", (bill.redis_cores / 0.5).ceil().max(1.0), "");
-        write!(f, "{grid}")
+        let node = [
+            ("sessions", shape.all_sessions() / shape.nodes, ""),
+            ("memory, the kernel's for sockets included", bill.node_bytes / f64::from(1 << 30), "GiB"),
+            ("processor", bill.node_cores, "cores"),
+            ("of it for deliveries", bill.node_delivery_cores, "cores"),
+            ("told of", did.events / shape.nodes, "publications/s"),
+            ("delivers", did.deliveries / shape.nodes, "/s"),
+        ];
+        writeln!(f, "{}", table("each node", &node))?;
+        let redis = [
+            ("processor", bill.redis_cores, "cores"),
+            ("of it for publications", bill.redis_publish_cores, "cores"),
+            ("of it for probes", bill.redis_probe_cores, "cores"),
+            ("of it for leases", bill.redis_lease_cores, "cores"),
+            ("shards, each at most half busy", (bill.redis_cores / 0.5).ceil().max(1.0), ""),
+        ];
+        write!(f, "{}", table("Redis", &redis))
     }
+}
+
+/// What one kind of process takes: each row is a name, an amount and its unit.
+fn table(of: &str, rows: &[(&str, f64, &str)]) -> Grid {
+    let mut grid = Grid::new([of, "", ""]);
+    for (name, value, unit) in rows {
+        grid.row([format!("  {name}"), amount(*value), (*unit).to_owned()]);
+    }
+    grid
 }
 
 #[cfg(test)]

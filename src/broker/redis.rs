@@ -21,6 +21,7 @@ mod receipts;
 mod registry;
 mod revocations;
 mod scripts;
+mod trimmer;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,7 +40,7 @@ use self::pubsub::Subscriber;
 use self::quota::Waiting;
 use self::registry::{Counts, Registry};
 use self::revocations::RevocationLog;
-use self::scripts::Function;
+use self::trimmer::Trimmer;
 use super::{
     AckLevel, Broker, ControlMessage, Feed, Health, LeaseOutcome, LogState, NodeInfo, Page, PageLimit, PublishError, Published, ReadError,
     Revocation, RevocationNews, RevocationTarget, RevokedAt,
@@ -143,31 +144,6 @@ impl RedisBroker {
 impl Drop for RedisBroker {
     fn drop(&mut self) {
         self.stop.cancel();
-    }
-}
-
-/// Holds the logs of joined orgs to their bounds in bytes and age.
-struct Trimmer {
-    link: Arc<Link>,
-    members: Arc<Members>,
-    keys: Keys,
-    bytes_max: u64,
-    age_max_ms: u64,
-    interval: Duration,
-}
-
-impl Trimmer {
-    async fn run(&self) {
-        let (bytes_max, age_max_ms) = (self.bytes_max.to_string(), self.age_max_ms.to_string());
-        loop {
-            tokio::time::sleep(self.interval).await;
-            for org in self.members.orgs() {
-                let args = [bytes_max.as_bytes(), age_max_ms.as_bytes()];
-                if let Err(error) = self.link.call::<u64>(Function::Trim, &self.keys.base(&org), &args).await {
-                    tracing::debug!(reason = connection::reason(&error), "a log could not be trimmed; the next round will");
-                }
-            }
-        }
     }
 }
 

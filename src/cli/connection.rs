@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use fastwebsockets::{FragmentCollector, Frame, OpCode, Payload, Role, WebSocket};
 use http::header::{CONNECTION, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE};
@@ -121,8 +121,8 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub async fn open(base: &str) -> anyhow::Result<Self> {
-        tokio::time::timeout(OPEN_TIMEOUT, upgrade(base)).await.with_context(|| format!("{base} did not answer"))?
+    pub async fn open(base: &str, path: &str) -> anyhow::Result<Self> {
+        tokio::time::timeout(OPEN_TIMEOUT, upgrade(base, path)).await.with_context(|| format!("{base} did not answer"))?
     }
 
     pub async fn authenticate(&mut self, token: &str, patterns: &[String], since: Option<&str>) -> Result<(), Ended> {
@@ -158,8 +158,9 @@ impl Connection {
     }
 }
 
-async fn upgrade(base: &str) -> anyhow::Result<Connection> {
-    let uri = client::address(base, "/ws")?;
+async fn upgrade(base: &str, path: &str) -> anyhow::Result<Connection> {
+    ensure!(path.starts_with('/'), "{path:?} is no path such as /ws");
+    let uri = client::address(base, path)?;
     let host = uri.authority().map(ToString::to_string).unwrap_or_default();
     let request = Request::get(uri)
         .header(HOST, host)
@@ -171,7 +172,7 @@ async fn upgrade(base: &str) -> anyhow::Result<Connection> {
         .body(Full::<Bytes>::default())?;
     let response = client::client().request(request).await.with_context(|| format!("{base} cannot be reached"))?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        bail!("{base} did not accept a WebSocket ({})", response.status());
+        bail!("{base} did not accept a WebSocket on {path} ({})", response.status());
     }
     let mut socket = WebSocket::after_handshake(TokioIo::new(hyper::upgrade::on(response).await?), Role::Client);
     socket.set_max_message_size(FRAME_BYTES_MAX);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::connection::{Connection, Ended, Message};
 use super::credentials::Credentials;
-use super::token;
+use super::{serve, token};
 
 /// How long the token is good for that the command signs by itself.
 const TOKEN_LIFETIME_S: u64 = 300;
@@ -34,6 +34,9 @@ pub struct Args {
     /// The public address: a node's, or that of the load balancer in front.
     #[arg(long, value_name = "URL", env = "ROOMCAST_URL", default_value = "http://127.0.0.1:8080")]
     url: String,
+    /// The path of the native protocol there; by default the one that the configuration says.
+    #[arg(long, value_name = "PATH")]
+    path: Option<String>,
     #[command(flatten)]
     credentials: Credentials,
     /// The org of the token that is signed here.
@@ -42,7 +45,7 @@ pub struct Args {
     /// The room to publish into [default: system:ORG:selftest, with the token's org].
     #[arg(long, value_name = "ROOM")]
     room: Option<String>,
-    /// The configuration file (TOML) with the key to sign with.
+    /// The configuration file (TOML) with the key to sign with, and the path.
     #[arg(long, value_name = "FILE", env = "ROOMCAST_CONFIG")]
     config: Option<PathBuf>,
     /// How long each step may take, in milliseconds.
@@ -54,7 +57,11 @@ pub struct Args {
 /// The first step that failed, and why.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let token = if args.credentials.are_given() { args.credentials.token()? } else { sign(&args)? };
-    let mut visitor = Visitor { args, token, mark: uuid::Uuid::new_v4().simple().to_string(), room: String::new() };
+    let path = match &args.path {
+        Some(path) => path.clone(),
+        None => serve::Args { config: args.config.clone(), ..serve::Args::default() }.load()?.config.websocket.path,
+    };
+    let mut visitor = Visitor { args, path, token, mark: uuid::Uuid::new_v4().simple().to_string(), room: String::new() };
     let begun = Instant::now();
     let (mut listener, _) = visitor.step("connect and authenticate", visitor.connect(None)).await?;
     visitor.room = visitor.args.room.clone().unwrap_or_else(|| format!("system:{}:selftest", listener.org));
@@ -83,6 +90,7 @@ fn sign(args: &Args) -> anyhow::Result<String> {
 /// Who goes through the steps.
 struct Visitor {
     args: Args,
+    path: String,
     token: String,
     /// Tells this run's publications from those of another that happens at the same time.
     mark: String,
@@ -111,7 +119,7 @@ impl Visitor {
 
     /// Connects and authenticates; with a position also subscribes from there on. Answers with the place in the log.
     async fn connect(&self, since: Option<&str>) -> anyhow::Result<(Open, Option<String>)> {
-        let mut connection = Connection::open(&self.args.url).await?;
+        let mut connection = Connection::open(&self.args.url, &self.path).await?;
         let rooms = if since.is_some() { vec![self.room.clone()] } else { Vec::new() };
         connection.authenticate(&self.token, &rooms, since).await?;
         loop {

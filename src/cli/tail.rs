@@ -33,6 +33,9 @@ pub struct Args {
     /// The server's public address.
     #[arg(long, value_name = "URL", env = "ROOMCAST_URL", default_value = "http://127.0.0.1:8080")]
     url: String,
+    /// The path of the native protocol there.
+    #[arg(long, value_name = "PATH", env = "ROOMCAST_WEBSOCKET__PATH", default_value = "/ws")]
+    path: String,
     #[command(flatten)]
     credentials: Credentials,
     /// Replay what came after this position first.
@@ -80,7 +83,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 async fn connect_and_follow(args: &Args, progress: &mut Progress, view: &mut View, backoff: &mut Backoff) -> anyhow::Result<Option<Ended>> {
     // Asked for at each connection, because a token in a file is renewed there while this runs.
     let token = args.credentials.token()?;
-    let mut connection = match Connection::open(&args.url).await {
+    let mut connection = match Connection::open(&args.url, &args.path).await {
         Ok(connection) => connection,
         Err(error) => return Ok(Some(Ended::because(format!("{error:#}")))),
     };

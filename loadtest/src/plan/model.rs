@@ -1,7 +1,7 @@
 //! What a deployment does per second, and what that costs: counts of operations from its shape, times what each operation costs. Pure.
 //!
 //! The counts are held against the hubs themselves in `tests/sim/scale.rs`; the costs are measured (docs/scale.md says how). What is not in here
-//! costs nothing that grows: a session that only waits, a room without a publication.
+//! costs nothing that grows: a room without a publication, for instance.
 
 /// What is asked of a deployment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,7 +45,11 @@ pub struct Operations {
     pub probes: f64,
     /// Of leases on connections, one for each pair.
     pub renewals: f64,
+    /// Looks at logs, whether they are within their bounds.
+    pub trims: f64,
     pub connects: f64,
+    /// Of sessions, each answered by a pong.
+    pub pings: f64,
 }
 
 /// Every how many seconds logs are probed while something is published, how long pauses become while nothing is (`hub.probe_interval_ms`,
@@ -53,6 +57,11 @@ pub struct Operations {
 pub const PROBE_INTERVAL_S: f64 = 1.0;
 pub const PROBE_INTERVAL_MAX_S: f64 = 8.0;
 pub const RENEW_INTERVAL_S: f64 = 3.0;
+/// How long it is from one look at a log within its bounds to the next (32 times `broker.redis.trim_interval_s`). Where more than a 64th of
+/// `broker.redis.bytes_max` is published meanwhile, deliveries cost so much that looks do not matter.
+pub const TRIM_PAUSE_S: f64 = 320.0;
+/// How often a quiet session is pinged (`limits.ping_interval_ms`).
+pub const PING_INTERVAL_S: f64 = 25.0;
 
 impl Shape {
     /// Nodes that have a session of a given org: with the sessions anywhere, each of n nodes is missed by k sessions with the chance (1 - 1/n)^k.
@@ -85,7 +94,9 @@ impl Shape {
             deliveries: publications * self.sessions * self.reach,
             probes: pairs * probes_per_s(self.rate),
             renewals: pairs / RENEW_INTERVAL_S,
+            trims: pairs / TRIM_PAUSE_S,
             connects,
+            pings: self.all_sessions() / PING_INTERVAL_S,
         }
     }
 
@@ -121,12 +132,14 @@ pub struct Costs {
     /// The lease of a session that begins, and what each further node of the same org adds to it.
     pub redis_lease_us: f64,
     pub redis_lease_node_us: f64,
+    pub redis_trim_us: f64,
     /// A node's CPU time in µs.
     pub node_event_us: f64,
     pub node_delivery_us: f64,
-    /// A probe or a renewal.
+    /// A probe, a renewal or a look at a log.
     pub node_call_us: f64,
     pub node_connect_us: f64,
+    pub node_ping_us: f64,
     /// A node's memory in bytes: its own, and per session and pair.
     pub session_user_bytes: f64,
     pub session_kernel_bytes: f64,
@@ -143,7 +156,7 @@ pub struct Bill {
     pub node_bytes: f64,
     /// Cores of Redis; more than one means as many shards of a Cluster.
     pub redis_cores: f64,
-    /// Of these, for publishing and telling nodes, for probes and for leases.
+    /// Of these, for publishing and telling nodes, for probes (looks at logs among them) and for leases.
     pub redis_publish_cores: f64,
     pub redis_probe_cores: f64,
     pub redis_lease_cores: f64,
@@ -153,12 +166,12 @@ impl Costs {
     pub fn bill(&self, shape: &Shape) -> Bill {
         let did = shape.operations();
         let redis_publish_cores = (did.publications * self.redis_publish_us + did.events * self.redis_told_us) / 1e6;
-        let redis_probe_cores = did.probes * self.redis_probe_us / 1e6;
+        let redis_probe_cores = (did.probes * self.redis_probe_us + did.trims * self.redis_trim_us) / 1e6;
         let lease_us = self.redis_lease_us + self.redis_lease_node_us * (did.nodes_of_an_org - 1.0).max(0.0);
         let redis_lease_cores = (did.renewals * self.redis_renewal_us + did.connects * lease_us) / 1e6;
         let node_delivery_cores = did.deliveries * self.node_delivery_us / 1e6 / shape.nodes;
-        let besides_us =
-            did.events * self.node_event_us + (did.probes + did.renewals) * self.node_call_us + did.connects * self.node_connect_us;
+        let of_orgs_us = did.events * self.node_event_us + (did.probes + did.renewals + did.trims) * self.node_call_us;
+        let besides_us = of_orgs_us + did.connects * self.node_connect_us + did.pings * self.node_ping_us;
         let session_bytes = self.session_user_bytes + self.session_kernel_bytes;
         Bill {
             node_cores: node_delivery_cores + besides_us / 1e6 / shape.nodes,
@@ -204,6 +217,7 @@ mod tests {
         assert!((did.pairs - 100.0 * 10.0 * (1.0 - 0.9f64.powi(50))).abs() < 1e-6);
         assert_eq!(did.events, did.publications * did.nodes_of_an_org);
         assert_eq!(did.probes, did.pairs);
+        assert!((did.trims - did.pairs / 320.0).abs() < 1e-9);
         assert!((did.renewals - did.pairs / 3.0).abs() < 1e-9 && (did.connects - 5.0).abs() < 1e-9);
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::costs::MEASURED;
-use super::model::{Bill, Placement, Shape};
+use super::model::{Placement, Shape};
 use crate::report::page::plot::{Line, Plot};
 use crate::report::page::scale::Scale;
 use crate::report::page::text::Text;
@@ -91,10 +91,7 @@ fn nodes() -> Drawing {
 
 /// What every node of a large org spends on publications that none of its sessions wants, and what topics would leave of it.
 fn large() -> Drawing {
-    let heard = |shape: Shape| {
-        let Bill { node_cores, node_delivery_cores, .. } = MEASURED.bill(&shape);
-        (node_cores - node_delivery_cores) * shape.nodes
-    };
+    let heard = |shape: Shape| shape.operations().events * MEASURED.node_event_us / 1e6;
     let topics = |name, topics: f64| curve(name, NODES, move |nodes| heard(Shape { nodes, topics, ..LARGE }));
     Drawing {
         name: "scale-large-org.svg",

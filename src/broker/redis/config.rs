@@ -63,7 +63,8 @@ pub struct Config {
     pub age_max_s: u64,
     /// A log that nobody published into or opened for this long is removed as a whole.
     pub idle_max_s: u64,
-    /// How often a node trims the logs of the orgs that it has joined to `bytes_max` and `age_max_s`.
+    /// How often a node trims the logs of the orgs that it has joined to `bytes_max` and `age_max_s`. Logs into which little is published are
+    /// looked at up to 32 times less often, but so that nothing is kept for longer than a sixteenth beyond its age.
     pub trim_interval_s: u64,
     /// How long an idempotency key is remembered.
     pub idempotency_window_s: u64,

@@ -135,7 +135,7 @@ impl Link {
 
     async fn standing(&self, connection: &mut Connection) -> RedisResult<Standing> {
         let mut ask = cmd("FCALL");
-        ask.arg(Function::Version.name()).arg(1).arg(&self.nodes);
+        ask.arg(Function::Version.name()).arg(1).arg(&self.nodes).arg(VERSION);
         match connection.query::<(u32, u32)>(&ask).await {
             Ok((VERSION, _)) => Ok(Standing::Ours),
             Ok((there, latest)) if there > VERSION && latest > VERSION => Ok(Standing::Later),

@@ -28,6 +28,8 @@ struct Member {
     org: OrgId,
     feed: Feed,
     stage: Stage,
+    /// Bytes that came since somebody asked.
+    heard: u64,
 }
 
 /// What this node wants to hear.
@@ -58,7 +60,7 @@ impl Members {
             Some(member) if member.stage != Stage::Wanted => Stage::Subscribed,
             _ => Stage::Wanted,
         };
-        members.insert(topic, Member { org: org.clone(), feed, stage });
+        members.insert(topic, Member { org: org.clone(), feed, stage, heard: 0 });
         drop(members);
         self.changed.notify_one();
     }
@@ -68,8 +70,9 @@ impl Members {
         self.changed.notify_one();
     }
 
-    pub(super) fn orgs(&self) -> Vec<OrgId> {
-        self.by_topic.lock().values().map(|member| member.org.clone()).collect()
+    /// All orgs, each with the bytes that came of it since the last call.
+    pub(super) fn heard(&self) -> Vec<(OrgId, u64)> {
+        self.by_topic.lock().values_mut().map(|member| (member.org.clone(), std::mem::take(&mut member.heard))).collect()
     }
 
     pub(super) fn set_control(&self, sender: mpsc::Sender<ControlMessage>) {
@@ -120,7 +123,10 @@ impl Members {
     }
 
     pub(super) fn deliver(&self, topic: &str, payload: Vec<u8>) {
-        let found = self.by_topic.lock().get(topic).map(|member| (member.org.clone(), member.feed.clone()));
+        let found = self.by_topic.lock().get_mut(topic).map(|member| {
+            member.heard = member.heard.saturating_add(payload.len() as u64);
+            (member.org.clone(), member.feed.clone())
+        });
         let Some((org, feed)) = found else {
             return self.deliver_control(payload);
         };

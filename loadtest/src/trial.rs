@@ -29,8 +29,8 @@ pub const AT_ONCE: usize = 64;
 #[derive(Clone, Debug, clap::Args, Serialize)]
 #[command(next_help_heading = "Measuring")]
 pub struct Common {
-    /// How often to measure; medians are told. Where there is a floor, it is measured in turn with the gateway. Idle sessions, churn and soak
-    /// are measured once.
+    /// How often to measure; medians are told. Where there is a floor, it is measured in turn with the gateway. Idle sessions, churn, rolling and
+    /// soak are measured once.
     #[arg(long, default_value_t = 1, value_parser = positive::<usize>)]
     pub runs: usize,
     /// How long one measurement may take, in seconds; what is missing then is told as lost.

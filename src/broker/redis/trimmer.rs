@@ -141,7 +141,7 @@ mod tests {
     fn one_that_could_not_be_looked_at_has_the_next_turn_and_one_that_left_is_forgotten() {
         let (mut schedule, org) = (Schedule::new(32, 100), OrgId::parse("acme").unwrap());
         for _ in 0..3 {
-            assert_eq!(schedule.due(vec![(org.clone(), 0)]), [org.clone()]);
+            assert_eq!(schedule.due(vec![(org.clone(), 0)]), std::slice::from_ref(&org));
         }
         schedule.due(Vec::new());
         assert!(schedule.turns.is_empty());

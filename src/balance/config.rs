@@ -96,3 +96,27 @@ impl Config {
         faults
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_make_no_sense_are_named() {
+        let default = Config::default();
+        assert_eq!(default.faults(), []);
+        assert!(default.retry_after_ms_max() < default.round_ms - default.asking_ms(), "everybody is back before the round ends");
+        let wrong = Config {
+            sessions_per_s_max: 0,
+            percent_per_s_max: 0,
+            tolerance_percent: 101,
+            round_ms: 999,
+            connection_age_max_ms: 999,
+            connection_age_jitter_percent: 101,
+            ..default
+        };
+        let keys: Vec<_> = wrong.faults().into_iter().map(|(key, _)| key).collect();
+        let all = ["sessions_per_s_max", "percent_per_s_max", "tolerance_percent", "connection_age_jitter_percent", "round_ms"];
+        assert_eq!(keys, [&all[..], &["connection_age_max_ms"]].concat());
+    }
+}

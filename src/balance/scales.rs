@@ -86,7 +86,8 @@ impl Scales {
         }
         let counts: Vec<u64> =
             nodes.into_iter().flatten().map(|node| if node.id == self.node { sessions } else { node.sessions }).collect();
-        let mean = counts.iter().sum::<u64>() as f64 / counts.len() as f64;
+        // What others wrote may be any number.
+        let mean = counts.iter().map(|count| *count as f64).sum::<f64>() / counts.len() as f64;
         let excess = sessions as f64 - mean;
         self.judge(excess, asked, now_ms);
         self.is_moving = self.should_move(&counts, mean, excess, sessions);
@@ -149,13 +150,14 @@ impl Scales {
     /// than the mean.
     fn should_move(&self, counts: &[u64], mean: f64, excess: f64, sessions: u64) -> bool {
         let (Some(fullest), Some(emptiest)) = (counts.iter().max(), counts.iter().min()) else { return false };
-        let level = (fullest - emptiest).saturating_mul(100) <= fullest.saturating_mul(u64::from(self.config.tolerance_percent));
+        let tolerance = f64::from(self.config.tolerance_percent) / 100.0;
+        let level = (fullest - emptiest) as f64 <= *fullest as f64 * tolerance;
         if level || excess < 1.0 || sessions < self.config.sessions_min as u64 {
             return false;
         }
         // Counts that came about by chance stray by the root of their mean, and the more nodes there are the farther one of them does.
         let by_chance = mean.sqrt() * (2.0 + (counts.len() as f64).log10());
-        let line = by_chance.max(mean * f64::from(self.config.tolerance_percent) / 200.0);
+        let line = by_chance.max(mean * tolerance / 2.0);
         self.is_moving || excess > line || mean - *emptiest as f64 > line
     }
 

@@ -87,6 +87,15 @@ fn with_the_broker_away_or_a_node_that_does_not_see_itself_nobody_is_asked() {
 }
 
 #[test]
+fn numbers_that_cannot_be_do_no_harm() {
+    for others in [[u64::MAX, u64::MAX], [u64::MAX, 0]] {
+        let counts = [1_000, others[0], others[1]];
+        let (mut scales, now_ms) = settled(Config::default(), &counts);
+        assert_eq!(weigh(&mut scales, &counts, u64::MAX, now_ms).ask, 0);
+    }
+}
+
+#[test]
 fn beside_a_node_that_does_not_tell_when_it_spoke_nobody_is_asked() {
     let before: NodeInfo =
         serde_json::from_str(r#"{"id":"n1","address":"127.0.0.1:1","version":"0.1.0","started_at_ms":1,"sessions":10}"#).unwrap();

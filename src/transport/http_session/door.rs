@@ -178,6 +178,7 @@ impl Door {
             self.poll_elsewhere(name, cursor, wait_ms).await?
         };
         match answer {
+            Ok(answer) if poll::wire::is_last(&answer) => Ok(last(json(answer))),
             Ok(answer) => Ok(json(answer)),
             Err(Outcome::Nothing) => Ok(json(poll::nothing(cursor))),
             Err(Outcome::Lost) => Err(Bad::new(StatusCode::CONFLICT, "this cursor was never given, or a later one has been used")),
@@ -337,9 +338,14 @@ fn json(answer: Bytes) -> Response {
     ([(CONTENT_TYPE, "application/json")], answer).into_response()
 }
 
-/// The last answer of its connection: whoever is sent away and comes back over another one may come to another node.
 fn events(body: Body) -> Response {
-    ([(CONTENT_TYPE, EVENT_STREAM), (CONNECTION, "close")], body).into_response()
+    last(([(CONTENT_TYPE, EVENT_STREAM)], body).into_response())
+}
+
+/// The last answer of its connection: whoever is sent away and comes back over another one may come to another node.
+fn last(mut response: Response) -> Response {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 fn named(mut response: Response, name: &str) -> Response {

@@ -52,6 +52,11 @@ pub fn batch(cursor: u64, messages: &[u8], close: Option<&Close>) -> Bytes {
     out.freeze()
 }
 
+/// Whether an answer that [`batch`] made is the last one of its session: a close stands at its end, where else the messages end.
+pub fn is_last(answer: &[u8]) -> bool {
+    answer.ends_with(b"}}")
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -75,6 +80,7 @@ mod tests {
             assert_eq!(value["close"], json!({ "code": 4000, "reason": "{\"code\":\"INTERNAL_ERROR\"}" }));
             let value: Value = serde_json::from_slice(&batch(7, &messages, None)).unwrap();
             assert!(value.get("close").is_none());
+            assert!(is_last(&batch(7, &messages, Some(&close))) && !is_last(&batch(7, &messages, None)));
         }
     }
 

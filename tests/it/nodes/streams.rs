@@ -132,8 +132,10 @@ async fn the_client_library_is_told_by_the_stream_why_it_ends() {
     assert_eq!(stream.retry_ms, reason["retry_after_ms"].as_u64(), "browsers come back when they are meant to");
     assert_eq!(stream.event().await, Event::End);
     let last = loop {
-        let answer = ask(at, "GET", "/poll", &[(SESSION, &session), ("x-roomcast-cursor", &poller)], "").await.json();
+        let told = ask(at, "GET", "/poll", &[(SESSION, &session), ("x-roomcast-cursor", &poller)], "").await;
+        let answer = told.json();
         poller = answer["cursor"].as_str().unwrap().to_owned();
+        assert_eq!(told.header("connection") == "close", answer.get("close").is_some(), "another connection may lead to another node");
         if answer.get("close").is_some() {
             break answer;
         }

@@ -36,7 +36,7 @@ pub mod tail;
 pub mod trace;
 mod verdicts;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ use crate::limit::Quotas;
 use crate::protocol::{OrgId, Pattern, Position, Publication, SessionId, Wire};
 use crate::telemetry::counters::Counters;
 use command::OrgCommand;
-use explain::{Explained, Standing, Verdict};
+use explain::{Explained, Known, Verdict};
 use history::Readers;
 use latest::LatestValues;
 use org::Org;
@@ -228,23 +228,25 @@ impl Hub {
         sessions: Vec<SessionId>,
     ) -> Vec<(SessionId, Explained, Vec<Event>)> {
         let org = publication.room.org();
-        let standings: HashMap<SessionId, Standing> = self.standings(org, sessions.clone()).await.into_iter().collect();
+        let known = self.standings(org, sessions, at).await;
         let ring = self.shared.traces.of(org);
-        let known = sessions.into_iter().filter_map(|session| {
-            let events = ring.as_ref().map(|ring| ring.of_session(session)).unwrap_or_default();
-            let explained = explain::explain(publication, at, session, &events, standings.get(&session));
-            (explained.verdict != Verdict::Forgotten).then_some((session, explained, events))
+        let explained = known.into_iter().filter_map(|known| {
+            let events = ring.as_ref().map(|ring| ring.of_session(known.session)).unwrap_or_default();
+            let explained = explain::explain(publication, at, &events, &known);
+            (explained.verdict != Verdict::Forgotten).then_some((known.session, explained, events))
         });
-        known.collect()
+        explained.collect()
     }
 
-    async fn standings(&self, org: &OrgId, sessions: Vec<SessionId>) -> Vec<(SessionId, Standing)> {
-        let Some(commands) = self.orgs.lock().get(org).cloned() else { return Vec::new() };
+    async fn standings(&self, org: &OrgId, sessions: Vec<SessionId>, at: Position) -> Vec<Known> {
+        // Of an org without a task nothing but what is remembered is known.
+        let unknown: Vec<Known> = sessions.iter().map(|session| Known { session: *session, standing: None, ack: None }).collect();
+        let Some(commands) = self.orgs.lock().get(org).cloned() else { return unknown };
         let (reply, answer) = oneshot::channel();
-        if commands.send(OrgCommand::Standings { sessions, reply }).await.is_err() {
-            return Vec::new();
+        if commands.send(OrgCommand::Standings { sessions, at, reply }).await.is_err() {
+            return unknown;
         }
-        answer.await.unwrap_or_default()
+        answer.await.unwrap_or(unknown)
     }
 
     /// Orgs with a task on this node.

@@ -66,18 +66,31 @@ pub(super) struct SessionAccount {
     pub session_id: String,
     /// The node that has or had the session.
     pub node: String,
-    /// `written`, `waiting`, `handed_over`, `lagging`, `gap`, `conflated`, `expired`, `filtered`, `unsubscribed_before`, `subscribed_later`,
+    /// `written`, `overtook`, `waiting`, `handed_over`, `lagging`, `gap`, `conflated`, `expired`, `filtered`, `unsubscribed_before`, `subscribed_later`,
     /// `ended_before` or `no_match`; more may come.
     #[schema(example = "written")]
     pub verdict: String,
     /// The same for people.
     pub explanation: String,
+    /// Where the message asks to be acknowledged; null for others, and once its deadline is over.
+    #[serde(default)]
+    pub ack: Option<Acknowledgement>,
     /// The session's subscriptions that it reaches, those that had ended among them.
     pub subscriptions: Vec<String>,
     /// Whether the session's token would allow it to subscribe to the room; null for one that has ended.
     pub granted: Option<bool>,
     /// The latest changes of the session that are remembered, the oldest first.
     pub history: Vec<Change>,
+}
+
+/// Whether the session has acknowledged the message.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub(super) struct Acknowledgement {
+    /// `awaited`, `acked`, or `expired` where the session ended before or it was given up.
+    #[schema(example = "awaited")]
+    pub state: String,
+    /// How often the message was sent to the session again.
+    pub redelivered: u32,
 }
 
 /// One change of a session.
@@ -281,6 +294,7 @@ fn account(parts: &Parts, publication: &Publication, session: SessionId, explain
         node: parts.node.id.clone(),
         verdict: explained.verdict.as_str().to_owned(),
         explanation: explained.verdict.sentence().to_owned(),
+        ack: explained.ack.map(|ack| Acknowledgement { state: ack.state.as_str().to_owned(), redelivered: ack.redelivered }),
         subscriptions: explained.reached.iter().map(|(pattern, filter)| with_filter(pattern, filter.as_ref())).collect(),
         granted: principal.map(|principal| principal.grant_subscribe(room).is_ok()),
         history: shown.iter().map(Change::of).collect(),
@@ -307,8 +321,8 @@ impl Change {
                 format!("was told a gap ({}) from {from} to {}", gap.reason.as_str(), gap.to)
             }
             What::LeftOut { seqs } => format!("{} publications of low priority gave way to later ones", seqs.len()),
-            What::Ended { code: None } => "ended".to_owned(),
-            What::Ended { code: Some(code) } => format!("was closed with {code}"),
+            What::Ended { code: None, .. } => "ended".to_owned(),
+            What::Ended { code: Some(code), .. } => format!("was closed with {code}"),
         };
         Self { at_ms: event.at_us / 1_000, seq: event.place.seq, what }
     }

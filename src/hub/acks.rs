@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::config::AcksConfig;
+use super::explain::{Ack, AckState};
 use crate::broker::receipts::{SHARES_MAX, Share, Tally};
 use crate::protocol::{Position, Publication, SessionId};
 
@@ -50,7 +51,7 @@ enum State {
         written: bool,
     },
     /// Acknowledged, or given up.
-    Settled,
+    Settled { acked: bool, times: u32 },
 }
 
 /// Something that may have to be sent again.
@@ -163,6 +164,16 @@ impl Acks {
         if let Some(oldest) = excess {
             self.settle(oldest, session, false);
         }
+    }
+
+    /// How a session stands to a publication that asks to be acknowledged, as long as that is known.
+    pub fn of(&self, session: SessionId, position: Position) -> Option<Ack> {
+        let (state, times) = match self.tracked.get(self.numbers.get(&position)?)?.sessions.get(&session)? {
+            State::Waiting { times, .. } => (AckState::Awaited, *times),
+            State::Settled { acked: true, times } => (AckState::Acked, *times),
+            State::Settled { acked: false, times } => (AckState::Expired, *times),
+        };
+        Some(Ack { state, redelivered: times - 1 })
     }
 
     /// How many of the publications a session had owed.
@@ -287,7 +298,8 @@ impl Acks {
     /// Ends the waiting for one session; whether there was any.
     fn settle(&mut self, number: Number, session: SessionId, acked: bool) -> bool {
         let Some(tracked) = self.tracked.get_mut(&number) else { return false };
-        let Some(State::Waiting { due_ms, written, .. }) = tracked.sessions.get(&session) else { return false };
+        let Some(State::Waiting { due_ms, written, times }) = tracked.sessions.get(&session) else { return false };
+        let times = *times;
         self.due.remove(&(*due_ms, number, session));
         self.unwritten.remove(&(number, session));
         if acked {
@@ -297,7 +309,7 @@ impl Acks {
         } else {
             tracked.tally.expired += 1;
         }
-        tracked.sessions.insert(session, State::Settled);
+        tracked.sessions.insert(session, State::Settled { acked, times });
         if let Some(owed) = self.owed.get_mut(&session) {
             owed.remove(&number);
             if owed.is_empty() {

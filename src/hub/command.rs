@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::explain::Standing;
+use super::explain::Known;
 use super::presence::{Ask, Request};
 use super::router::Slot;
 use super::send_queue::SendQueue;
@@ -42,10 +42,11 @@ pub enum OrgCommand {
     },
     /// What a probe found: the log's newest place, or no log.
     Probed(Option<Position>),
-    /// How these sessions stand; those that are not here are left out.
+    /// How these sessions stand to the publication at this position.
     Standings {
         sessions: Vec<SessionId>,
-        reply: oneshot::Sender<Vec<(SessionId, Standing)>>,
+        at: Position,
+        reply: oneshot::Sender<Vec<Known>>,
     },
     Rooms(oneshot::Sender<Vec<(Pattern, usize)>>),
     /// What these sessions are subscribed to; those that are not here are left out.

@@ -18,6 +18,46 @@ pub struct Standing {
     pub subscriptions: Vec<(Pattern, Option<Filter>, u64)>,
     /// Publications behind this position are not written to its socket yet.
     pub waiting_after: Option<Position>,
+    /// It got the publication in question ahead of its turn.
+    pub ahead: bool,
+    /// What it got ahead of its turn is not written to its socket yet, or not all of it.
+    pub ahead_waits: bool,
+}
+
+/// Whether a session has acknowledged a publication that asks for it; known on its node until the deadline.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ack {
+    pub state: AckState,
+    /// How often the publication was sent to it again.
+    pub redelivered: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AckState {
+    Awaited,
+    Acked,
+    /// The session ended before, or it was given up for it.
+    Expired,
+}
+
+impl AckState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Awaited => "awaited",
+            Self::Acked => "acked",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// What an org's task knows of a session.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Known {
+    pub session: SessionId,
+    /// `None`: it has ended, or was never here.
+    pub standing: Option<Standing>,
+    /// `None`: the publication asks for none, was not handed to the session, or its deadline is over.
+    pub ack: Option<Ack>,
 }
 
 /// What became of a publication for a session.
@@ -25,6 +65,8 @@ pub struct Standing {
 pub enum Verdict {
     /// The kernel has it: it is on its way to the client.
     Written,
+    /// It was written ahead of its turn, while others still wait for the session.
+    Overtook,
     /// It waits in the send queue.
     Waiting,
     /// It was handed to the connection, which has ended since.
@@ -55,6 +97,7 @@ impl Verdict {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Written => "written",
+            Self::Overtook => "overtook",
             Self::Waiting => "waiting",
             Self::HandedOver => "handed_over",
             Self::Lagging => "lagging",
@@ -74,6 +117,7 @@ impl Verdict {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::Written => "it was written to the session's socket; whether the client has read it, only an acknowledgement tells",
+            Self::Overtook => "it is urgent and was written ahead of others, which still wait for the session",
             Self::Waiting => "it waits in the session's send queue: the client reads more slowly than is published",
             Self::HandedOver => {
                 "it was handed to the session's connection, which has ended since; a client that did not get it resumes before it"
@@ -98,19 +142,16 @@ pub struct Explained {
     pub verdict: Verdict,
     /// The session's subscriptions that the verdict is about.
     pub reached: Vec<Held>,
+    /// Where the publication asks for it and as long as it is known.
+    pub ack: Option<Ack>,
 }
 
 /// A subscription, by what it is known.
 pub type Held = (Pattern, Option<Filter>);
 
-/// Why `session` got the logged `publication`, or did not.
-pub fn explain(
-    publication: &Arc<Publication>,
-    at: Position,
-    session: SessionId,
-    events: &[Event],
-    standing: Option<&Standing>,
-) -> Explained {
+/// Why a session of which this is `known` got the logged `publication`, or did not.
+pub fn explain(publication: &Arc<Publication>, at: Position, events: &[Event], known: &Known) -> Explained {
+    let standing = known.standing.as_ref();
     let message = Message { publication, at, document: &Document::of(publication) };
     let mut past = Past::default();
     events.iter().for_each(|event| past.take(event, message));
@@ -121,19 +162,25 @@ pub fn explain(
             .iter()
             .for_each(|(pattern, filter, from_seq)| past.add(&(pattern.clone(), filter.clone()), *from_seq, message));
     }
-    let directly = publication.sessions.contains(&session);
+    let directly = publication.sessions.contains(&known.session);
     let for_others = !publication.sessions.is_empty() && !directly;
     let Past { covering, filtered, ended, later, fate, .. } = past;
     let (verdict, reached) = match () {
         () if standing.is_none() && events.is_empty() => (Verdict::Forgotten, Vec::new()),
         () if for_others => (Verdict::NoMatch, Vec::new()),
-        () if directly || !covering.is_empty() => (fate.unwrap_or_else(|| stands(standing, at)), covering),
+        () if directly || !covering.is_empty() => (went_ahead(standing).or(fate).unwrap_or_else(|| stands(standing, at)), covering),
         () if !filtered.is_empty() => (Verdict::Filtered, filtered),
         () if !ended.is_empty() => (Verdict::UnsubscribedBefore, ended),
         () if !later.is_empty() => (Verdict::SubscribedLater, later),
         () => (Verdict::NoMatch, Vec::new()),
     };
-    Explained { verdict, reached }
+    Explained { verdict, reached, ack: known.ack }
+}
+
+/// What went ahead is there, whatever becomes of its turn.
+fn went_ahead(standing: Option<&Standing>) -> Option<Verdict> {
+    let standing = standing.filter(|standing| standing.ahead)?;
+    Some(if standing.ahead_waits { Verdict::Waiting } else { Verdict::Overtook })
 }
 
 fn stands(standing: Option<&Standing>, at: Position) -> Verdict {
@@ -217,8 +264,9 @@ impl Past {
                     self.fate = Some(Verdict::Conflated);
                 }
             }
-            What::Ended { .. } => {
-                let end = if not_there_yet { Verdict::EndedBefore } else { Verdict::HandedOver };
+            What::Ended { ahead, .. } => {
+                let went_ahead = place.epoch == message.at.epoch && ahead.contains(&message.at.seq);
+                let end = if not_there_yet && !went_ahead { Verdict::EndedBefore } else { Verdict::HandedOver };
                 self.fate = self.fate.or(Some(end));
             }
         }
@@ -288,11 +336,31 @@ mod tests {
     }
 
     fn standing(cursor: u64, waiting_after: Option<u64>) -> Standing {
-        Standing { cursor: at(cursor), subscriptions: vec![(pattern("kpi:acme"), None, 10)], waiting_after: waiting_after.map(at) }
+        Standing {
+            cursor: at(cursor),
+            subscriptions: vec![(pattern("kpi:acme"), None, 10)],
+            waiting_after: waiting_after.map(at),
+            ahead: false,
+            ahead_waits: false,
+        }
+    }
+
+    fn known(standing: Option<&Standing>) -> Known {
+        Known { session: me(), standing: standing.cloned(), ack: None }
     }
 
     fn verdict(seq: u64, events: &[Event], standing: Option<&Standing>) -> Verdict {
-        explain(&publication(seq), at(seq), me(), events, standing).verdict
+        explain(&publication(seq), at(seq), events, &known(standing)).verdict
+    }
+
+    #[test]
+    fn what_went_ahead_is_not_taken_for_what_is_still_to_come() {
+        let went = |ahead_waits| Standing { ahead: true, ahead_waits, ..standing(15, Some(12)) };
+        assert_eq!(verdict(20, &[], Some(&went(false))), Verdict::Overtook);
+        assert_eq!(verdict(20, &[], Some(&went(true))), Verdict::Waiting);
+        let ended = |ahead: &[u64]| [subscribed(10, "kpi:acme"), event(15, What::Ended { code: None, ahead: ahead.into() })];
+        assert_eq!(verdict(20, &ended(&[20]), None), Verdict::HandedOver);
+        assert_eq!(verdict(21, &ended(&[20]), None), Verdict::EndedBefore);
     }
 
     #[test]
@@ -312,7 +380,7 @@ mod tests {
             subscribed(10, "kpi:acme:support"),
             subscribed(12, "kpi:acme:sales"),
             event(20, What::Unsubscribed { pattern: pattern("kpi:acme:sales"), filter: None }),
-            event(30, What::Ended { code: Some(4000) }),
+            event(30, What::Ended { code: Some(4000), ahead: [].into() }),
         ];
         for (seq, expected) in [
             (12, Verdict::SubscribedLater),
@@ -323,7 +391,10 @@ mod tests {
         ] {
             assert_eq!(verdict(seq, &events, None), expected, "{seq}");
         }
-        assert_eq!(verdict(31, &[subscribed(10, "kpi:acme"), event(30, What::Ended { code: None })], None), Verdict::EndedBefore);
+        assert_eq!(
+            verdict(31, &[subscribed(10, "kpi:acme"), event(30, What::Ended { code: None, ahead: [].into() })], None),
+            Verdict::EndedBefore
+        );
         assert_eq!(verdict(20, &[subscribed(10, "kpi:acme:support")], None), Verdict::NoMatch);
     }
 
@@ -336,13 +407,14 @@ mod tests {
         let one = Arc::new(one);
         let with =
             |filter: &Option<Filter>| Standing { subscriptions: vec![(pattern("kpi:acme"), filter.clone(), 10)], ..standing(30, None) };
-        let kept_out = explain(&one, at(20), me(), &[], Some(&with(&narrow)));
-        assert_eq!(kept_out, Explained { verdict: Verdict::Filtered, reached: vec![(pattern("kpi:acme"), narrow.clone())] });
-        assert_eq!(explain(&one, at(20), me(), &[], Some(&with(&wide))).verdict, Verdict::Written);
+        let explained = |events: &[Event], filter: &Option<Filter>| explain(&one, at(20), events, &known(Some(&with(filter))));
+        let kept_out = explained(&[], &narrow);
+        assert_eq!(kept_out, Explained { verdict: Verdict::Filtered, reached: vec![(pattern("kpi:acme"), narrow.clone())], ack: None });
+        assert_eq!(explained(&[], &wide).verdict, Verdict::Written);
         // A token that enforced another one later says nothing of what came before.
         let subscribed = event(10, What::Subscribed { pattern: pattern("kpi:acme"), filter: wide.clone(), from_seq: 10 });
         let ended = event(25, What::Unsubscribed { pattern: pattern("kpi:acme"), filter: wide });
-        assert_eq!(explain(&one, at(20), me(), &[subscribed, ended], Some(&with(&narrow))).verdict, Verdict::Written);
+        assert_eq!(explained(&[subscribed, ended], &narrow).verdict, Verdict::Written);
     }
 
     #[test]
@@ -368,8 +440,8 @@ mod tests {
         let mut short = (*publication(20)).clone();
         short.ttl_ms = Some(1_000);
         let events = [subscribed(10, "kpi:acme"), late, caught_up];
-        let explained = explain(&Arc::new(short), at(20), me(), &events, Some(&standing(30, None)));
-        assert_eq!(explained, Explained { verdict: Verdict::Expired, reached: vec![(pattern("kpi:acme"), None)] });
+        let explained = explain(&Arc::new(short), at(20), &events, &known(Some(&standing(30, None))));
+        assert_eq!(explained, Explained { verdict: Verdict::Expired, reached: vec![(pattern("kpi:acme"), None)], ack: None });
         assert_eq!(verdict(20, &events, Some(&standing(30, None))), Verdict::Written);
     }
 
@@ -378,7 +450,7 @@ mod tests {
         let mut direct = (*publication(20)).clone();
         direct.sessions = vec![SessionId(uuid::Uuid::from_u128(2))];
         let explain =
-            |publication: &Publication| explain(&Arc::new(publication.clone()), at(20), me(), &[], Some(&standing(30, None))).verdict;
+            |publication: &Publication| explain(&Arc::new(publication.clone()), at(20), &[], &known(Some(&standing(30, None)))).verdict;
         assert_eq!(explain(&direct), Verdict::NoMatch);
         direct.sessions.push(me());
         assert_eq!(explain(&direct), Verdict::Written);

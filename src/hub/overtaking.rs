@@ -35,6 +35,11 @@ impl Overtaken {
         self.retain(|ahead| !ahead.publication.sessions.is_empty() || reached(&ahead.publication));
     }
 
+    /// The numbers of what was got ahead.
+    pub fn seqs(&self) -> Box<[u64]> {
+        self.each().map(|ahead| ahead.position.seq).collect()
+    }
+
     fn len(&self) -> usize {
         self.0.as_ref().map_or(0, |all| all.len())
     }

@@ -272,6 +272,11 @@ impl<S: Sink + ?Sized> SendQueue<S> {
         self.inner.lock().log_bytes() > 0
     }
 
+    /// Whether publications wait that went ahead of others.
+    pub fn holds_urgent(&self) -> bool {
+        self.inner.lock().backlog.as_ref().is_some_and(|backlog| backlog.urgent_bytes > 0)
+    }
+
     /// The position behind which publications are not written yet; `None` when no logged one waits.
     pub fn waiting_after(&self) -> Option<Position> {
         let inner = self.inner.lock();

@@ -51,8 +51,8 @@ impl Org {
             OrgCommand::Heartbeat(slot) => self.tell_position(slot),
             OrgCommand::Detach { slot, lingers } => self.detach(slot, lingers),
             OrgCommand::Probed(newest) => self.compare(newest),
-            OrgCommand::Standings { sessions, reply } => {
-                let _ = reply.send(self.standings(&sessions));
+            OrgCommand::Standings { sessions, at, reply } => {
+                let _ = reply.send(self.standings(&sessions, at));
             }
             OrgCommand::Rooms(reply) => {
                 let _ = reply.send(self.rooms());
@@ -75,7 +75,7 @@ impl Org {
     fn detach(&mut self, slot: Slot, lingers: bool) {
         let Some(member) = self.members.remove(slot) else { return };
         let code = member.queue.close_asked().map(|close| close.code as u16);
-        note(&self.notes, &member, self.tail.as_ref(), What::Ended { code });
+        note(&self.notes, &member, self.tail.as_ref(), What::Ended { code, ahead: member.overtaken.seqs() });
         let mut routes = Routes { router: &mut self.router, sieve: &mut self.sieve };
         for subscription in &member.subscriptions {
             routes.leave(&subscription.pattern, subscription.filter(), slot);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::explain::Standing;
+use super::explain::{Known, Standing};
 use super::member::{Delivery, Member, Subscription};
 use super::org::Org;
 use super::tail::Tail;
@@ -41,14 +41,24 @@ pub(super) fn note_for_all(notes: &Notes, at: Position, what: What) {
 }
 
 impl Org {
-    /// How these sessions stand; those that are not here are left out.
-    pub(super) fn standings(&self, sessions: &[SessionId]) -> Vec<(SessionId, Standing)> {
-        let here = sessions.iter().filter_map(|session| self.by_session.get(session)).filter_map(|slot| self.members.get(*slot));
-        let standing = |member: &Member| Standing {
+    /// How these sessions stand to a publication.
+    pub(super) fn standings(&self, sessions: &[SessionId], at: Position) -> Vec<Known> {
+        let member = |session: &SessionId| self.members.get(*self.by_session.get(session)?);
+        let known = |session: &SessionId| Known {
+            session: *session,
+            standing: member(session).map(|member| self.standing(member, at)),
+            ack: self.acks.of(*session, at),
+        };
+        sessions.iter().map(known).collect()
+    }
+
+    fn standing(&self, member: &Member, at: Position) -> Standing {
+        Standing {
             cursor: cursor(member, self.tail.as_ref()),
             subscriptions: member.subscriptions.iter().map(|held| (held.pattern.clone(), held.filter().cloned(), held.from_seq)).collect(),
             waiting_after: member.queue.waiting_after(),
-        };
-        here.map(|member| (member.session, standing(member))).collect()
+            ahead: member.overtaken.contains(at),
+            ahead_waits: member.queue.holds_urgent(),
+        }
     }
 }

@@ -70,6 +70,8 @@ pub enum What {
     /// Its connection has ended, for this close code where the server asked for the end.
     Ended {
         code: Option<u16>,
+        /// What it had got ahead of its turn, of that which it had not come to.
+        ahead: Box<[u64]>,
     },
 }
 
@@ -81,8 +83,8 @@ impl What {
             Self::Subscribed { pattern, filter, .. } | Self::Unsubscribed { pattern, filter } => {
                 pattern.as_str().len() + filter.as_ref().map_or(0, |filter| filter.as_str().len())
             }
-            Self::LeftOut { seqs } => size_of_val(&**seqs),
-            Self::Resumed { .. } | Self::Lagging | Self::CaughtUp | Self::Gap(_) | Self::Ended { .. } => 0,
+            Self::LeftOut { seqs } | Self::Ended { ahead: seqs, .. } => size_of_val(&**seqs),
+            Self::Resumed { .. } | Self::Lagging | Self::CaughtUp | Self::Gap(_) => 0,
         }
     }
 }

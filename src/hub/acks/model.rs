@@ -244,6 +244,14 @@ proptest! {
             reported.extend(acks.take_shares().into_iter().map(|share| (share.position.seq, (share.tally, share.heard))));
             prop_assert_eq!(&reported, &model.reported);
             prop_assert!(acks.is_reported() && acks.tracked.len() <= CONFIG.publications_max);
+            for (known, session, state) in model.known.iter().flat_map(|known| known.sessions.iter().map(move |(session, state)| (known, session, state))) {
+                let expected = match state {
+                    Naive::Waiting { .. } => AckState::Awaited,
+                    Naive::Acked => AckState::Acked,
+                    Naive::Expired => AckState::Expired,
+                };
+                prop_assert_eq!(acks.of(id(*session), position(known.publication)).map(|ack| ack.state), Some(expected));
+            }
             prop_assert!(acks.owed.values().all(|owed| !owed.is_empty() && owed.len() <= CONFIG.outstanding_max));
         }
         acks.take_due(u64::MAX, usize::MAX);

@@ -10,11 +10,11 @@ use crate::support::world::{Person, World, messages};
 
 const ROOM: &str = "kpi:acme:sales";
 /// 12 MB in all, so that not everything vanishes in sockets.
-const BURST: (usize, usize) = (3_000, 4_000);
+pub const BURST: (usize, usize) = (3_000, 4_000);
 /// What the slow one's socket holds.
 const RECEIVE_BUFFER_BYTES: u32 = 8 << 10;
 
-async fn slow_reader(world: &World) -> Person {
+pub async fn slow_reader(world: &World) -> Person {
     let mut options = Options::new(world.addresses(), Token::of("acme", "slow").mint());
     options.receive_buffer_bytes = Some(RECEIVE_BUFFER_BYTES);
     Person::meet("acme", &["kpi:acme"], options).await

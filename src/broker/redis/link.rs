@@ -126,6 +126,7 @@ impl Link {
     async fn establish(&self) -> RedisResult<Connection> {
         let mut connection = self.endpoint.connect(self.timeout, None).await?;
         if let Ok(Standing::Later) = self.standing(&mut connection).await {
+            self.by_script.store(false, Ordering::Release);
             tracing::info!("left the functions of a later version in Redis, nodes of which run");
         } else {
             self.load(&mut connection).await?;

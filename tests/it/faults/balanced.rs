@@ -15,7 +15,7 @@ const KILLED_AWAY_MAX_MS: f64 = 10_000.0;
 
 fn rolled() -> Report {
     let scale = scale();
-    let (clients, rate, drain) = if scale.long { (scale.clients, scale.rate / 5, "") } else { (36, 100, SHORT) };
+    let (clients, rate, drain) = if scale.long { (scale.clients, scale.rate / 10, "") } else { (36, 100, SHORT) };
     let words = format!("rolling --gateways 3 --redis --clients {clients} --rate {rate} --down-ms 1500 --between-ms 500 {drain} --gateway");
     let words: Vec<&str> = words.split_whitespace().chain([env!("CARGO_BIN_EXE_roomcast")]).collect();
     Scenario::of_words(&words).unwrap().run(Progress::new(true)).unwrap()

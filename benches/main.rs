@@ -10,6 +10,7 @@
 mod codec;
 mod fanout;
 mod frames;
+mod latest;
 mod presence;
 mod resume;
 mod router;
@@ -21,7 +22,7 @@ use support::case::{self, Case};
 use support::{callgrind, clock, record};
 
 fn cases() -> Vec<Case> {
-    [router::CASES, codec::CASES, frames::CASES, fanout::CASES, resume::CASES, presence::CASES].concat()
+    [router::CASES, codec::CASES, frames::CASES, fanout::CASES, resume::CASES, latest::CASES, presence::CASES].concat()
 }
 
 fn main() -> ExitCode {

@@ -11,6 +11,7 @@ use roomcast::auth::{Grant, GrantList, PresenceGrant, Principal};
 use roomcast::broker::memory::{self, MemoryBroker};
 use roomcast::broker::presence::{Change, Keeping, Owner, PresenceStore};
 use roomcast::broker::{AckLevel, Broker, Published};
+use roomcast::hub::latest::Wish;
 use roomcast::hub::presence::{self, Ask};
 use roomcast::hub::{Config, Hub, Limits, OrgLink, SendQueue, Sink, send_queue};
 use roomcast::protocol::presence::{Member, State, Status, UserId};
@@ -101,6 +102,23 @@ impl Node {
             for subscribed in futures_util::future::join_all(subscribing).await {
                 subscribed.expect("the org's task lives");
             }
+            settle().await;
+        });
+    }
+
+    /// Has the sessions ask at one stroke how the rooms of a pattern stand, and subscribe from there.
+    pub fn open(&self, sessions: &[Session], text: &str) {
+        let grants = GrantList::read(None, &["history:*:acme:**".to_owned()], &org(), &syntax()).expect("legal grants");
+        let principal = self.principal.clone().with_grants(grants);
+        let grant = principal.grant_subscribe(pattern(text)).expect("it is granted");
+        let opening = sessions.iter().map(|session| async {
+            let wish = Wish::new(principal.grant_history(pattern(text)).expect("it is granted"), &grant);
+            let (latest, at) = self.hub.latest().ask(&org(), vec![wish]).await.expect("the embedded broker is there");
+            let subscribed = Reply::Subscribed { rooms: vec![grant.pattern().clone()], position: None, latest: Some(latest) };
+            session.link.subscribe(vec![grant.clone()], Some(at), Answer::new(None, subscribed)).await.expect("the org's task lives");
+        });
+        self.runtime.block_on(async {
+            futures_util::future::join_all(opening).await;
             settle().await;
         });
     }

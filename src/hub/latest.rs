@@ -98,3 +98,6 @@ impl LatestValues {
 fn gone() -> ReadError {
     ReadError::Unavailable("the read was given up".into())
 }
+
+#[cfg(test)]
+mod tests;

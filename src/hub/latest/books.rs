@@ -64,3 +64,39 @@ impl Books {
         closes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Whether the org has a desk; where it has none it gets one, whose other end is handed out.
+    fn visit(books: &Books, name: &str) -> Option<mpsc::Receiver<Ask>> {
+        let mut opened = None;
+        drop(books.desk(&OrgId::parse(name).unwrap(), || {
+            let (asks, inbox) = mpsc::channel(1);
+            opened = Some(inbox);
+            asks
+        }));
+        opened
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_all_keep_too_much_those_go_that_nobody_has_asked_the_longest() {
+        let books = Books::new(100);
+        let mut inboxes = Vec::new();
+        for name in ["a", "b", "c"] {
+            inboxes.extend(visit(&books, name));
+            books.keep(&OrgId::parse(name).unwrap(), 40);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            // Somebody asks the first one again and again.
+            assert!(visit(&books, "a").is_none());
+        }
+        assert!(inboxes[1].recv().await.is_none(), "the second one's desk is closed");
+        assert!(!inboxes[0].is_closed() && !inboxes[2].is_closed());
+        books.keep(&OrgId::parse("c").unwrap(), 1_000);
+        assert!(inboxes[0].recv().await.is_none(), "one that keeps too much by itself stays alone");
+        assert!(visit(&books, "c").is_none() && visit(&books, "b").is_some());
+    }
+}

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::support::eventually;
 use crate::support::gateway::Token;
 use crate::support::http::{Stream, ask};
+use crate::support::proxy::Proxy;
 use crate::support::publishers::fcall;
 use crate::support::redis::Redis;
 use crate::support::world::{Person, World, messages};
@@ -295,4 +296,41 @@ async fn the_first_command_streams_and_polls_bring_it_too() {
     let mut back = Stream::get(at, "?rooms=kpi:acme&latest=true", &token, last_id.as_deref()).await;
     assert!(back.event().await.message()["data"]["latest"].is_null(), "who comes back goes on from where it was");
     assert_eq!(back.marks(1).await, ["m4"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_promoted_replica_lacks_is_told_no_more() {
+    let primary = Redis::start(&[]).await;
+    let replica = Redis::start_replica(primary.port).await;
+    let proxy = Proxy::start(primary.port).await;
+    let world = World::at(primary, &proxy.url(), 2, &[]).await;
+    let bob = world.member("acme", "bob", 0, &[]).await;
+    let people = [world.member("acme", "alice", 0, &[]).await, world.member("acme", "carol", 1, &[]).await];
+    publishes(&bob, "kpi:acme:a", 1).await;
+    publishes(&bob, "kpi:acme:b", 1).await;
+    eventually("the replica has it all", async || (replica.cli(&["XLEN", "rc:{acme}:log"]) == "2").then_some(())).await;
+    assert_eq!(replica.cli(&["REPLICAOF", "NO", "ONE"]), "OK");
+    publishes(&bob, "kpi:acme:a", 2).await;
+    publishes(&bob, "kpi:acme:lost", 1).await;
+    for person in &people {
+        are(&opens(person, json!({ "rooms": ["kpi:acme"] })).await.data, &[("kpi:acme:b", 1), ("kpi:acme:a", 2), ("kpi:acme:lost", 1)]);
+    }
+    // Under the numbers of what is lost now stands something else.
+    for mark in ["one", "two", "three"] {
+        fcall(&replica, "acme", "chat:acme", mark, 0).await;
+    }
+    proxy.lead_to(replica.port);
+    publishes(&bob, "kpi:acme:b", 2).await;
+    for (node, name) in ["dave", "erin"].into_iter().enumerate() {
+        let person = world.member("acme", name, node, &[]).await;
+        let told = eventually("the rooms are told", async || {
+            let told = opens(&person, json!({ "rooms": ["kpi:acme"] })).await;
+            (told.event == "subscribed").then_some(told.data)
+        })
+        .await;
+        are(&told, &[("kpi:acme:a", 1), ("kpi:acme:b", 2)]);
+    }
+    for person in &people {
+        person.until("the loss is admitted", |events| messages(events).find(|message| message.event == "gap").cloned()).await;
+    }
 }

@@ -39,7 +39,7 @@ export interface AuthenticateData {
    * Only what passes, for all rooms that have no filter of their own. At most 64 different ones fit into one command.
    */
   filter?: Filter | null;
-  /** Answer with the last publication of each room first. Not together with `since`. Default `false`. */
+  /** Answer with the last publication of each event in each room first. Not together with `since`. Default `false`. */
   latest?: boolean;
   /** The session's own org without one. */
   organization_id?: string | null;
@@ -88,7 +88,7 @@ export interface SubscribeData {
    * Only what passes, for all rooms that have no filter of their own. At most 64 different ones fit into one command.
    */
   filter?: Filter | null;
-  /** Answer with the last publication of each room first. Not together with `since`. Default `false`. */
+  /** Answer with the last publication of each event in each room first. Not together with `since`. Default `false`. */
   latest?: boolean;
   /** The session's own org without one. */
   organization_id?: string | null;
@@ -420,12 +420,9 @@ export type Pattern = string;
 
 /** How rooms stand at the reply's position. */
 export interface LatestData {
-  /** The last publication of each room that the subscriptions reach, in the order of the log. */
+  /** The last publication of each event in each room that the subscriptions reach, in the order of the log. */
   publications: Publication[];
-  /**
-   * `false`: there are more rooms than the server keeps or tells; those whose last publication is the oldest are
-   * missing.
-   */
+  /** `false`: there may be more than the server keeps or tells; the oldest are missing. */
   complete: boolean;
 }
 

@@ -26,6 +26,8 @@ export interface Publication<T = unknown> {
   headers: Readonly<Record<string, string>>;
   /** It came from the log, after a reconnect or for a subscription with `since`. */
   replayed: boolean;
+  /** It is how a room stood when `followLatest` asked, not news. */
+  latest?: true;
   requiresAck: boolean;
   /** So many earlier ones of the same room and event, of low priority like this one, do not come, because this client reads too slowly. */
   conflated?: number;

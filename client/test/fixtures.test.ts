@@ -398,7 +398,7 @@ describe('replies', () => {
       await answer('subscribe', replies.subscribed!.wire);
       await answer('subscribe', wire);
       const { latest } = wire.data as unknown as { latest: { publications: object[] } };
-      expect(seen).toEqual(latest.publications.map((push) => ({ ...push, priority: 'medium', headers: {}, replayed: false, requiresAck: false })));
+      expect(seen).toEqual(latest.publications.map((push) => ({ ...push, priority: 'medium', headers: {}, replayed: false, latest: true, requiresAck: false })));
     },
     published,
     'published-duplicate': published,

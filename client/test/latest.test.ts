@@ -35,6 +35,37 @@ test('each room comes at once, in the order of the log, and then what follows', 
   expect(seen.slice(4)).toEqual(['kpi:acme:b', 5]);
 });
 
+test('what comes while the server is asked comes behind what it tells, once, in the order of the log', async () => {
+  const { publish, server, client, clock, settle } = await entered();
+  await publish('kpi:acme:a', 1);
+  await publish('kpi:acme:b', 2);
+  const seen: (string | number)[] = [];
+  let said = false;
+  server.fate = (direction, text) => {
+    // Between the question's arrival and its answer, which has what is published now.
+    if (direction === 'in' && text.includes('"latest":true') && !said) {
+      said = true;
+      server.publish({ room: 'kpi:acme:a', event: 'kpi:update', data: { n: 3 } });
+      server.publish({ room: 'kpi:acme:a', event: 'kpi:computed', data: { n: 4 } });
+    }
+    return 'pass';
+  };
+  followLatest<{ n: number }>(client, 'kpi:acme', ({ room, data }) => seen.push(room, data.n));
+  await settle();
+  server.publish({ room: 'kpi:acme:c', data: { n: 5 } });
+  await settle();
+  expect(said && clock.now > 0).toBe(true);
+  expect(seen).toEqual(['kpi:acme:b', 2, 'kpi:acme:a', 3, 'kpi:acme:a', 4, 'kpi:acme:c', 5]);
+});
+
+test('each event of a room has its own', async () => {
+  const { publish, follow } = await entered();
+  await publish('kpi:acme:a', 1, 'kpi:computed');
+  await publish('kpi:acme:a', 2);
+  await publish('kpi:acme:a', 3);
+  expect((await follow('kpi:acme')).seen).toEqual(['kpi:acme:a', 1, 'kpi:acme:a', 3]);
+});
+
 test('filters and events hold for it too', async () => {
   const { publish, follow, server } = await entered();
   await publish('kpi:acme:a', 1);

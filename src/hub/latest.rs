@@ -1,4 +1,4 @@
-//! The last publication of each room, for sessions that subscribe with `latest`: read beside the orgs' tasks, which hear nothing of it.
+//! The last publication of each event in each room, for sessions that subscribe with `latest`: read beside the orgs' tasks, which hear nothing of it.
 //!
 //! An org that somebody asks for has a [`desk`] on this node: one task that keeps an [`index`](Index) of its log, brings it up to date once
 //! for all who ask at the same time, and goes when nobody has asked for a while. What a session is told is true at a position; subscribed

@@ -127,7 +127,7 @@ pub struct Subscribe {
     pub selector: Selector,
     /// Replay what came after this position first. Without it delivery begins now.
     pub since: Option<Position>,
-    /// Answer with the last publication of each room first. Not together with `since`.
+    /// Answer with the last publication of each event in each room first. Not together with `since`.
     #[schemars(default)]
     pub latest: bool,
 }

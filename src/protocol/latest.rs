@@ -9,9 +9,9 @@ use super::command::history::Shown;
 #[derive(Clone, PartialEq, Debug, Default, Serialize, JsonSchema)]
 #[schemars(rename = "LatestData")]
 pub struct Latest {
-    /// The last publication of each room that the subscriptions reach, in the order of the log.
+    /// The last publication of each event in each room that the subscriptions reach, in the order of the log.
     pub publications: Vec<Shown>,
-    /// `false`: there are more rooms than the server keeps or tells; those whose last publication is the oldest are missing.
+    /// `false`: there may be more than the server keeps or tells; the oldest are missing.
     pub complete: bool,
 }
 

@@ -139,7 +139,7 @@ plain! {
     bus_unreadable: Counter = counter!(BUS_UNREADABLE);
     malformed: Counter = counter!(MALFORMED);
     history_pages: Counter = counter!(HISTORY_PAGES);
-    latest_rooms: Gauge = gauge!(LATEST_ROOMS);
+    latest_publications: Gauge = gauge!(LATEST_PUBLICATIONS);
     latest_bytes: Gauge = gauge!(LATEST_BYTES);
     latest_builds: Counter = counter!(LATEST_BUILDS);
     latest_reads: Counter = counter!(LATEST_READS);
@@ -340,7 +340,7 @@ mod tests {
             ingest_deferred(),
             presence_sessions(),
             presence_watchers(),
-            latest_rooms(),
+            latest_publications(),
             latest_bytes(),
             moves_paused(),
             sessions_excess(),

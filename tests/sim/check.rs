@@ -126,7 +126,7 @@ impl Check<'_> {
         }
     }
 
-    /// Of each room the last publication, as the history that leads to `at` has it, and no other; only the oldest may have been trimmed away.
+    /// Of each room the last publication of each event, as the history that leads to `at` has it, and no other; only the oldest may have been trimmed away.
     fn told(&self, pattern: &Wanted, at: Position, values: &[(Position, u64)]) -> Result<(), String> {
         let mut history: Vec<&Record> = Vec::new();
         for record in self.log.records[..self.log.age(at)].iter().filter(|record| record.position.epoch == at.epoch) {
@@ -134,13 +134,13 @@ impl Check<'_> {
             history.retain(|earlier| earlier.position.seq < record.position.seq);
             history.push(record);
         }
-        let mut rooms = BTreeMap::new();
+        let mut last = BTreeMap::new();
         for record in history {
             if let Some(publication) = record.publication.as_ref().filter(|publication| publication.sessions.is_empty()) {
-                rooms.insert(publication.room.as_str(), (record.position, publication));
+                last.insert((publication.room.as_str(), publication.event.as_str()), (record.position, publication));
             }
         }
-        let mut expected: Vec<_> = rooms.into_values().filter(|(_, publication)| pattern.is_reached_by(publication)).collect();
+        let mut expected: Vec<_> = last.into_values().filter(|(_, publication)| pattern.is_reached_by(publication)).collect();
         expected.sort_by_key(|(position, _)| position.seq);
         let expected: Vec<_> = expected.into_iter().map(|(position, publication)| (position, publication.data.to_vec())).collect();
         let told: Vec<_> = values.iter().map(|(position, number)| (*position, number.to_string().into_bytes())).collect();

@@ -1,7 +1,7 @@
 // The page that chapters visit: one client, and a ledger of the numbers that came to it, both within reach of the runner. The address
 // says what it does: `room` (repeatable), `keep`, `fallback`, `binary`, and `options` for the client as JSON.
 
-import { asBytes, bytesOf, collection, createClient, fallback, keepIn, longPoll, msgpack, presence, sse, webSocket } from '@roomcast/client';
+import { asBytes, bytesOf, collection, createClient, fallback, followLatest, keepIn, longPoll, msgpack, presence, sse, webSocket } from '@roomcast/client';
 import type { Client, ClientOptions, ConnectionState, Gap, RoomcastFault } from '@roomcast/client';
 import { Ledger } from './ledger.js';
 
@@ -24,6 +24,7 @@ export interface Visit {
   bytesOf: typeof bytesOf;
   collection: typeof collection;
   presence: typeof presence;
+  followLatest: typeof followLatest;
 }
 
 declare global {
@@ -48,7 +49,7 @@ const keep = keeps ? keepIn(sessionStorage) : undefined;
 const transport = wanted.has('fallback') ? fallback(webSocket(), sse(), longPoll()) : wanted.has('binary') ? msgpack() : undefined;
 const client = createClient({ url: '/ws', token, keep, transport, ...options });
 const ledger = new Ledger(keeps ? (JSON.parse(sessionStorage.getItem(TAKEN) ?? '[]') as number[]) : []);
-const visit: Visit = { client, ledger, states: [], gaps: [], faults: [], asked, sessions: [], answered: Promise.resolve(), asBytes, bytesOf, collection, presence };
+const visit: Visit = { client, ledger, states: [], gaps: [], faults: [], asked, sessions: [], answered: Promise.resolve(), asBytes, bytesOf, collection, presence, followLatest };
 window.visit = visit;
 
 client.on('state', (state) => visit.states.push(state));

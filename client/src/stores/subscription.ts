@@ -26,7 +26,7 @@ export interface RoomOptions {
   since?: string;
   /** Only what passes: `where('severity >= 3')`. */
   filter?: Filter;
-  /** How rooms are subscribed to: `followLatest` brings the last publication of each first. Default: by `client.subscribe`. */
+  /** How rooms are subscribed to: `followLatest` brings how they stand first. Default: by `client.subscribe`. */
   follow?: (client: Client, room: string, handler: Handler, options: SubscribeOptions) => Subscription;
   /** Default `frame`. */
   batch?: Batch;

@@ -53,10 +53,11 @@ export class Log {
     return { entries: this.entries.slice(0, index).reverse() };
   }
 
-  /** The last entry of each room, if it is wanted. */
+  /** The last entry of each event in each room, if it is wanted. */
   latest(wanted: (push: Entry['push']) => boolean): { publications: Entry['push'][]; complete: boolean } {
-    const last = new Map(this.entries.map((entry) => [entry.push.room, entry]));
-    const told = this.entries.filter((entry) => last.get(entry.push.room) === entry && wanted(entry.push));
+    const name = ({ push }: Entry) => `${push.room} ${push.event}`;
+    const last = new Map(this.entries.map((entry) => [name(entry), entry]));
+    const told = this.entries.filter((entry) => last.get(name(entry)) === entry && wanted(entry.push));
     return { publications: told.map((entry) => entry.push), complete: true };
   }
 

@@ -165,7 +165,7 @@ class Stage {
 }
 
 function mint(secret, scopes) {
-  const flags = ['token', 'mint', '--sub', 'sam', '--org', 'acme', '--grant', '*:acme:**=subscribe,publish', ...scopes];
+  const flags = ['token', 'mint', '--sub', 'sam', '--org', 'acme', '--grant', '*:acme:**=subscribe,publish,history', ...scopes];
   return execFileSync(BINARY, flags, { env: { PATH: process.env.PATH, ROOMCAST_AUTH__SECRET: secret } }).toString().trim();
 }
 

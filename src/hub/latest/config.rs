@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Rooms of one org whose last publications a node keeps; those that were published to the longest ago are left out, and replies say so.
-    pub rooms_max: usize,
-    /// What these publications come to, in bytes.
+    /// Publications of one org that a node keeps, the last of each event in each room; the oldest are left out, and replies say so.
+    pub publications_max: usize,
+    /// What they come to, in bytes.
     pub bytes_max: usize,
     /// The same over all orgs: beyond it those that nobody has asked for the longest are dropped, and read anew when somebody does.
     pub node_bytes_max: usize,
@@ -25,7 +25,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            rooms_max: 10_000,
+            publications_max: 10_000,
             bytes_max: 8 << 20,
             node_bytes_max: 64 << 20,
             reply_publications_max: 1_000,
@@ -40,7 +40,7 @@ impl Config {
     /// Values that must be more than 0, with their keys in the hub's section.
     pub fn positive(&self) -> [(&'static str, usize); 4] {
         [
-            ("latest.rooms_max", self.rooms_max),
+            ("latest.publications_max", self.publications_max),
             ("latest.bytes_max", self.bytes_max),
             ("latest.reply_publications_max", self.reply_publications_max),
             ("latest.reply_bytes_max", self.reply_bytes_max),

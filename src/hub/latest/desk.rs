@@ -34,7 +34,7 @@ pub struct Desk {
     pub(super) readers: Arc<Readers>,
     pub(super) index: Index,
     config: Config,
-    /// What it contributes to the gauges: rooms, bytes.
+    /// What it contributes to the gauges: publications, bytes.
     counted: (usize, usize),
 }
 
@@ -89,8 +89,8 @@ impl Desk {
     }
 
     fn count(&mut self) {
-        let now = (self.index.rooms(), self.index.bytes());
-        metrics::latest_rooms().increment(now.0 as f64 - self.counted.0 as f64);
+        let now = (self.index.publications(), self.index.bytes());
+        metrics::latest_publications().increment(now.0 as f64 - self.counted.0 as f64);
         metrics::latest_bytes().increment(now.1 as f64 - self.counted.1 as f64);
         self.counted = now;
     }
@@ -98,7 +98,7 @@ impl Desk {
 
 impl Drop for Desk {
     fn drop(&mut self) {
-        metrics::latest_rooms().decrement(self.counted.0 as f64);
+        metrics::latest_publications().decrement(self.counted.0 as f64);
         metrics::latest_bytes().decrement(self.counted.1 as f64);
     }
 }

@@ -1,4 +1,4 @@
-//! The last publication of each room of one org, as its log has it up to some position.
+//! The last publication of each event in each room of one org, as its log has it up to some position.
 //!
 //! Pure. Whoever reads the log for it ([`super::reading`]) asks what to read and hands in the pages; whoever answers a session asks it what
 //! reaches the session's subscriptions. It holds nothing that the log, as it was last seen, no longer has.
@@ -17,10 +17,12 @@ use crate::protocol::latest::Latest;
 use crate::protocol::room::ORG_CHANNEL;
 use crate::protocol::{Pattern, Position, Publication};
 
-/// What a room takes beside its publication, in bytes: its places in two trees.
-const ROOM_BYTES: usize = 128;
+/// What a publication takes beside itself, in bytes: its places in two trees.
+const PLACES_BYTES: usize = 128;
+/// Between room and event in a name. It sorts before all that a room holds, so that what lies below a room comes behind the room itself.
+const BETWEEN: char = ' ';
 
-/// Every room with a publication that is not for single sessions only.
+/// Every publication that nothing of the same event has followed in its room, but for those that are for single sessions only.
 #[derive(Debug)]
 pub struct Index {
     bounds: Config,
@@ -28,10 +30,11 @@ pub struct Index {
     at: Option<Position>,
     /// Reading goes on up to here at least.
     target: Position,
-    by_room: BTreeMap<Arc<str>, Arc<Publication>>,
+    /// By room and event.
+    by_name: BTreeMap<Arc<str>, Arc<Publication>>,
     by_seq: BTreeMap<u64, Arc<str>>,
     bytes: usize,
-    /// The newest publication that was a room's last one when there was no place for it; 0 when there always was.
+    /// The newest publication for which there was no place; 0 when there always was.
     left_out_seq: u64,
 }
 
@@ -49,7 +52,7 @@ pub enum Taken {
 impl Index {
     pub fn new(bounds: Config) -> Self {
         let target = Position { epoch: 0, seq: 0, check: 0 };
-        Self { bounds, at: None, target, by_room: BTreeMap::new(), by_seq: BTreeMap::new(), bytes: 0, left_out_seq: 0 }
+        Self { bounds, at: None, target, by_name: BTreeMap::new(), by_seq: BTreeMap::new(), bytes: 0, left_out_seq: 0 }
     }
 
     /// Up to where it is the whole of what it says; `None` before anything was read.
@@ -57,7 +60,7 @@ impl Index {
         self.at
     }
 
-    pub fn rooms(&self) -> usize {
+    pub fn publications(&self) -> usize {
         self.by_seq.len()
     }
 
@@ -125,15 +128,16 @@ impl Index {
         if !publication.sessions.is_empty() {
             return;
         }
-        let room: Arc<str> = match self.by_room.remove_entry(publication.room.as_str()) {
-            Some((room, earlier)) => {
+        let name = format!("{}{BETWEEN}{}", publication.room, publication.event);
+        let name: Arc<str> = match self.by_name.remove_entry(name.as_str()) {
+            Some((name, earlier)) => {
                 self.bytes -= cost(&earlier);
                 if let Some(earlier) = earlier.position {
                     self.by_seq.remove(&earlier.seq);
                 }
-                room
+                name
             }
-            None => publication.room.as_str().into(),
+            None => name.into(),
         };
         let cost = cost(publication);
         if cost > self.bounds.bytes_max {
@@ -141,9 +145,9 @@ impl Index {
             return;
         }
         self.bytes += cost;
-        self.by_seq.insert(entry.position.seq, Arc::clone(&room));
-        self.by_room.insert(room, Arc::clone(publication));
-        while self.bytes > self.bounds.bytes_max || self.by_seq.len() > self.bounds.rooms_max {
+        self.by_seq.insert(entry.position.seq, Arc::clone(&name));
+        self.by_name.insert(name, Arc::clone(publication));
+        while self.bytes > self.bounds.bytes_max || self.by_seq.len() > self.bounds.publications_max {
             if let Some(seq) = self.drop_oldest() {
                 self.left_out_seq = self.left_out_seq.max(seq);
             }
@@ -151,8 +155,8 @@ impl Index {
     }
 
     fn drop_oldest(&mut self) -> Option<u64> {
-        let (seq, room) = self.by_seq.pop_first()?;
-        if let Some(publication) = self.by_room.remove(&room) {
+        let (seq, name) = self.by_seq.pop_first()?;
+        if let Some(publication) = self.by_name.remove(&name) {
             self.bytes -= cost(&publication);
         }
         Some(seq)
@@ -192,15 +196,17 @@ impl Index {
                 found.extend(publication.position.map(|position| (position.seq, publication)));
             }
         };
+        let mut visit = |beginning: &str| {
+            let found = self.by_name.range::<str, _>((Bound::Included(beginning), Bound::Unbounded));
+            found.take_while(|(name, _)| name.starts_with(beginning)).for_each(|(_, publication)| consider(publication));
+        };
         let stem = stem(pattern);
-        let below = self.by_room.range::<str, _>((Bound::Included(stem), Bound::Unbounded)).take_while(|(room, _)| room.starts_with(stem));
-        below.for_each(|(_, publication)| consider(publication));
+        visit(stem);
         // What is published into the rooms above, or to all of the org, may be for those below too.
-        let above = stem.match_indices(':').filter_map(|(at, _)| self.by_room.get(&stem[..at]));
-        above.for_each(&mut consider);
-        if let Some(of_org) = self.by_room.get(&*format!("{ORG_CHANNEL}:{}", pattern.org())) {
-            consider(of_org);
+        for (at, _) in stem.match_indices(':') {
+            visit(&format!("{}{BETWEEN}", &stem[..at]));
         }
+        visit(&format!("{ORG_CHANNEL}:{}{BETWEEN}", pattern.org()));
     }
 }
 
@@ -211,7 +217,7 @@ fn stem(pattern: &Pattern) -> &str {
 }
 
 fn cost(publication: &Publication) -> usize {
-    publication.cost_bytes() + publication.room.as_str().len() + ROOM_BYTES
+    publication.cost_bytes() + publication.room.as_str().len() + PLACES_BYTES
 }
 
 #[cfg(test)]

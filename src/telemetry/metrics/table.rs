@@ -79,8 +79,8 @@ metrics! {
     BUS_UNREADABLE = Counter "bus_unreadable_total", "messages", [], "Pub/sub messages that could not be read; the log was read instead.";
     MALFORMED = Counter "malformed_total", "entries", [], "Log entries that are no publications of ours and were skipped.";
     HISTORY_PAGES = Counter "history_pages_total", "pages", [], "Pages of the past that sessions asked for and got.";
-    LATEST_ROOMS = Gauge "latest_rooms", "rooms", [], "Rooms whose last publications this node keeps for who subscribes with `latest`.";
-    LATEST_BYTES = Gauge "latest_bytes", "bytes", [], "What these publications come to.";
+    LATEST_PUBLICATIONS = Gauge "latest_publications", "publications", [], "Last publications of rooms that this node keeps for who subscribes with `latest`.";
+    LATEST_BYTES = Gauge "latest_bytes", "bytes", [], "What these come to.";
     LATEST_BUILDS = Counter "latest_builds_total", "builds", [], "Times that the log of an org was read from its beginning for the last publications of its rooms.";
     LATEST_READS = Counter "latest_reads_total", "reads", [], "Pages of logs read for them, each once for all sessions that asked at the same time.";
     REDELIVERED = Counter "redelivered_total", "publications", [], "Publications sent again because they were not acknowledged.";

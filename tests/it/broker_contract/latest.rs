@@ -39,7 +39,7 @@ async fn naive(broker: &dyn Broker, name: &str) -> Vec<String> {
         let page = broker.read(&org(name), from_seq, ALL).await.unwrap();
         for entry in &page.entries {
             let Body::Publication(publication) = &entry.body else { continue };
-            rooms.insert(publication.room.as_str().to_owned(), (entry.position, Arc::clone(publication)));
+            rooms.insert((publication.room.clone(), publication.event.clone()), (entry.position, Arc::clone(publication)));
         }
         match page.entries.last() {
             Some(last) if !page.end => from_seq = last.position.seq + 1,

@@ -47,10 +47,13 @@ export const EMPTY_STATE: DashboardState = {
 
 export interface Received extends Message {
   replayed: boolean;
+  /** How things stood when the page opened, told by the server. */
+  latest?: boolean;
 }
 
-export function received(state: DashboardState, { event, room, data, replayed }: Received): DashboardState {
-  const strip = arrived(state.strip, { room, event, replayed, number: numberOf(data) });
+export function received(state: DashboardState, { event, room, data, replayed, latest }: Received): DashboardState {
+  // Numbers are watched from the first that is news: of what was before only the last of each event is told.
+  const strip = latest ? state.strip : arrived(state.strip, { room, event, replayed, number: numberOf(data) });
   const reading = read({ event, room, data });
   return reading === null ? { ...state, strip } : said({ ...state, strip }, reading);
 }

@@ -1,5 +1,6 @@
 // The page: what is looked at stands in the address, what is known in the store, and the panels show one of the other.
 
+import { followLatest } from '@roomcast/client';
 import { useWebSocket, useWebSocketSubscription } from '@roomcast/client/react';
 import { useEffect, useMemo, useState, useSyncExternalStore } from 'react';
 import type { MouseEvent } from 'react';
@@ -29,7 +30,7 @@ function skip(event: MouseEvent) {
 export function Console({ onSignOut }: { onSignOut: () => void }) {
   const [store] = useState(() => new DashboardStore(CLOCK));
   const { state } = useWebSocket();
-  const subscription = useWebSocketSubscription({ channels: CHANNELS }, store.receive, { onGap: store.admitGap });
+  const subscription = useWebSocketSubscription({ channels: CHANNELS }, store.receive, { onGap: store.admitGap, follow: followLatest });
   useEffect(() => store.connection(state), [store, state]);
   const { dashboard, outage } = useSyncExternalStore(store.subscribe, store.shown);
   const scope = useScope();

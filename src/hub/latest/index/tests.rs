@@ -12,6 +12,7 @@ use crate::protocol::{EventName, Filter, GapReason, NewPublication, OrgId, RoomS
 
 const ROOMS: [&str; 7] = ["kpi:acme", "kpi:acme:a", "kpi:acme:a:q", "kpi:acme:a-b", "kpi:acme:b:q", "chat:acme:a", "org:acme"];
 const PATTERNS: [&str; 7] = ["kpi:acme", "kpi:acme:a", "kpi:acme:*:q", "*:acme:**", "kpi:acme:a:q", "org:acme", "chat:acme:a:x"];
+const EVENTS: [&str; 2] = ["kpi:update", "kpi:alert"];
 const FILTERS: [Option<&str>; 3] = [None, Some("n >= 3"), Some("m exists")];
 const NOW_US: u64 = 1_000_000_000;
 
@@ -20,6 +21,7 @@ const NOW_US: u64 = 1_000_000_000;
 enum Step {
     Publish {
         room: usize,
+        event: usize,
         number: u8,
         cascade: bool,
         to_one: bool,
@@ -37,8 +39,9 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let publish = (0..ROOMS.len(), 0u8..6, any::<bool>(), prop::bool::weighted(0.1), prop::bool::weighted(0.1));
-    let publish = publish.prop_map(|(room, number, cascade, to_one, expired)| Step::Publish { room, number, cascade, to_one, expired });
+    let publish = (0..ROOMS.len(), 0..EVENTS.len(), 0u8..6, any::<bool>(), prop::bool::weighted(0.1), prop::bool::weighted(0.1));
+    let publish =
+        publish.prop_map(|(room, event, number, cascade, to_one, expired)| Step::Publish { room, event, number, cascade, to_one, expired });
     prop_oneof![
         12 => publish,
         1 => Just(Step::Fence),
@@ -83,9 +86,9 @@ impl Log {
 }
 
 fn publication(step: &Step, at: Position) -> Body {
-    let Step::Publish { room, number, cascade, to_one, expired } = step else { unreachable!("only these are published") };
+    let Step::Publish { room, event, number, cascade, to_one, expired } = step else { unreachable!("only these are published") };
     let data = if *number == 5 { r#"{"m":1}"#.to_owned() } else { format!("{{\"n\":{number}}}") };
-    let mut new = NewPublication::new(syntax().room(ROOMS[*room]).unwrap(), EventName::parse("kpi:update").unwrap(), Bytes::from(data));
+    let mut new = NewPublication::new(syntax().room(ROOMS[*room]).unwrap(), EventName::parse(EVENTS[*event]).unwrap(), Bytes::from(data));
     new.cascade = *cascade;
     new.ttl_ms = expired.then_some(1);
     if *to_one {
@@ -121,7 +124,7 @@ fn naive(log: &Log, wishes: &[Wish]) -> Vec<Shown> {
         if let Body::Publication(publication) = &entry.body
             && publication.sessions.is_empty()
         {
-            rooms.insert(publication.room.as_str().to_owned(), Arc::clone(publication));
+            rooms.insert((publication.room.clone(), publication.event.clone()), Arc::clone(publication));
         }
     }
     let wanted = |publication: &Arc<Publication>| {
@@ -180,18 +183,18 @@ proptest! {
                 let told = index.select(&wishes, NOW_US);
                 prop_assert!(told.complete);
                 prop_assert_eq!(told.publications, naive(&log, &wishes));
-                prop_assert_eq!(index.bytes(), index.by_room.values().map(|publication| cost(publication)).sum::<usize>());
-                prop_assert_eq!(index.by_room.len(), index.rooms());
+                prop_assert_eq!(index.bytes(), index.by_name.values().map(|publication| cost(publication)).sum::<usize>());
+                prop_assert_eq!(index.by_name.len(), index.publications());
             }
         }
     }
 
     #[test]
-    fn beyond_its_bounds_it_has_the_newest_rooms_and_says_so(
+    fn beyond_its_bounds_it_has_the_newest_and_says_so(
         steps in prop::collection::vec(step(), 1..80),
-        rooms_max in 1usize..5,
+        publications_max in 1usize..5,
     ) {
-        let bounds = Config { rooms_max, ..Config::default() };
+        let bounds = Config { publications_max, ..Config::default() };
         let (mut log, mut index, principal) = (Log::new(1), Index::new(bounds), reader());
         let wishes = [wish(&principal, 3, None), wish(&principal, 5, None)];
         for step in steps.iter().chain([&Step::Look { page: 3 }]) {
@@ -199,7 +202,7 @@ proptest! {
             if let Step::Look { page } = step {
                 look(&mut index, &log, *page);
                 let (told, all) = (index.select(&wishes, NOW_US), naive(&log, &wishes));
-                prop_assert!(index.rooms() <= rooms_max);
+                prop_assert!(index.publications() <= publications_max);
                 prop_assert!(!told.complete || told.publications == all);
                 // An expired one counts as its room's, so it may take the place of another.
                 prop_assert!(all.ends_with(&told.publications));
@@ -212,7 +215,7 @@ proptest! {
 fn a_reply_is_bounded_and_then_says_so() {
     let mut log = Log::new(1);
     for room in 0..4 {
-        happens(&Step::Publish { room, number: 1, cascade: false, to_one: false, expired: false }, &mut log);
+        happens(&Step::Publish { room, event: 0, number: 1, cascade: false, to_one: false, expired: false }, &mut log);
     }
     let wishes = [wish(&reader(), 3, None)];
     let of = |bounds: Config| {
@@ -233,11 +236,11 @@ fn one_publication_that_fills_a_page_does_not_hold_it_up() {
     let mut log = Log::new(1);
     let mut index = Index::new(Config::default());
     for number in 0..5 {
-        happens(&Step::Publish { room: 0, number, cascade: false, to_one: false, expired: false }, &mut log);
+        happens(&Step::Publish { room: 0, event: 0, number, cascade: false, to_one: false, expired: false }, &mut log);
         look(&mut index, &log, 1);
         assert_eq!(index.at(), Some(log.last));
     }
-    assert_eq!(index.rooms(), 1);
+    assert_eq!(index.publications(), 1);
 }
 
 #[test]
@@ -245,7 +248,7 @@ fn a_session_never_sees_what_only_its_neighbour_may() {
     let principal = granted(&["subscribe:kpi:acme where n <= 4", "history:kpi:acme where n >= 2"]);
     let mut log = Log::new(1);
     for (room, number) in [(0, 1), (1, 3), (2, 5), (4, 0)] {
-        happens(&Step::Publish { room, number, cascade: false, to_one: false, expired: false }, &mut log);
+        happens(&Step::Publish { room, event: 0, number, cascade: false, to_one: false, expired: false }, &mut log);
     }
     let mut index = Index::new(Config::default());
     look(&mut index, &log, 10);

@@ -3,6 +3,7 @@
 mod acks;
 mod authorisation;
 mod balance;
+mod carried;
 mod collections;
 mod doors;
 mod drain;

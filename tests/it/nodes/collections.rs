@@ -303,7 +303,8 @@ async fn a_consumer_killed_between_write_and_ack_leaves_one_change() {
     world.redis.cli(&["ACL", "SETUSER", "default", "+xack", "+xdel"]);
     world.add_node().await;
     eventually("the stream is consumed", async || (world.redis.cli(&["XLEN", "rc:ingest"]) == "0").then_some(())).await;
-    assert_eq!(log_length(&world.redis, "acme").await, 10);
+    let log = world.redis.cli(&["XRANGE", "rc:{acme}:log", "-", "+"]);
+    assert_eq!(log_length(&world.redis, "acme").await, 10, "{log}");
     assert_eq!(world.redis.cli(&["EXISTS", "rc:ingest:dead"]), "0");
 }
 

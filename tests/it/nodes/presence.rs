@@ -1,6 +1,8 @@
 //! Who is in a room, over several nodes: users, not sessions; no hole between snapshot and diffs; nobody left behind by a killed
 //! node, nobody flickering on a quick reconnect or when Redis loses everything.
 
+mod moving;
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,7 @@
 //! Leases on presence, by Redis' own clock, and what a restart without data makes of them.
 
-use std::time::Duration;
-
 use roomcast::broker::presence::{ChangeError, Keeping, Owner, PresenceStore};
+use roomcast::protocol::OrgId;
 
 use super::{broker_on, config, start};
 use crate::broker_contract::presence::{LEASE_MS, enters, keeping, room, sessions};
@@ -14,6 +13,16 @@ const SHORT_MS: u64 = 300;
 
 fn briefly(owner: u64) -> Keeping {
     Keeping { lease_ms: SHORT_MS, ..keeping(owner) }
+}
+
+/// Waits until a lease is over by the server's clock. To ask for it by the broker would renew it.
+async fn runs_out(server: &Redis, org: &OrgId, owner: Owner) {
+    let until_ms: u64 = server.cli(&["HGET", &format!("rc:{{{org}}}:presence"), &owner.to_string()]).parse().expect("it has a lease");
+    eventually("the lease has run out", async || {
+        let (seconds, micros): (u64, u64) = server.ask(&redis::cmd("TIME")).await;
+        (seconds * 1_000 + micros / 1_000 > until_ms).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -53,7 +62,7 @@ async fn a_name_whose_lease_ran_out_is_not_taken_up_again() {
     let broker = broker_on(&redis).await;
     let (acme, lobby) = (org("acme"), room("chat:acme:lobby"));
     broker.change_presence(&acme, &[enters(&lobby, 1, "alice")], briefly(1)).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(2 * SHORT_MS)).await;
+    runs_out(&redis, &acme, Owner(1)).await;
     let kept = broker.keep_presence(&acme, Some(Owner(1)), LEASE_MS, &[]).await.unwrap();
     assert!(!kept.is_held && !kept.owners.contains(&Owner(1)));
 }

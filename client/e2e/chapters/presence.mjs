@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { until } from '../stage/until.mjs';
+import { Visitor } from '../stage/visitor.mjs';
 
 /** A page of one user, who may be present in the chat rooms of the org. */
 function page(scene, sub) {
@@ -16,6 +17,18 @@ const enters = `({ client, presence }, [room, state]) => {
   window.handle.onChange(() => window.course.push(window.handle.members.map(({ userId }) => userId).sort().join()));
 }`;
 const users = '() => window.handle.members.map(({ userId }) => userId).sort()';
+
+/** A page with the hook, by whichever gateway the front leads to. */
+async function hooked(scene, room, sub) {
+  const visitor = new Visitor(await (await scene.context()).newPage());
+  await visitor.page.goto(scene.address({ ...page(scene, sub), rooms: [room] }, '/room'));
+  return visitor;
+}
+
+/** Waits until the page shows this. */
+function shows(visitor, expected) {
+  return until(expected, () => visitor.page.evaluate(() => document.querySelector('#synced')?.textContent), (shown) => shown === expected);
+}
 
 export const CHAPTERS = [
   ['members see each other over two gateways, and nobody sees who comes back on another one', async (scene) => {
@@ -48,5 +61,25 @@ export const CHAPTERS = [
     await alice.ask(`({ client, presence }, org) => void (window.handle = presence(client, 'chat:' + org + ':*'))`, scene.org);
     await until('a refused pattern', () => alice.ask('() => window.handle.fault?.code'), (code) => code === 'INVALID_ROOM');
     await alice.whole(await scene.publish(5));
+  }],
+  ['the hook shows who is there over two gateways, what they tell and that they go, and nobody flickers', async (scene) => {
+    const room = `chat:${scene.org}:desk`;
+    const alice = await hooked(scene, room, 'alice');
+    scene.front.target = scene.nodes[1];
+    const bob = await hooked(scene, room, 'bob');
+    for (const who of [alice, bob]) await shows(who, 'alice is online at the desk, bob is online at the desk');
+    await alice.page.click('#away', { force: true });
+    for (const who of [alice, bob]) await shows(who, 'alice is away at the desk, bob is online at the desk');
+
+    // Both lose their connections and come back, Bob on the other gateway.
+    await bob.page.evaluate(() => void (window.course = []));
+    scene.front.target = scene.nodes[0];
+    scene.front.cut();
+    await shows(bob, 'alice is away at the desk, bob is online at the desk');
+    await alice.page.click('#close', { force: true });
+    await shows(bob, 'bob is online at the desk');
+    const course = new Set(await bob.page.evaluate(() => window.course));
+    assert.deepEqual([...course].filter((shown) => !shown.includes('alice is away') && shown !== 'bob is online at the desk'), [], 'nobody flickered');
+    for (const who of [alice, bob]) assert.deepEqual(who.troubles, []);
   }],
 ];

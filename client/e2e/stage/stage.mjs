@@ -17,7 +17,7 @@ const SETTINGS = { HUB__TAIL_BYTES_MAX: 65_536, AUTH__LEEWAY_S: 0, SESSION__REVO
 const html = (script) => `<!doctype html><html lang="en"><meta charset="utf-8"><title>roomcast</title>
 <link rel="icon" href="data:,"><script type="module" src="${script}"></script></html>`;
 
-const SCRIPTS = ['e2e/page/visit.ts', 'e2e/page/worker.ts', 'examples/vanilla.ts', 'examples/react.tsx', 'examples/worker.ts'];
+const SCRIPTS = ['e2e/page/visit.ts', 'e2e/page/worker.ts', 'e2e/page/room.tsx', 'examples/vanilla.ts', 'examples/react.tsx', 'examples/worker.ts'];
 
 export class Stage {
   /** Whatever is started, ended in the opposite order. */
@@ -60,6 +60,7 @@ export class Stage {
     SCRIPTS.forEach((file, index) => this.pages.set(`/${file.replace(/\.tsx?$/, '.js')}`, ['text/javascript', texts[index]]));
     this.pages.set('/', ['text/html', html('/e2e/page/visit.js')]);
     this.pages.set('/worker', ['text/html', html('/e2e/page/worker.js')]);
+    this.pages.set('/room', ['text/html', html('/e2e/page/room.js')]);
     for (const name of ['vanilla', 'react']) {
       const page = await readFile(join(CLIENT, `examples/${name}.html`), 'utf8');
       this.pages.set(`/examples/${name}.html`, ['text/html', page.replace(/(src="[^"]*)\.tsx?"/, '$1.js"')]);

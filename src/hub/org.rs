@@ -100,6 +100,27 @@ pub(super) struct Org {
     pub(super) meter: OrgMeter,
 }
 
+/// What an org's task has to do at some time by itself, besides what calls, commands and the feed bring.
+#[derive(Clone, Copy)]
+struct Due {
+    /// Watchers are to be told, or a call to the store of presence begun.
+    presence: Option<Instant>,
+    /// Something is to be sent again, or acknowledgements are to be reported.
+    acks: Option<Instant>,
+    /// Nobody has been here for long enough.
+    retire: Option<Instant>,
+}
+
+impl Due {
+    fn next(self) -> Option<Instant> {
+        [self.presence, self.acks, self.retire].into_iter().flatten().min()
+    }
+}
+
+fn is_due(at: Option<Instant>, now: Instant) -> bool {
+    at.is_some_and(|at| at <= now)
+}
+
 impl Org {
     pub(super) fn new(
         name: OrgId,
@@ -168,12 +189,13 @@ impl Org {
             // Sessions wait for the first attempt to open the log; while it cannot be opened they are told so.
             let serving = self.tail.is_some() || self.failures > 0;
             let feeding = self.tail.is_some() && self.repair.is_none();
-            let acks_due = self.acks_due();
             let (presence_due, presence_calls) = self.begin_presence_calls();
             let is_busy =
                 reporting.is_some() || !self.acks.is_reported() || self.presence.as_ref().is_some_and(|presence| presence.is_busy());
             idle_since = if self.members.is_empty() && !is_busy && serving { idle_since.or_else(|| Some(Instant::now())) } else { None };
-            let retire_at = idle_since.map(|since| since + Duration::from_millis(self.config.linger_ms));
+            let retire = idle_since.map(|since| since + Duration::from_millis(self.config.linger_ms));
+            let due = Due { presence: presence_due, acks: self.acks_due(), retire };
+            let next_due = due.next();
             tokio::select! {
                 biased;
                 outcome = async { reading.as_mut().expect("guarded by the condition").await }, if reading.is_some() => {
@@ -185,9 +207,24 @@ impl Org {
                         presence.finish(outcome, &self.members);
                     }
                 }
-                () = async { tokio::time::sleep_until(presence_due.expect("guarded by the condition")).await }, if presence_due.is_some() => {
-                    if let Some(presence) = &mut self.presence {
+                () = async { tokio::time::sleep_until(next_due.expect("guarded by the condition")).await }, if next_due.is_some() => {
+                    let now = Instant::now();
+                    if is_due(due.presence, now)
+                        && let Some(presence) = &mut self.presence
+                    {
                         presence.attend(&self.members).await;
+                    }
+                    if is_due(due.acks, now) {
+                        self.tend_acks(&mut reporting);
+                    }
+                    if is_due(due.retire, now) {
+                        self.broker.leave(&self.name).await;
+                        if Self::retire(&self.name, &inbox, &orgs) {
+                            metrics::orgs().decrement(1.0);
+                            return;
+                        }
+                        self.broker.join(&self.name, feed.clone()).await;
+                        idle_since = None;
                     }
                 }
                 _ = inbox.recv_many(&mut commands, COMMANDS_AT_ONCE), if serving => {
@@ -208,19 +245,7 @@ impl Org {
                     reporting = None;
                     self.reported(reported);
                 }
-                () = async { tokio::time::sleep_until(acks_due.expect("guarded by the condition")).await }, if acks_due.is_some() => {
-                    self.tend_acks(&mut reporting);
-                }
                 _ = events_in.recv_many(&mut events, BATCH_MAX), if feeding => self.take_in(&mut events).await,
-                () = async { tokio::time::sleep_until(retire_at.expect("guarded by the condition")).await }, if retire_at.is_some() => {
-                    self.broker.leave(&self.name).await;
-                    if Self::retire(&self.name, &inbox, &orgs) {
-                        metrics::orgs().decrement(1.0);
-                        return;
-                    }
-                    self.broker.join(&self.name, feed.clone()).await;
-                    idle_since = None;
-                }
             }
         }
     }

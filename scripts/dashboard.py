@@ -124,7 +124,7 @@ def panels():
     board.graph("Asked to move", "By their node, which goes on. balance: it has more than the others; age: balance.connection_age_max_ms.",
                 [(rate("roomcast_moves_asked_total", by="reason"), "{{reason}}")], "cps", stacked=True)
     board.graph("Sessions above the mean", "What each node has to give away; it falls after a scale-out. paused: those that were asked came back.",
-                [(f"roomcast_sessions_excess{{{NODES}}}", "{{instance}}"), (f"roomcast_moves_paused{{{NODES}}} == 1", "{{instance}} paused")])
+                [(f"roomcast_sessions_excess{{{NODES}}}", "{{instance}}"), (f"roomcast_moves_paused{{{NODES}}}", "{{instance}} paused: 1")])
     board.graph("Orgs and patterns in use", "Orgs with a session, and patterns with a subscription, on each node.",
                 [(f"roomcast_orgs{{{NODES}}}", "orgs on {{instance}}"), (f"roomcast_rooms{{{NODES}}}", "patterns on {{instance}}")])
     board.graph("Errors told", "By code. CONNECTION_LIMIT: full. AUTH_FAILED: tokens. BROKER_UNAVAILABLE: Redis. INTERNAL_ERROR: ours.",

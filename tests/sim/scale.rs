@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use roomcast::auth::Principal;
+use roomcast::auth::{GrantList, Principal};
 use roomcast::broker::{AckLevel, Broker};
+use roomcast::hub::latest::Wish;
 use roomcast::hub::send_queue::Limits;
 use roomcast::hub::{self, Config, Hub, OrgLink, SendQueue, Sink};
 use roomcast::protocol::codec::Wire;
@@ -161,4 +162,63 @@ fn what_is_planned_is_what_hubs_do() {
         is_near(per_s(delivered), planned.deliveries, 0.001, "deliveries", &shape);
         assert_eq!((calls.reads, calls.opens), (0, 0), "nothing is read while nothing is lost, in {shape:?}");
     }
+}
+
+/// Subscribes as a dashboard does that opens.
+async fn opens(hub: &Hub, number: u128, name: &OrgId) -> OrgLink {
+    let queue: Arc<SendQueue> = Arc::new(SendQueue::new(Limits { bytes_max: 1 << 20, replies_bytes_max: 1 << 20 }, Taker));
+    let wire: Arc<dyn Wire> = Arc::new(Lines);
+    let link = hub.attach(name, SessionId(uuid::Uuid::from_u128(number)), &queue, &wire).await.unwrap();
+    let grants = GrantList::read(None, &[format!("history:*:{name}:**")], name, &syntax()).unwrap();
+    let principal = Principal::new("someone", name, 1 << 40).unwrap().with_grants(grants);
+    let pattern = syntax().pattern(&format!("kpi:{name}")).unwrap();
+    let grant = principal.grant_subscribe(pattern.clone()).unwrap();
+    let wish = Wish::new(principal.grant_history(pattern.clone()).unwrap(), &grant);
+    let (latest, at) = hub.latest().ask(name, vec![wish]).await.unwrap();
+    assert_eq!((latest.publications.len(), latest.complete), (20, true));
+    let answer = Answer::new(None, Reply::Subscribed { rooms: vec![pattern], position: None, latest: Some(latest) });
+    link.subscribe(vec![grant], Some(at), answer).await.unwrap();
+    link
+}
+
+#[test]
+fn ten_thousand_dashboards_that_open_cost_one_reading_of_the_log_and_some_looks_at_its_end() {
+    const OPENING: Duration = Duration::from_secs(3);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let calls = runtime.block_on(async {
+        let (store, name) = (Store::calm(1), org_name(0));
+        let broker = Arc::new(SimBroker { store: Arc::clone(&store), node: 0, life: 0 });
+        let publisher = SimBroker { store: Arc::clone(&store), node: 0, life: 0 };
+        let limits = hub::Limits { subscriptions_max: 16, room_members_max: 1_000_000 };
+        let hub = Arc::new(Hub::new(Config::default(), limits, broker, Arc::default(), 1));
+        let publish = async |number: u64| {
+            let room = syntax().room(&format!("kpi:{name}:r{}", number % 20)).unwrap();
+            let new = NewPublication::new(room, EventName::parse("kpi:update").unwrap(), number.to_string());
+            publisher.publish(&new, AckLevel::Primary).await.unwrap();
+        };
+        for number in 0..5_000 {
+            publish(number).await;
+        }
+        let before = store.calls();
+        let opening: Vec<_> = (0..10_000_u32)
+            .map(|number| {
+                let (hub, name) = (Arc::clone(&hub), name.clone());
+                tokio::spawn(async move {
+                    tokio::time::sleep(OPENING * number / 10_000).await;
+                    opens(&hub, u128::from(number) + 1, &name).await
+                })
+            })
+            .collect();
+        for number in 0..300 {
+            publish(number).await;
+            tokio::time::sleep(OPENING / 300).await;
+        }
+        let mut links = Vec::new();
+        for opened in opening {
+            links.push(opened.await.unwrap());
+        }
+        store.calls().since(before)
+    });
+    // Twenty looks a second, of which each reads what is new, and five pages at first; the org's own task reads some of it too.
+    assert!(calls.opens <= 70 && calls.reads <= 100, "{} looks and {} reads", calls.opens, calls.reads);
 }

@@ -9,7 +9,7 @@ use office::{Faults, Office};
 use store::Sabotage;
 
 /// Seeds that once failed; they are run each time.
-const REGRESSIONS: [u64; 0] = [];
+const REGRESSIONS: [u64; 2] = [115, 161];
 const SEEDS: u64 = 100;
 const SABOTAGED_SEEDS: u64 = 20;
 

@@ -81,6 +81,9 @@ pub(super) struct Org {
     pub(super) reached: Vec<u64>,
     /// Members whose next entries are not in memory.
     pub(super) cold: BTreeSet<Slot>,
+    /// Where the page of the log that was read last ended, and when the next one may be asked for.
+    swept_seq: u64,
+    next_page_at: Instant,
     /// Members to serve once the delivery in hand is done: those that fell behind in it, and those that came from a node which
     /// knew more of the log than this one yet does.
     pub(super) again: BTreeSet<Slot>,
@@ -163,6 +166,8 @@ impl Org {
             begun: Instant::now(),
             reached: Vec::new(),
             cold: BTreeSet::new(),
+            swept_seq: 0,
+            next_page_at: Instant::now(),
             again: BTreeSet::new(),
             repair: None,
             doubted: None,

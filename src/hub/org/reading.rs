@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng;
+use tokio::time::Instant;
 
 use super::Org;
 use crate::broker::{LogState, Page, PageLimit, ReadError};
@@ -15,12 +16,15 @@ use crate::hub::tail::Tail;
 /// The longest pause between attempts to read a log that cannot be read.
 const RETRY_MAX_MS: u64 = 1_000;
 
+/// The longest that an org leaves the broker to others between two pages; otherwise as long as it had to wait for the one before.
+const GIVEN_WAY_MAX: Duration = Duration::from_millis(20);
+
 /// A read of the log under way; there is never more than one per org.
 pub(super) type Reading = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
 pub(super) enum Outcome {
     Opened(Result<LogState, ReadError>),
-    Read { purpose: Purpose, from_seq: u64, page: Result<Page, ReadError> },
+    Read { purpose: Purpose, from_seq: u64, page: Result<Page, ReadError>, took: Duration },
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -31,7 +35,7 @@ pub(super) enum Purpose {
 
 impl Org {
     pub(super) fn next_reading(&mut self) -> Option<Reading> {
-        let pause = self.pause();
+        let (pause, next_page_at, swept_seq) = (self.pause(), self.next_page_at, self.swept_seq);
         let (broker, name, reads) = (Arc::clone(&self.broker), self.name.clone(), Arc::clone(&self.shared.reads));
         let Some(tail) = &self.tail else {
             return Some(Box::pin(async move {
@@ -46,19 +50,21 @@ impl Org {
         });
         let (purpose, from_seq) = match self.repair {
             Some(from_seq) => (Purpose::Repair, from_seq),
-            None => (Purpose::CatchUp, asked.min()?),
+            None => (Purpose::CatchUp, next_page(asked, swept_seq)?),
         };
         let limit = PageLimit { entries: self.config.page_entries_max, bytes: self.config.page_bytes_max };
         Some(Box::pin(async move {
-            tokio::time::sleep(pause).await;
+            let at = if purpose == Purpose::CatchUp { next_page_at } else { Instant::now() };
+            tokio::time::sleep_until(at + pause).await;
             let _turn = reads.acquire().await;
+            let begun = Instant::now();
             // Whatever raised the doubt may have replaced the log's history, and opening it puts the fence that says so first.
             let opened = if purpose == Purpose::Repair { broker.open(&name).await.map(|_| ()) } else { Ok(()) };
             let page = match opened {
                 Ok(()) => broker.read(&name, from_seq, limit).await,
                 Err(error) => Err(error),
             };
-            Outcome::Read { purpose, from_seq, page }
+            Outcome::Read { purpose, from_seq, page, took: begun.elapsed() }
         }))
     }
 
@@ -78,11 +84,15 @@ impl Org {
                 self.tail = Some(Tail::new(state, self.config.tail_bytes_max));
                 self.expect_unheard();
             }
-            Outcome::Read { purpose, from_seq, page: Ok(page) } => {
+            Outcome::Read { purpose, from_seq, page: Ok(page), took } => {
                 self.failures = 0;
+                self.next_page_at = Instant::now() + took.min(GIVEN_WAY_MAX);
                 match purpose {
                     Purpose::Repair => self.repair_from(&page, from_seq).await,
-                    Purpose::CatchUp => self.serve_page(&page, from_seq).await,
+                    Purpose::CatchUp => {
+                        self.swept_seq = page.entries.last().map_or(0, |last| last.position.seq + 1);
+                        self.serve_page(&page, from_seq).await;
+                    }
                 }
             }
             Outcome::Opened(Err(error)) | Outcome::Read { page: Err(error), .. } => {
@@ -92,5 +102,39 @@ impl Org {
                 }
             }
         }
+    }
+}
+
+/// Where the next page begins, by where those who wait go on: upwards from the last page, and from the lowest again when nobody waits
+/// further up. So one pass serves all who came before it did, however many come meanwhile to begin at the beginning.
+fn next_page(asked: impl Iterator<Item = u64> + Clone, swept_seq: u64) -> Option<u64> {
+    let further_up = asked.clone().filter(|seq| *seq >= swept_seq).min();
+    further_up.or_else(|| asked.min())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_is_through_after_two_passes_whoever_comes_meanwhile() {
+        const PAGE: u64 = 10;
+        const LAST: u64 = 100;
+        let (mut waiting, mut swept_seq, mut through): (Vec<(u64, u64)>, _, _) = (Vec::new(), 0, 0);
+        for page in 0..1_000 {
+            waiting.push((1, page));
+            let from_seq = next_page(waiting.iter().map(|(seq, _)| *seq), swept_seq).unwrap();
+            swept_seq = from_seq + PAGE;
+            waiting.iter_mut().filter(|(seq, _)| (from_seq..swept_seq).contains(seq)).for_each(|(seq, _)| *seq = swept_seq);
+            for (_, since) in waiting.extract_if(.., |(seq, _)| *seq > LAST) {
+                through += 1;
+                assert!(page - since <= 2 * LAST / PAGE, "{since} waits since {page}");
+            }
+        }
+        assert!(through > 900, "{through}");
+        assert_eq!(
+            (next_page([].into_iter(), 5), next_page([3, 7, 9].into_iter(), 8), next_page([3, 7].into_iter(), 8)),
+            (None, Some(9), Some(3))
+        );
     }
 }

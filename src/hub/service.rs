@@ -104,8 +104,8 @@ impl Org {
         let (Some(member), Some(tail)) = (self.members.get_mut(slot), &self.tail) else {
             return self.subscribe_now(command);
         };
-        // What the session is told of must have come to its other subscriptions first.
-        let is_ahead = latest::is_ahead(&command, tail);
+        // What the session knows of must have come to its other subscriptions first.
+        let is_ahead = latest::is_ahead(&command, !member.subscriptions.is_empty(), tail);
         if is_ahead {
             self.agreements = 0;
         }

@@ -1,4 +1,5 @@
-//! Sessions that were told of more than their org's task has heard of yet: the log was read for them, and its carrier is slower.
+//! Sessions that know of more than their org's task has heard of yet: from a node that is ahead, or because the log was read for them, and its carrier
+//! is slower.
 //!
 //! Their subscriptions wait until the task has come as far, for the time between the log and its carrier: then all that their other
 //! subscriptions are owed up to there is on its way to them, and what follows is new to all.
@@ -14,9 +15,13 @@ use crate::protocol::Position;
 /// under way when the position was read.
 const AGREEMENTS_MIN: u32 = 2;
 
-/// Whether the command tells of what stands where the tail knows nothing: behind its end, or in another history.
-pub fn is_ahead(command: &Subscribe, tail: &Tail) -> bool {
-    command.answer.latest().is_some() && command.since.is_some_and(|since| tail.resume(since) == Resumption::Ask)
+/// Whether the command goes on from where the tail knows nothing, behind its end or in another history, and has to wait for it: because it tells
+/// how rooms stand there, or because the session has other subscriptions, which lack what lies before.
+pub fn is_ahead(command: &Subscribe, has_others: bool, tail: &Tail) -> bool {
+    let Some(since) = command.since.filter(|since| tail.resume(*since) == Resumption::Ask) else { return false };
+    // From before the tail's beginning the session comes by all that its others lack.
+    let is_before = since.epoch == tail.last().epoch && since.seq < tail.first_seq();
+    command.answer.latest().is_some() || (has_others && !is_before)
 }
 
 impl Org {
@@ -24,7 +29,8 @@ impl Org {
     /// afterwards the tail's history is the log's, and a position that it does not know then is of one that is gone.
     pub(in crate::hub) fn is_ahead(&mut self, slot: Slot) -> bool {
         let (Some(tail), Some(member)) = (&self.tail, self.members.get_mut(slot)) else { return false };
-        let Some(command) = member.first_waiting().filter(|command| is_ahead(command, tail)) else { return false };
+        let has_others = !member.subscriptions.is_empty();
+        let Some(command) = member.first_waiting().filter(|command| is_ahead(command, has_others, tail)) else { return false };
         let (last, is_repairing) = (tail.last(), self.repair.is_some());
         let comes = command.since.is_some_and(|since| since.epoch == last.epoch && since.seq > last.seq);
         if comes && self.agreements < AGREEMENTS_MIN {

@@ -53,10 +53,20 @@ impl Stage {
 
     /// With a position the reply tells how rooms stand there.
     async fn subscribes(&self, room: &str, told_at: Option<Position>) {
+        let answer = |answer: Answer| if told_at.is_some() { answer.with_latest(Latest::default().into()) } else { answer };
+        self.asks(room, told_at, answer).await;
+    }
+
+    /// Goes on from a position as whoever resumes.
+    async fn resumes(&self, room: &str, since: Position) {
+        self.asks(room, Some(since), |answer| answer).await;
+    }
+
+    async fn asks(&self, room: &str, since: Option<Position>, completed: impl FnOnce(Answer) -> Answer) {
         let pattern = RoomSyntax::new(4, ["kpi"]).pattern(room).unwrap();
         let answer = Answer::new(None, Reply::Subscribed { rooms: vec![pattern.clone()], position: None, latest: None });
-        let answer = if told_at.is_some() { answer.with_latest(Latest::default().into()) } else { answer };
-        self.link.subscribe(vec![self.principal.grant_subscribe(pattern).unwrap()], told_at, answer).await.unwrap();
+        let grant = self.principal.grant_subscribe(pattern).unwrap();
+        self.link.subscribe(vec![grant], since, completed(answer)).await.unwrap();
         settle().await;
     }
 
@@ -99,6 +109,18 @@ async fn its_other_subscriptions_get_all_of_that_first_and_nothing_twice() {
     stage.publishes("kpi:acme:a", 4).await;
     stage.publishes("kpi:acme:b", 5).await;
     assert_eq!(stage.came(), [4, 5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_goes_on_from_what_only_another_node_knows_loses_nothing_of_its_other_subscriptions() {
+    let stage = Stage::new().await;
+    let last = stage.publishes("kpi:acme:a", 1).await;
+    stage.came();
+    stage.resumes("kpi:acme:b", Position { seq: last.seq + 2, check: 0, ..last }).await;
+    stage.publishes("kpi:acme:a", 2).await;
+    stage.publishes("kpi:acme:b", 3).await;
+    stage.publishes("kpi:acme:b", 4).await;
+    assert_eq!(stage.came(), [2, 0, 4]);
 }
 
 #[tokio::test(start_paused = true)]

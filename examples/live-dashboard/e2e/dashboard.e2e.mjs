@@ -50,13 +50,13 @@ const CHAPTERS = [
   }],
   ['a department and a queue are two clicks away, and the way back is the browser\'s', async ({ sam }) => {
     await sam.page.click('.figures a:text-is("Service")');
-    assert.equal(await sam.text('.path [aria-current]'), 'Service');
+    await sam.shows('.path [aria-current]', (text) => text === 'Service');
     await sam.page.click('.figures a:text-is("Billing")');
-    assert.equal(await sam.text('.path [aria-current]'), 'Billing');
+    await sam.shows('.path [aria-current]', (text) => text === 'Billing');
     assert.match(sam.page.url(), /#\/service\/billing$/);
     await sam.page.goBack();
     await sam.page.goBack();
-    assert.equal(await sam.text('.path [aria-current]'), 'acme');
+    await sam.shows('.path [aria-current]', (text) => text === 'acme');
   }],
   ['an alert that is acknowledged here is acknowledged everywhere', async ({ sam, second }) => {
     const maria = await second();

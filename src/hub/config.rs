@@ -106,7 +106,7 @@ impl Default for Config {
             replies_bytes_max: 64 << 10,
             commands_max: 1_024,
             events_max: 4_096,
-            page_entries_max: 250,
+            page_entries_max: 64,
             page_bytes_max: 1 << 20,
             reads_max: 8,
             trace_entries_max: 2_048,

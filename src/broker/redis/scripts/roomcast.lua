@@ -472,17 +472,20 @@ local function read(keys, args)
     return redis.error_reply('NOLOG the log has not been opened')
   end
   local out, bytes, count = {}, 0, 0
-  local upper = epoch .. '-' .. SEQ_MAX
+  local log, from, upper = base .. ':log', epoch .. '-' .. next_seq, epoch .. '-' .. SEQ_MAX
   while true do
     -- One more than wanted tells whether the log goes on.
     local batch = math.min(READ_BATCH, entries_max - count + 1)
-    local entries = redis.call('XRANGE', base .. ':log', epoch .. '-' .. next_seq, upper, 'COUNT', batch)
+    local entries = redis.call('XRANGE', log, from, upper, 'COUNT', batch)
     for _, entry in ipairs(entries) do
-      local fields = {}
-      for index = 1, #entry[2], 2 do
-        fields[entry[2][index]] = entry[2][index + 1]
+      local fields, header, data = entry[2], '', ''
+      for index = 1, #fields, 2 do
+        if fields[index] == 'h' then
+          header = fields[index + 1]
+        elseif fields[index] == 'd' then
+          data = fields[index + 1]
+        end
       end
-      local header, data = fields.h or '', fields.d or ''
       if #data > DATA_BYTES_MAX then
         -- Whoever wrote that did not ask the function. Without its data it is malformed, which keeps its number and reaches nobody.
         data = ''
@@ -491,16 +494,14 @@ local function read(keys, args)
       if count == entries_max or (count > 0 and bytes > bytes_max) then
         return { epoch, 0, out }
       end
-      local seq = seq_of(entry[1])
-      out[#out + 1] = seq
-      out[#out + 1] = header
-      out[#out + 1] = data
+      local at = 3 * count
+      out[at + 1], out[at + 2], out[at + 3] = string.sub(entry[1], #epoch + 2), header, data
       count = count + 1
-      next_seq = whole(tonumber(seq) + 1)
     end
     if #entries < batch then
       return { epoch, 1, out }
     end
+    from = '(' .. entries[#entries][1]
   end
 end
 

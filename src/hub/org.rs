@@ -84,6 +84,8 @@ pub(super) struct Org {
     /// Where the page of the log that was read last ended, and when the next one may be asked for.
     swept_seq: u64,
     next_page_at: Instant,
+    /// For how long the broker is still to be left to others after pages that were read.
+    way_owed: Duration,
     /// Members to serve once the delivery in hand is done: those that fell behind in it, and those that came from a node which
     /// knew more of the log than this one yet does.
     pub(super) again: BTreeSet<Slot>,
@@ -168,6 +170,7 @@ impl Org {
             cold: BTreeSet::new(),
             swept_seq: 0,
             next_page_at: Instant::now(),
+            way_owed: Duration::ZERO,
             again: BTreeSet::new(),
             repair: None,
             doubted: None,

@@ -16,8 +16,10 @@ use crate::hub::tail::Tail;
 /// The longest pause between attempts to read a log that cannot be read.
 const RETRY_MAX_MS: u64 = 1_000;
 
-/// The longest that an org leaves the broker to others between two pages; otherwise as long as it had to wait for the one before.
+/// The longest that an org leaves the broker to others after a page; otherwise as long as it had to wait for it.
 const GIVEN_WAY_MAX: Duration = Duration::from_millis(20);
+/// The shortest pause there is: the runtime's timers know whole milliseconds. Pages that took less have theirs together.
+const GIVEN_WAY_MIN: Duration = Duration::from_millis(1);
 
 /// A read of the log under way; there is never more than one per org.
 pub(super) type Reading = Pin<Box<dyn Future<Output = Outcome> + Send>>;
@@ -68,6 +70,13 @@ impl Org {
         }))
     }
 
+    fn give_way_after(&mut self, took: Duration) {
+        self.way_owed += took.min(GIVEN_WAY_MAX);
+        if self.way_owed >= GIVEN_WAY_MIN {
+            self.next_page_at = Instant::now() + std::mem::take(&mut self.way_owed);
+        }
+    }
+
     /// Grows with the failures in a row, with jitter, so that a broker that comes back is not overrun.
     fn pause(&mut self) -> Duration {
         if self.failures == 0 {
@@ -86,7 +95,7 @@ impl Org {
             }
             Outcome::Read { purpose, from_seq, page: Ok(page), took } => {
                 self.failures = 0;
-                self.next_page_at = Instant::now() + took.min(GIVEN_WAY_MAX);
+                self.give_way_after(took);
                 match purpose {
                     Purpose::Repair => self.repair_from(&page, from_seq).await,
                     Purpose::CatchUp => {

@@ -32,6 +32,7 @@ const ALONE: &str = "alone";
 const JOINS_PER_S: f64 = 20.0;
 
 /// What to run. What the steady org feels alone stands beside each figure as its floor, so `--fail-if 'p99_ms.ratio > 1.5'` is the bound.
+/// The flood's own clients have the least priority (nice 19): they would be on other machines.
 #[derive(Clone, Debug, clap::Args, Serialize)]
 pub struct Fairness {
     /// Subscribers of the steady org.

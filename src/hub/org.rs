@@ -12,7 +12,7 @@ use rand::{Rng, SeedableRng};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use self::reading::Reading;
+use self::reading::{Pauses, Reading};
 use super::acknowledging::{Reporting, Settling};
 use super::acks::Acks;
 use super::command::OrgCommand;
@@ -81,11 +81,9 @@ pub(super) struct Org {
     pub(super) reached: Vec<u64>,
     /// Members whose next entries are not in memory.
     pub(super) cold: BTreeSet<Slot>,
-    /// Where the page of the log that was read last ended, and when the next one may be asked for.
+    /// Where the page of the log that was read last ended.
     swept_seq: u64,
-    next_page_at: Instant,
-    /// For how long the broker is still to be left to others after pages that were read.
-    way_owed: Duration,
+    pauses: Pauses,
     /// Members to serve once the delivery in hand is done: those that fell behind in it, and those that came from a node which
     /// knew more of the log than this one yet does.
     pub(super) again: BTreeSet<Slot>,
@@ -169,8 +167,7 @@ impl Org {
             reached: Vec::new(),
             cold: BTreeSet::new(),
             swept_seq: 0,
-            next_page_at: Instant::now(),
-            way_owed: Duration::ZERO,
+            pauses: Pauses::new(Instant::now()),
             again: BTreeSet::new(),
             repair: None,
             doubted: None,

@@ -21,6 +21,32 @@ const GIVEN_WAY_MAX: Duration = Duration::from_millis(20);
 /// The shortest pause there is: the runtime's timers know whole milliseconds. Pages that took less have theirs together.
 const GIVEN_WAY_MIN: Duration = Duration::from_millis(1);
 
+/// When the broker is left to others between pages.
+pub(super) struct Pauses {
+    next_page_at: Instant,
+    /// Pauses that are not taken yet.
+    owed: Duration,
+}
+
+impl Pauses {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { next_page_at: now, owed: Duration::ZERO }
+    }
+
+    /// A page has come, for which the org had to wait that long.
+    fn page_took(&mut self, took: Duration, now: Instant) {
+        self.owed += took.min(GIVEN_WAY_MAX);
+        if self.owed >= GIVEN_WAY_MIN {
+            self.next_page_at = now + std::mem::take(&mut self.owed);
+        }
+    }
+
+    /// From when on a page may be asked for; that is never past, so that whoever waits longer after a failure does so from `now`.
+    fn next_page_at(&self, now: Instant) -> Instant {
+        self.next_page_at.max(now)
+    }
+}
+
 /// A read of the log under way; there is never more than one per org.
 pub(super) type Reading = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
@@ -37,7 +63,7 @@ pub(super) enum Purpose {
 
 impl Org {
     pub(super) fn next_reading(&mut self) -> Option<Reading> {
-        let (pause, next_page_at, swept_seq) = (self.pause(), self.next_page_at, self.swept_seq);
+        let (pause, swept_seq, now) = (self.pause(), self.swept_seq, Instant::now());
         let (broker, name, reads) = (Arc::clone(&self.broker), self.name.clone(), Arc::clone(&self.shared.reads));
         let Some(tail) = &self.tail else {
             return Some(Box::pin(async move {
@@ -50,13 +76,12 @@ impl Org {
             Delivery::CatchUp(catch_up) => Some(tail.ask_from_seq(catch_up.cursor)),
             Delivery::Live => None,
         });
-        let (purpose, from_seq) = match self.repair {
-            Some(from_seq) => (Purpose::Repair, from_seq),
-            None => (Purpose::CatchUp, next_page(asked, swept_seq)?),
+        let (purpose, from_seq, at) = match self.repair {
+            Some(from_seq) => (Purpose::Repair, from_seq, now),
+            None => (Purpose::CatchUp, next_page(asked, swept_seq)?, self.pauses.next_page_at(now)),
         };
         let limit = PageLimit { entries: self.config.page_entries_max, bytes: self.config.page_bytes_max };
         Some(Box::pin(async move {
-            let at = if purpose == Purpose::CatchUp { next_page_at } else { Instant::now() };
             tokio::time::sleep_until(at + pause).await;
             let _turn = reads.acquire().await;
             let begun = Instant::now();
@@ -68,13 +93,6 @@ impl Org {
             };
             Outcome::Read { purpose, from_seq, page, took: begun.elapsed() }
         }))
-    }
-
-    fn give_way_after(&mut self, took: Duration) {
-        self.way_owed += took.min(GIVEN_WAY_MAX);
-        if self.way_owed >= GIVEN_WAY_MIN {
-            self.next_page_at = Instant::now() + std::mem::take(&mut self.way_owed);
-        }
     }
 
     /// Grows with the failures in a row, with jitter, so that a broker that comes back is not overrun.
@@ -95,7 +113,7 @@ impl Org {
             }
             Outcome::Read { purpose, from_seq, page: Ok(page), took } => {
                 self.failures = 0;
-                self.give_way_after(took);
+                self.pauses.page_took(took, Instant::now());
                 match purpose {
                     Purpose::Repair => self.repair_from(&page, from_seq).await,
                     Purpose::CatchUp => {
@@ -124,6 +142,20 @@ fn next_page(asked: impl Iterator<Item = u64> + Clone, swept_seq: u64) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_broker_is_left_to_others_for_as_long_as_pages_took_and_no_pause_begins_in_the_past() {
+        let begun = Instant::now();
+        let after = |us| begun + Duration::from_micros(us);
+        let mut pauses = Pauses::new(begun);
+        pauses.page_took(Duration::from_micros(600), after(600));
+        assert_eq!(pauses.next_page_at(after(600)), after(600));
+        pauses.page_took(Duration::from_micros(600), after(1_200));
+        assert_eq!(pauses.next_page_at(after(1_200)), after(2_400));
+        pauses.page_took(Duration::from_secs(5), after(10_000));
+        assert_eq!(pauses.next_page_at(after(10_000)), after(30_000));
+        assert_eq!(pauses.next_page_at(after(9_000_000)), after(9_000_000));
+    }
 
     #[test]
     fn who_waits_is_through_after_two_passes_whoever_comes_meanwhile() {

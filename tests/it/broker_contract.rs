@@ -15,7 +15,7 @@ use roomcast::broker::{
 };
 use roomcast::limit::{Exceeded, Quota};
 use roomcast::protocol::publication::Content;
-use roomcast::protocol::{EventName, NewPublication, OrgId, Priority, RoomSyntax, SessionId};
+use roomcast::protocol::{EventName, NewPublication, OrgId, Priority, Publication, RoomSyntax, SessionId};
 
 use crate::support::redis::Redis;
 use crate::support::{DEADLINE, eventually};
@@ -95,11 +95,15 @@ impl Ear {
     }
 }
 
-pub fn data_of(entry: &Entry) -> String {
+pub fn publication_of(entry: &Entry) -> &Publication {
     match &entry.body {
-        Body::Publication(publication) => String::from_utf8(publication.data.to_vec()).unwrap(),
+        Body::Publication(publication) => publication,
         other => panic!("{other:?} is no publication"),
     }
+}
+
+pub fn data_of(entry: &Entry) -> String {
+    String::from_utf8(publication_of(entry).data.to_vec()).unwrap()
 }
 
 async fn publish(broker: &dyn Broker, publication: &NewPublication) -> roomcast::broker::Published {

@@ -5,23 +5,16 @@ use std::time::Instant;
 use redis::streams::StreamRangeReply;
 use roomcast::broker::quota::QuotaStore;
 use roomcast::broker::redis::Config;
-use roomcast::broker::{AckLevel, Body, Broker, Entry, PublishError};
+use roomcast::broker::{AckLevel, Broker, PublishError};
 use roomcast::limit::Quota;
 
 use super::{ALL, config, start};
-use crate::broker_contract::{Ear, data_of, org, publication, ready};
+use crate::broker_contract::{Ear, data_of, org, publication, publication_of, ready};
 use crate::support::eventually;
 use crate::support::redis::Redis;
 
 fn quota(publications_per_s: u32) -> Quota {
     Quota { publications_per_s, ..Quota::default() }
-}
-
-fn time_of(entry: &Entry) -> u64 {
-    match &entry.body {
-        Body::Publication(publication) => publication.time_us,
-        other => panic!("{other:?} is no publication"),
-    }
 }
 
 #[tokio::test]
@@ -89,7 +82,7 @@ async fn a_flood_in_the_ingest_stream_waits_aside_and_holds_up_no_other_org() {
     eventually("the stream is empty", || async { (server.cli(&["XLEN", "rc:ingest"]) == "0").then_some(()) }).await;
     let page = nodes[0].read(&org("flood"), 1, ALL).await.unwrap();
     assert_eq!(page.entries.iter().map(data_of).collect::<Vec<_>>(), (0..FLOOD).map(|n| n.to_string()).collect::<Vec<_>>());
-    let later = page.entries.iter().filter(|entry| time_of(entry) > time_of(&mine)).count();
+    let later = page.entries.iter().filter(|entry| publication_of(entry).time_us > publication_of(&mine).time_us).count();
     assert!((1..=FLOOD - 200).contains(&later), "the victim came past what waits: {later}");
     let dead: StreamRangeReply = server.ask(redis::cmd("XRANGE").arg("rc:ingest:dead").arg("-").arg("+")).await;
     assert!(dead.ids.is_empty());

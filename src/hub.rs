@@ -6,6 +6,7 @@
 
 mod acknowledging;
 mod acks;
+mod ahead;
 mod catch_up;
 pub mod command;
 pub mod config;

@@ -4,7 +4,6 @@
 //! for all who ask at the same time, and goes when nobody has asked for a while. What a session is told is true at a position; subscribed
 //! from that position on, it gets all that follows, as any other session that resumes.
 
-mod ahead;
 mod books;
 mod config;
 mod desk;
@@ -15,7 +14,6 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-pub(super) use ahead::is_ahead;
 pub use config::Config;
 pub use index::{Index, Taken};
 

@@ -7,10 +7,10 @@ use std::collections::HashMap;
 
 use tokio::sync::oneshot;
 
+use super::ahead;
 use super::command::{OrgCommand, Subscribe, Unsubscribe};
 use super::config::Limits;
 use super::frames;
-use super::latest;
 use super::member::{CatchUp, Filtered, Member, Subscription};
 use super::org::Org;
 use super::router::Slot;
@@ -105,7 +105,7 @@ impl Org {
             return self.subscribe_now(command);
         };
         // What the session knows of must have come to its other subscriptions first.
-        let is_ahead = latest::is_ahead(&command, !member.subscriptions.is_empty(), tail);
+        let is_ahead = ahead::is_ahead(&command, !member.subscriptions.is_empty(), tail);
         if is_ahead {
             self.agreements = 0;
         }

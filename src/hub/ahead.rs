@@ -4,11 +4,11 @@
 //! Their subscriptions wait until the task has come as far, for the time between the log and its carrier: then all that their other
 //! subscriptions are owed up to there is on its way to them, and what follows is new to all.
 
-use super::super::command::Subscribe;
-use super::super::member::CatchUp;
-use super::super::org::Org;
-use super::super::router::Slot;
-use super::super::tail::{Resumption, Tail};
+use super::command::Subscribe;
+use super::member::CatchUp;
+use super::org::Org;
+use super::router::Slot;
+use super::tail::{Resumption, Tail};
 use crate::protocol::Position;
 
 /// Probes that must find nothing beyond the tail's end before a position there is taken for one of another history. The first may have been
@@ -27,7 +27,7 @@ pub fn is_ahead(command: &Subscribe, has_others: bool, tail: &Tail) -> bool {
 impl Org {
     /// Whether the session's next command still has to wait. Where the tail cannot come to its position by itself the log is read again:
     /// afterwards the tail's history is the log's, and a position that it does not know then is of one that is gone.
-    pub(in crate::hub) fn is_ahead(&mut self, slot: Slot) -> bool {
+    pub(super) fn is_ahead(&mut self, slot: Slot) -> bool {
         let (Some(tail), Some(member)) = (&self.tail, self.members.get_mut(slot)) else { return false };
         let has_others = !member.subscriptions.is_empty();
         let Some(command) = member.first_waiting().filter(|command| is_ahead(command, has_others, tail)) else { return false };
@@ -45,14 +45,14 @@ impl Org {
     }
 
     /// A probe found this: nothing beyond the tail's end, perhaps.
-    pub(in crate::hub) fn agree(&mut self, newest: Position) {
+    pub(super) fn agree(&mut self, newest: Position) {
         if self.tail.as_ref().is_some_and(|tail| tail.last() == newest) && !self.again.is_empty() {
             self.agreements = self.agreements.saturating_add(1);
         }
     }
 
     /// Carries out what waited for a live session, from an empty queue. Whether it has to be caught up first, or afterwards.
-    pub(in crate::hub) fn begin_waiting(&mut self, slot: Slot) -> bool {
+    pub(super) fn begin_waiting(&mut self, slot: Slot) -> bool {
         if self.is_ahead(slot) {
             self.again.insert(slot);
             return false;
